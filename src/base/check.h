@@ -1,0 +1,19 @@
+/*
+ * check - assertions for our own mistakes, on in release builds.
+ *
+ * Never for input or I/O. A failed one prints the fact, file and line, and
+ * aborts: state is in Kafka, and a wrong hand-over is worse than none.
+ */
+#ifndef BASE_CHECK_H
+#define BASE_CHECK_H
+
+#define ASSERT(fact) ((fact) ? (void)0 : check_failed(#fact, __FILE__, __LINE__))
+
+#define ARRAY_COUNT(a) (sizeof(a) / sizeof((a)[0]))
+
+_Noreturn void check_failed(const char *fact, const char *file, int line);
+
+/* The simulation sets one to learn of a broken invariant; it must not return (longjmp). */
+void check_set_handler(void (*handler)(const char *fact, const char *file, int line));
+
+#endif

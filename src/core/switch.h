@@ -1,0 +1,185 @@
+/*
+ * switch - the controller's half of the protocol: passes batons from one color to the other and back.
+ *
+ * Pure: events in, effects out. One switcher a fleet. What it changed (head, shards, op) stands in `dirty`; the shell
+ * appends that as one acknowledged batch and only then runs the effects of the same turn, so nothing is said
+ * before it is written (I7). An append that fails ends the reign: throw the switcher away and replay the log.
+ *
+ * Level-triggered: an event only notes a fact; then one walk over the batons does what the facts allow.
+ */
+#ifndef CORE_SWITCH_H
+#define CORE_SWITCH_H
+
+#include "core/plan.h"
+
+struct switcher_member {
+    bool used;
+    struct report *report;       /* the shell's allocation; handed back through the event that replaces it */
+    int64_t heard_ms;
+    int64_t missing_since_ms;    /* when this leader first saw the brokers not list it, 0: listed or not looked */
+    bool gone;                   /* rule 9: its doubts are being read, then it is forgotten */
+    uint64_t ends_token;         /* of that reading */
+    int64_t skew_low_us, skew_high_us; /* its clock minus ours lies between */
+    bool skew_known;
+};
+
+/* What this reign knows of a baton beyond the document. */
+struct baton_fact {
+    uint64_t quiet_token;   /* the reading of the released offset is out, 0: not asked */
+    int64_t asked_ms;
+    bool waits_doubt;       /* in the stage, not ordered yet: committed < doubt */
+};
+
+enum order_kind { ORDER_SWITCH, ORDER_ROLLBACK, ORDER_PAUSE, ORDER_RESUME };
+
+struct order {
+    enum order_kind kind;
+    bool dry_run;                /* plan only */
+    bool to_given;
+    enum color to;
+    bool replay;
+    int stages_percent[STAGES_MAX];
+    int stage_count;             /* 0: the fleet's */
+    int64_t observe_ms;          /* -1: the fleet's */
+    int64_t deadline_ms;         /* -1: the fleet's */
+    char reason[REASON_MAX + 1], by[BY_MAX + 1], request_id[REQUEST_ID_MAX + 1];
+};
+
+/* Answer to an order. */
+enum reply_status { REPLY_ACCEPTED, REPLY_PLANNED, REPLY_REFUSED, REPLY_CONFLICT, REPLY_UNAVAILABLE };
+
+enum switcher_effect_type {
+    SWITCHER_READ_REPORTS, /* read the reports topic to its present end, then REPORTS_READ (rule 2) */
+    SWITCHER_READ_OFFSETS, /* color, batons: committed offsets and marks from the brokers, then OFFSETS */
+    SWITCHER_READ_ENDS,    /* batons: log ends, read now, then ENDS */
+    SWITCHER_READ_GROUPS,  /* members of both groups, then GROUPS */
+    SWITCHER_READ_ALL,     /* a snapshot for the preflight, then SNAPSHOT */
+    SWITCHER_FORGET,       /* member (incarnation): tombstone in the reports topic */
+    SWITCHER_REPLY,        /* request_id, status, number, findings (switcher.findings) */
+    SWITCHER_DROP_OP,      /* number: tombstones for an old op and its passes */
+};
+
+struct switcher_effect {
+    enum switcher_effect_type type;
+    uint64_t token;
+    enum color color;
+    int first, count;      /* in switcher_effects.batons */
+    char incarnation[INCARNATION_MAX + 1];
+    char request_id[REQUEST_ID_MAX + 1];
+    enum reply_status status;
+    uint32_t number;
+    char text[256];        /* of a reply that is no list of findings */
+};
+
+#define SWITCHER_EFFECTS_MAX 64
+struct switcher_effects {
+    struct switcher_effect items[SWITCHER_EFFECTS_MAX];
+    int count;
+    int *batons; /* caller's, 4 * baton_max */
+    int baton_count, baton_max;
+};
+
+struct switcher_dirty {
+    bool head;                 /* the head (with all batons when they fit into one record) */
+    bool shards[SHARDS_MAX];   /* batons of these changed: written before the head */
+    bool op;
+    bool passes[SHARDS_MAX];   /* of the op: written with it */
+};
+
+enum switcher_event_type {
+    SWITCHER_TICK,          /* every 100 ms or so */
+    SWITCHER_REPORT,        /* report: taken; the one it replaces (or itself, when void) comes back in ev->report */
+    SWITCHER_REPORT_GONE,   /* incarnation: its key got a tombstone; its report comes back in ev->report (or NULL) */
+    SWITCHER_REPORTS_READ,  /* token */
+    SWITCHER_OFFSETS,       /* token, color, readings; or failed */
+    SWITCHER_ENDS,          /* token, readings (offset = end); or failed */
+    SWITCHER_GROUPS,        /* groups[2]; members only, owner may be NULL */
+    SWITCHER_SNAPSHOT,      /* token, snapshot */
+    SWITCHER_ORDER,         /* order */
+    SWITCHER_PARTITIONS,    /* topic, readings: partition count and, in first[], their first offsets: born HELD by active (rule 8) */
+    SWITCHER_SPEC,          /* spec: an edited fleet file (policies and appended topics) */
+};
+
+struct switcher_reading {
+    int baton;
+    int64_t offset; /* OFFSET_NONE: nothing committed */
+    struct mark mark;
+    bool failed;
+};
+
+struct switcher_event {
+    enum switcher_event_type type;
+    int64_t now_ms;
+    int64_t now_unix_us;
+    uint64_t token;
+    bool failed;
+    struct report *report;
+    const char *incarnation;
+    enum color color;
+    const struct switcher_reading *readings;
+    int reading_count;
+    const struct group_view *groups; /* COLOR_COUNT of them */
+    const struct snapshot *snapshot;
+    const struct order *order;
+    int topic;
+    int partition_count;
+    const int64_t *first_offsets;    /* one for each partition of the topic, the old ones too */
+    const struct spec *spec;
+};
+
+struct switcher {
+    struct fleet *fleet;  /* caller's */
+    struct op op;         /* the newest; passes are caller's */
+    struct op asked;      /* an order whose preflight is out; asked.number 0: none */
+    struct order order;   /* of it */
+    uint64_t snapshot_token;
+    int64_t snapshot_asked_ms;
+    struct findings findings; /* of the last preflight */
+    struct baton_fact *facts; /* caller's, one a baton */
+    struct switcher_member members[MEMBERS_MAX];
+    struct switcher_dirty dirty;
+    uint64_t token_last;
+    uint64_t barrier_asked, barrier_read; /* epochs: reports were asked for / read to their end after this one (rule 2) */
+    uint64_t barrier_token;
+    int64_t groups_asked_ms;
+    bool groups_out;
+    struct group_view seen[COLOR_COUNT]; /* counts only; members and owner are NULL */
+    bool doubt_checked;
+};
+
+struct switcher_memory {
+    struct fleet *fleet;      /* initialised; exists or not */
+    struct baton_fact *facts; /* fleet->baton_max of each of these */
+    struct pass *forth, *back;
+};
+
+void switcher_init(struct switcher *s, const struct switcher_memory *memory);
+/*
+ * Begins a reign over what the log says: s->fleet and s->op are replayed, reports come as events afterwards. Raises the
+ * document to (term, its epoch); marks all dirty that has to be written under the new term.
+ */
+void switcher_reign(struct switcher *s, int64_t term, int64_t now_ms, int64_t now_unix_us);
+/* A fleet is born: `epoch` is above every mark in its groups; readings give each partition's first offset to hold from. */
+void switcher_birth(struct switcher *s, const struct spec *spec, struct version version, const struct baton *batons,
+                    int baton_count, int64_t now_unix_us);
+void switcher_step(struct switcher *s, struct switcher_event *ev, struct switcher_effects *fx);
+void switcher_effects_clear(struct switcher_effects *fx);
+
+/* Who or what is waited for, in one line per party, for the progress view: up to `max` of them. */
+struct waiting {
+    char who[CLIENT_ID_MAX + HOST_MAX + 16]; /* "payments-blue-3 (10.0.0.7)", "the brokers" */
+    char what[160];                           /* "has 12 records of orders/3 in flight" */
+};
+int switcher_waiting(const struct switcher *s, struct waiting *ret, int max, int64_t now_ms);
+
+/* Batons of the present stage by where they are: for "per partition counts". */
+struct progress {
+    int total;     /* of this stage */
+    int ordered;   /* releasing now */
+    int granted;   /* told to the new holder */
+    int taken;     /* proven to flow */
+    int returned;  /* on the way back: home again */
+};
+void switcher_progress(const struct switcher *s, struct progress *ret);
+
+#endif
