@@ -1,0 +1,113 @@
+#!/bin/sh
+# librdkafka.sh - sees to it that there is a librdkafka that Baton can trust, and prints where pkg-config finds it.
+#
+# Releases below 2.12 lose and repeat records when partitions are paused, moved or handed over (docs/librdkafka.md), and
+# that is what most distributions ship. So: a system library of 2.12 or newer is used as it is (one empty line on stdout:
+# no extra folder is needed), otherwise the pinned 2.15.1 is built once into the user's cache (its pkg-config folder on
+# stdout). The source is the copy that Confluent ships inside its npm package, for registries are reachable from many
+# places where GitHub's release archives are not. Nothing is unpacked before its checksum agrees.
+#
+# A second run does nothing. The result appears by one rename, so an interrupted build leaves nothing half-made, and two
+# runs at once wait for each other.
+#
+#   BATON_CACHE          where to keep it; default ${XDG_CACHE_HOME:-~/.cache}/baton
+#   BATON_RDKAFKA=build  do not look for a system library
+#   JOBS                 compilers at a time; default: as many as there are processors
+set -eu
+
+version=2.15.1
+version_min=2.12
+package='@confluentinc/kafka-javascript@1.10.1'
+sha256=ada7d703bb1d3237e2292bfabf438d663b6160c9f1ac2a2406b5dc4257c81b66
+integrity='sha512-KVePUBn21EqCVP9mfxzEuM3SYJHHEF7X+iiC2e43QQgDSyEaksInmCGooT3w5q+cNAdkSCrK71j0ICfqoSqZLw=='
+
+# libcurl: SASL OAUTHBEARER with OIDC. Kerberos (GSSAPI) wants a system librdkafka. -fPIC: libbaton.so carries it.
+options='--enable-ssl --enable-zlib --enable-zstd --enable-curl --disable-gssapi --disable-lz4-ext --disable-syslog'
+cflags='-O2 -g -fPIC'
+recipe="1 $version $options $cflags"
+
+say() { printf 'librdkafka: %s\n' "$*" >&2; }
+die() { say "$*"; exit 1; }
+
+if [ "${BATON_RDKAFKA:-}" != build ] && pkg-config --atleast-version=$version_min rdkafka 2>/dev/null; then
+    echo
+    exit 0
+fi
+
+cache=${BATON_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/baton}
+prefix=$cache/librdkafka-$version
+stamp=$prefix/recipe
+
+if [ -f "$stamp" ] && [ "$(cat "$stamp")" = "$recipe" ]; then
+    echo "$prefix/lib/pkgconfig"
+    exit 0
+fi
+
+mkdir -p "$cache"
+exec 9>"$cache/librdkafka.lock"
+flock 9
+if [ -f "$stamp" ] && [ "$(cat "$stamp")" = "$recipe" ]; then # another run was faster
+    echo "$prefix/lib/pkgconfig"
+    exit 0
+fi
+
+for tool in npm make "${CC:-cc}" openssl tar sha256sum; do
+    command -v "$tool" >/dev/null || die "'$tool' is missing; run scripts/setup.sh, it installs all that is needed"
+done
+
+work=$(mktemp -d "$cache/librdkafka.XXXXXX")
+trap 'rm -rf "$work"' EXIT
+trap 'exit 130' INT TERM
+log=$cache/librdkafka.log
+
+# run STEP COMMAND...: its chatter goes to a log, which is shown only when it fails
+run() {
+    step=$1
+    shift
+    if ! "$@" >"$log" 2>&1 9>&-; then
+        tail -n 30 "$log" >&2
+        die "$step failed; all of its output is in $log"
+    fi
+}
+
+say "the system has none of $version_min or newer; building $version once into $prefix (a minute or so)"
+cd "$work"
+run "npm pack $package" npm pack --ignore-scripts --silent "$package"
+set -- *.tgz
+[ -f "$1" ] || die "npm pack $package left no archive"
+[ "$(sha256sum <"$1" | cut -d' ' -f1)" = $sha256 ] &&
+    [ "sha512-$(openssl dgst -sha512 -binary "$1" | openssl base64 -A)" = "$integrity" ] ||
+    die "$package is not what it was when this script was written (its checksum differs); refusing to build it"
+
+run 'tar' tar -xzf "$1" --no-same-owner package/deps/librdkafka
+cd package/deps/librdkafka
+# shellcheck disable=SC2086 # the options are words
+run 'configure' env CFLAGS="$cflags" bash ./configure $options
+for feature in SSL ZLIB ZSTD CURL; do
+    grep -q "^#define WITH_$feature 1" config.h ||
+        die "configure found no $feature; run scripts/setup.sh, it installs what is missing (see $log)"
+done
+run 'make' make -j"${JOBS:-$(nproc)}" -C src librdkafka.a
+
+mkdir -p "$work/out/lib/pkgconfig" "$work/out/include/librdkafka" "$work/out/share/doc/librdkafka"
+cp src/librdkafka.a "$work/out/lib/"
+cp src/rdkafka.h src/rdkafka_mock.h "$work/out/include/librdkafka/"
+cp LICENSES.txt CONFIGURATION.md "$work/out/share/doc/librdkafka/"
+# Only the static library is there, so all it needs stands in Libs.
+cat >"$work/out/lib/pkgconfig/rdkafka.pc" <<PC
+prefix=\${pcfiledir}/../..
+libdir=\${prefix}/lib
+includedir=\${prefix}/include
+
+Name: librdkafka
+Description: The Apache Kafka C/C++ library (static, built for Baton)
+Version: $version
+Requires: zlib libcrypto libssl libzstd libcurl
+Cflags: -I\${includedir}
+Libs: -L\${libdir} -lrdkafka -lm -ldl -lpthread -lrt
+PC
+printf '%s\n' "$recipe" >"$work/out/recipe"
+rm -rf "$prefix"
+mv "$work/out" "$prefix"
+say "built $version"
+echo "$prefix/lib/pkgconfig"
