@@ -54,10 +54,14 @@ struct doc {
                                baton_count says how many the shards hold */
 };
 
+/*
+ * Shards may be read before their head and in any order (each key keeps its last record's place in the log), so a shard names the
+ * index of its topics itself; a baton whose shard has not been read yet has partition -1 and matches nothing.
+ */
 enum doc_result { DOC_APPLIED, DOC_STALE, DOC_FITS_NOT };
 /*
  * Applies a valid-by-term record in log order. DOC_STALE: a lower version, nothing changed. DOC_FITS_NOT: more batons
- * than baton_max, or a shard beyond the table; nothing changed.
+ * than baton_max; nothing changed.
  */
 enum doc_result fleet_apply(struct fleet *f, const struct doc *doc);
 

@@ -55,7 +55,8 @@ int record_term(int64_t *ret, const char *json, size_t len, struct errmsg *m);
 int fleet_encode(struct str *ret, const struct fleet *f, int shard, struct errmsg *m);
 /*
  * Into doc, whose fleet.batons / baton_max the caller has set (BATONS_MAX or less; too few: ERR_TOO_LARGE). An empty value is
- * DOC_GONE. Topics in a shard are indexes into the head's list, written as names: `head` (may be NULL) resolves them.
+ * DOC_GONE. A shard may be read before any head (compaction keeps each key's last place), so it carries its topics' names AND their
+ * indexes in spec.topics; with `head` given the two must agree.
  */
 int fleet_decode(struct doc *doc, const struct record_key *key, const struct fleet *head, const char *json, size_t len,
                  struct errmsg *m);
