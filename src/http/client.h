@@ -1,0 +1,56 @@
+/*
+ * client - requests of the CLI to a controller, by libcurl; blocks.
+ *
+ * A 307 is followed by hand, at most 3 times: method and body are kept, only the host may change (the path must be the one
+ * asked for), never from https to http. The token goes along, since the server that was trusted with it named the leader; it is
+ * never sent anywhere else. Proxies from the environment are not used for loopback addresses.
+ */
+#ifndef HTTP_CLIENT_H
+#define HTTP_CLIENT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/err.h"
+
+struct http_client;
+
+struct http_client_config {
+    const char *server;     /* "http://127.0.0.1:8484" */
+    const char *token_file; /* NULL: none */
+    const char *ca_file;    /* PEM; NULL: the system's */
+    const char *by;         /* sent as X-Baton-By, NULL: none */
+    int64_t connect_ms;     /* 0: 5 s */
+    int64_t timeout_ms;     /* of a whole request, 0: 60 s */
+};
+
+struct http_reply {
+    int status;
+    char *content_type; /* never NULL */
+    char *body;         /* terminated, never NULL, at most 64 MiB */
+    size_t body_len;
+};
+
+/* server: scheme http or https, no path but "/", no user and password in it. */
+int http_client_open(struct http_client **ret, const struct http_client_config *config, struct errmsg *m);
+void http_client_close(struct http_client *c);
+
+/*
+ * path with its query. body NULL: none. Any status is a success here: only what kept an answer from coming is an error (ERR_UNAVAILABLE: cannot
+ * connect; ERR_TIMEOUT; ERR_DENIED: certificate, a redirect that may not be followed), with cause and mend.
+ */
+int http_client_request(struct http_client *c, struct http_reply *ret, const char *method, const char *path, const char *content_type,
+                        const char *body, size_t body_len, struct errmsg *m);
+void http_reply_free(struct http_reply *reply);
+
+/*
+ * Server-sent events until on_event or on_idle says false (0), the stream breaks (ERR_UNAVAILABLE: call again, it resumes behind the last id
+ * it saw) or the server refuses (ERR_DENIED ...). id is "" for events without one. on_idle is called at least every 200 ms and may be NULL.
+ */
+typedef bool http_on_event(void *opaque, const char *id, const char *type, const char *data);
+typedef bool http_on_idle(void *opaque);
+int http_client_events(struct http_client *c, const char *path, http_on_event *on_event, http_on_idle *on_idle, void *opaque,
+                       struct errmsg *m);
+
+#endif
