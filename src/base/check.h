@@ -13,7 +13,10 @@
 
 _Noreturn void check_failed(const char *fact, const char *file, int line);
 
-/* The simulation sets one to learn of a broken invariant; it must not return (longjmp). */
+/*
+ * The simulation sets one to learn of a broken invariant; it must not return (longjmp). It is that of the
+ * calling thread; NULL: print and abort again.
+ */
 void check_set_handler(void (*handler)(const char *fact, const char *file, int line));
 
 #endif

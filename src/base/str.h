@@ -26,8 +26,9 @@ extern char str_empty[1];
 #define STR_WITH_MAX(bytes_max) ((struct str){ .buf = str_empty, .max = (bytes_max) })
 
 void str_free(struct str *s); /* back to empty, same bound; the error is forgotten */
-void str_clear(struct str *s);
+void str_clear(struct str *s); /* the same, but keeps the memory */
 int str_error(const struct str *s);
+/* What does not fit as a whole is not added at all. */
 void str_add(struct str *s, const char *text);
 void str_add_bytes(struct str *s, const void *bytes, size_t len);
 void str_add_char(struct str *s, char c);
@@ -44,7 +45,8 @@ bool text_equal(const char *a, const char *b);
  * Bounded parsers of human figures. Each returns 0 or ERR_INVALID with a sentence that
  * names the text and shows a right one.
  *
- * duration: whole number and unit ms|s|m|h|d, "10s", also summed: "1m30s"; bare numbers refused ("0" too: write "0s").
+ * duration: whole number and unit ms|s|m|h|d, "10s", also summed, largest first: "1m30s"; bare numbers refused
+ *           ("0" too: write "0s").
  * percent:  "10%", 1 to 100.
  * number:   decimal, whole text.
  */
@@ -53,7 +55,7 @@ int parse_duration_ms(int64_t *ret, const char *text, int64_t min_ms, int64_t ma
 int parse_percent(int *ret, const char *text, struct errmsg *m);
 int parse_int64(int64_t *ret, const char *text, int64_t min, int64_t max, struct errmsg *m);
 
-/* "10s", "1m30s", "250ms": what parse_duration_ms reads back. ret holds 32 bytes. */
+/* "10s", "1m30s", "250ms": what parse_duration_ms reads back, and "-1s" for what lies in the past. */
 const char *format_duration(char ret[32], int64_t ms);
 
 /*
