@@ -20,6 +20,8 @@ struct baton {
     int64_t from;   /* where the holder began when the baton was last granted */
     uint64_t epoch; /* of the grant by which the holder has it: the mark in its commits */
     uint64_t order; /* of the last word about it: what reports answer to */
+    bool taken;     /* its holder has begun under `epoch`: false from the grant until `held` is written. An
+                       offset without a mark is an operator's reset once it is true, a former life's before (rule 6) */
     int64_t doubt;  /* a lost member may have worked up to here; OFFSET_NONE */
 };
 

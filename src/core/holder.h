@@ -34,8 +34,8 @@ enum part_state {
     PART_DRAINING,   /* detached; waits for records in flight */
     PART_COMMITTING, /* commits where it stopped */
     PART_RELEASED,   /* said so; waits for the next word */
-    PART_STATE_COUNT
 };
+#define PART_STATE_COUNT (PART_RELEASED + 1)
 
 enum barrier { BARRIER_REPORT, BARRIER_LOG_END, BARRIER_CATCH_UP, BARRIER_PASSED }; /* rule 2 */
 
@@ -47,19 +47,21 @@ struct holder_part {
     bool lost;     /* revoked by "lost": nothing can be committed */
     uint16_t topic;
     int32_t partition;
+    int baton; /* a guess at its index in the document */
     enum part_state state;
+    unsigned want; /* effects that this step owes it */
 
     enum barrier barrier;
     uint64_t barrier_report; /* the report that must be acknowledged */
     uint64_t barrier_token;  /* of the question for the log's end */
     int64_t barrier_end;     /* the log must be applied up to here */
+    uint64_t barrier_epoch;  /* the document's epoch when it passed: later grants find this member the owner */
 
     uint64_t epoch;          /* grant under which it is, or was last, active */
     uint64_t token;          /* of the read or commit that is outstanding, 0: none */
     int64_t committing;      /* offset in that commit */
-    bool committing_release; /* that commit is the release's */
+    int64_t asked_ms;        /* when it was asked */
     int64_t committed;       /* last that succeeded under `epoch`, OFFSET_NONE */
-    int64_t commit_asked_ms;
     bool follow_commit;      /* the outstanding commit is a standby's (rule 7) */
     int64_t doubt;           /* rule 12, OFFSET_NONE */
     int64_t retry_ms;        /* after a failed read or commit, 0: now */
@@ -99,7 +101,6 @@ enum holder_effect_type {
     HOLDER_ANSWER_REVOKE, /* all that could be finished is: let go */
     HOLDER_LEAVE,         /* closing: leave the group, then event LEFT */
     HOLDER_CLOSED,        /* the last report is acknowledged (or could not be given): all is over */
-    HOLDER_EFFECT_COUNT
 };
 
 struct holder_effect {
@@ -138,7 +139,6 @@ enum holder_event_type {
     HOLDER_CLOSE,          /* stop delivering, finish, commit, leave */
     HOLDER_ABANDON,        /* the close deadline has passed: leave without what is in flight */
     HOLDER_LEFT,           /* it is out of the group */
-    HOLDER_EVENT_COUNT
 };
 
 struct holder_event {
@@ -170,13 +170,15 @@ struct holder {
     bool report_due;           /* something changed since the last */
     bool report_outstanding;   /* one at a time: changes meanwhile go into the next */
     int64_t report_made_ms;
+    int64_t report_retry_ms;   /* after one that failed */
+    int64_t commits_ms;        /* when progress was last committed */
     int64_t follow_ms;         /* when standbys last followed */
     struct version acknowledged; /* what reports say: held back while follow-commits are out (rule 7) */
-    int64_t contact_ms;        /* the last commit that Kafka accepted was sent then (rule 11) */
-    bool contact_known;        /* false: nothing accepted yet since the last assignment */
+    int64_t contact_ms;        /* the last commit that Kafka accepted was asked then (rule 11) */
     bool answer_assign, answer_revoke;
     int64_t revoke_began_ms;
-    bool closing, left, goodbye_made, closed;
+    bool joined;               /* Kafka has answered with an assignment, be it an empty one */
+    bool closing, leave_asked, left, goodbye_made, closed;
     bool abandoned;
     int64_t heard_written_unix_us, heard_unix_us;
     uint64_t records_done, records_gated, stale_ignored;
@@ -196,6 +198,8 @@ int holder_find(const struct holder *h, int topic, int32_t partition);
 /* The gate. NOW: the record is in flight from here on. DROP: not ours (now). LATER: ours, but too many are in flight. */
 enum deliver { DELIVER_NOW, DELIVER_DROP, DELIVER_LATER };
 enum deliver holder_deliver(struct holder *h, int part, int64_t offset, int64_t now_ms, int64_t now_unix_us);
+/* After a delivery: is there something to tell (a first position), so that a TICK should come soon? */
+bool holder_wants_turn(const struct holder *h);
 /* True: this may complete something; give the holder a TICK soon. */
 bool holder_done(struct holder *h, int part, int64_t offset, int64_t now_unix_us);
 /* The fetcher reached the end of an attached partition at `offset` (a first position without a record). True as above. */

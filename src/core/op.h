@@ -21,7 +21,8 @@ enum op_kind { OP_SWITCH, OP_ROLLBACK, OP_PAUSE, OP_RESUME, OP_KIND_COUNT };
  *                                   |  all back: ROLLED_BACK
  *                                   |  deadline: NEEDS_OPERATOR
  */
-enum op_state { OP_PASSING, OP_OBSERVING, OP_RETURNING, OP_COMPLETE, OP_ROLLED_BACK, OP_NEEDS_OPERATOR, OP_STATE_COUNT };
+enum op_state { OP_PASSING, OP_OBSERVING, OP_RETURNING, OP_COMPLETE, OP_ROLLED_BACK, OP_NEEDS_OPERATOR };
+#define OP_STATE_COUNT (OP_NEEDS_OPERATOR + 1)
 
 /* Why it turned back; `why` has the sentence. */
 enum op_cause { CAUSE_NONE, CAUSE_DEADLINE, CAUSE_OPERATOR, CAUSE_MEMBER_GONE, CAUSE_FOREIGN_COMMIT, CAUSE_VERDICT, CAUSE_COUNT };
@@ -36,6 +37,7 @@ struct pass {
     int64_t from;          /* where the new holder was told to begin */
     int64_t first;         /* the first offset it saw */
     int64_t doubt;         /* [committed, doubt) may have been processed by both: listed; OFFSET_NONE */
+    int64_t replay_from;   /* --replay: where the other color had begun; OFFSET_NONE */
     int64_t repeat_to;     /* --replay: [from, repeat_to) is done again on purpose; OFFSET_NONE */
     char released_by[INCARNATION_MAX + 1]; /* incarnations */
     char taken_by[INCARNATION_MAX + 1];

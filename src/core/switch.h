@@ -25,9 +25,14 @@ struct switcher_member {
 
 /* What this reign knows of a baton beyond the document. */
 struct baton_fact {
-    uint64_t quiet_token;   /* the reading of the released offset is out, 0: not asked */
-    int64_t asked_ms;
-    bool waits_doubt;       /* in the stage, not ordered yet: committed < doubt */
+    uint64_t token;         /* of the reading of its committed offset that is out, 0: none */
+    uint64_t token_order;   /* the baton's order when that was asked: another by now makes the answer void */
+    int64_t retry_ms;       /* not asked again before */
+    bool waits_doubt;       /* in the stage, not ordered: its color has not yet passed the doubt (rule 10) */
+    /* from the newest reports, surveyed anew in every step: */
+    bool busy[COLOR_COUNT];                       /* somebody of the color is or may be at work on it */
+    const struct report_part *owned[COLOR_COUNT]; /* the entry of the member that Kafka gives it, or NULL */
+    int owner[COLOR_COUNT];                       /* that member, or -1 */
 };
 
 enum order_kind { ORDER_SWITCH, ORDER_ROLLBACK, ORDER_PAUSE, ORDER_RESUME };
@@ -130,21 +135,22 @@ struct switcher_event {
 struct switcher {
     struct fleet *fleet;  /* caller's */
     struct op op;         /* the newest; passes are caller's */
-    struct op asked;      /* an order whose preflight is out; asked.number 0: none */
-    struct order order;   /* of it */
+    struct op asked;      /* what `order` would become */
+    struct order order;   /* the order whose preflight is out, if order_given */
     uint64_t snapshot_token;
     int64_t snapshot_asked_ms;
     struct findings findings; /* of the last preflight */
     struct baton_fact *facts; /* caller's, one a baton */
     struct switcher_member members[MEMBERS_MAX];
+    bool members_overflow;    /* more than MEMBERS_MAX: nothing can be released any more */
+    bool bumped;              /* this step has raised the epoch already */
     struct switcher_dirty dirty;
     uint64_t token_last;
     uint64_t barrier_asked, barrier_read; /* epochs: reports were asked for / read to their end after this one (rule 2) */
     uint64_t barrier_token;
     int64_t groups_asked_ms;
     bool groups_out;
-    struct group_view seen[COLOR_COUNT]; /* counts only; members and owner are NULL */
-    bool doubt_checked;
+    bool order_given;         /* `order` waits for its preflight */
 };
 
 struct switcher_memory {
