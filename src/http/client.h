@@ -1,9 +1,9 @@
 /*
  * client - requests of the CLI to a controller, by libcurl; blocks.
  *
- * A 307 is followed by hand, at most 3 times: method and body are kept, only the host may change (the path must be the one
- * asked for), never from https to http. The token goes along, since the server that was trusted with it named the leader; it is
- * never sent anywhere else. Proxies from the environment are not used for loopback addresses.
+ * A 307 is followed by hand, at most 3 times: method and body are kept, only the host may change (the path must be
+ * the one asked for), never from https to http. The token goes along, since the server that was trusted with it
+ * named the leader; it is never sent anywhere else. A proxy from the environment is not used for a loopback address.
  */
 #ifndef HTTP_CLIENT_H
 #define HTTP_CLIENT_H
@@ -37,20 +37,22 @@ int http_client_open(struct http_client **ret, const struct http_client_config *
 void http_client_close(struct http_client *c);
 
 /*
- * path with its query. body NULL: none. Any status is a success here: only what kept an answer from coming is an error (ERR_UNAVAILABLE: cannot
- * connect; ERR_TIMEOUT; ERR_DENIED: certificate, a redirect that may not be followed), with cause and mend.
+ * path with its query. body NULL: none. Any status is a success here: only what kept an answer from coming is an
+ * error (ERR_UNAVAILABLE: cannot connect; ERR_TIMEOUT; ERR_DENIED: certificate, a redirect that may not be
+ * followed), with cause and mend.
  */
-int http_client_request(struct http_client *c, struct http_reply *ret, const char *method, const char *path, const char *content_type,
-                        const char *body, size_t body_len, struct errmsg *m);
+int http_client_request(struct http_client *c, struct http_reply *ret, const char *method, const char *path,
+                        const char *content_type, const char *body, size_t body_len, struct errmsg *m);
 void http_reply_free(struct http_reply *reply);
 
 /*
- * Server-sent events until on_event or on_idle says false (0), the stream breaks (ERR_UNAVAILABLE: call again, it resumes behind the last id
- * it saw) or the server refuses (ERR_DENIED ...). id is "" for events without one. on_idle is called at least every 200 ms and may be NULL.
+ * Server-sent events until on_event or on_idle says false (then 0), the stream breaks (ERR_UNAVAILABLE: call again,
+ * it resumes behind the last id it saw) or the server refuses (ERR_DENIED, ERR_NOT_FOUND ...). id is "" for events
+ * without one. on_idle is called at least every 200 ms and may be NULL.
  */
 typedef bool http_on_event(void *opaque, const char *id, const char *type, const char *data);
 typedef bool http_on_idle(void *opaque);
-int http_client_events(struct http_client *c, const char *path, http_on_event *on_event, http_on_idle *on_idle, void *opaque,
-                       struct errmsg *m);
+int http_client_events(struct http_client *c, const char *path, http_on_event *on_event, http_on_idle *on_idle,
+                       void *opaque, struct errmsg *m);
 
 #endif

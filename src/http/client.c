@@ -1,0 +1,442 @@
+#include "http/client.h"
+
+#include <curl/curl.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "base/check.h"
+#include "base/clock.h"
+#include "base/str.h"
+#include "http/parse.h"
+#include "http/tls.h"
+
+#define REPLY_BYTES_MAX (64 * 1024 * 1024)
+#define EVENT_BYTES_MAX (1024 * 1024)
+#define REDIRECTS_MAX 3
+#define SILENCE_MS_MAX 45000 /* of a stream: the server says something every 15 s */
+
+struct http_client {
+    CURL *easy;
+    char origin[400]; /* "http://127.0.0.1:8484" */
+    char ca_file[1024];
+    char token[600];  /* "Authorization: Bearer ...", "" */
+    char by[200];
+    int64_t connect_ms, timeout_ms;
+    char last_id[64]; /* of events */
+    char curl_error[CURL_ERROR_SIZE];
+};
+
+struct reply_sink {
+    struct str body;
+    char location[700];
+};
+
+/* "http://host:port/" to "http://host:port"; false: not a base address. */
+static bool origin_copy(char *ret, size_t ret_size, const char *url)
+{
+    const char *rest = !strncasecmp(url, "http://", 7) ? url + 7 : !strncasecmp(url, "https://", 8) ? url + 8 : NULL;
+    size_t len;
+    char host_port[300], host[300];
+    int port;
+
+    if (!rest)
+        return false;
+    len = strcspn(rest, "/");
+    if ((rest[len] && rest[len + 1]) || len >= sizeof(host_port) || (size_t)(rest - url) + len >= ret_size)
+        return false;
+    memcpy(host_port, rest, len);
+    host_port[len] = '\0';
+    if (strpbrk(host_port, "@?# ") || !http_host_split(host_port, host, sizeof(host), &port))
+        return false;
+    memcpy(ret, url, (size_t)(rest - url) + len);
+    ret[(size_t)(rest - url) + len] = '\0';
+    return true;
+}
+
+static int client_read_token(struct http_client *c, const char *path, struct errmsg *m)
+{
+    char text[520];
+    FILE *file = fopen(path, "re");
+    size_t len;
+
+    if (!file)
+        return err_set(m, errno == ENOENT ? ERR_NOT_FOUND : ERR_IO, "open token file '%s': %s", path, strerror(errno));
+    len = fread(text, 1, sizeof(text) - 1, file);
+    fclose(file);
+    while (len > 0 && (text[len - 1] == '\n' || text[len - 1] == '\r'))
+        len--;
+    text[len] = '\0';
+    for (size_t i = 0; i < len; i++)
+        if ((unsigned char)text[i] <= 0x20 || (unsigned char)text[i] >= 0x7f)
+            len = 0;
+    if (len == 0)
+        return err_set(m, ERR_INVALID, "token file '%s' must hold one line of visible characters and nothing else", path);
+    snprintf(c->token, sizeof(c->token), "Authorization: Bearer %s", text);
+    secret_clear(text, sizeof(text));
+    return ERR_OK;
+}
+
+int http_client_open(struct http_client **ret, const struct http_client_config *config, struct errmsg *m)
+{
+    struct http_client *c = calloc(1, sizeof(*c));
+    int r = ERR_OK;
+
+    if (!c)
+        return err_set(m, ERR_NOMEM, "HTTP client");
+    c->connect_ms = config->connect_ms ? config->connect_ms : 5000;
+    c->timeout_ms = config->timeout_ms ? config->timeout_ms : 60000;
+    if (!origin_copy(c->origin, sizeof(c->origin), config->server))
+        r = err_set(m, ERR_INVALID, "server '%s' is not of the form http://HOST:PORT or https://HOST:PORT", config->server);
+    else if (config->ca_file && !text_copy(c->ca_file, sizeof(c->ca_file), config->ca_file))
+        r = err_set(m, ERR_TOO_LARGE, "the name of the CA file is too long");
+    else if (config->token_file)
+        r = client_read_token(c, config->token_file, m);
+    if (r == ERR_OK && config->by && *config->by && !strpbrk(config->by, "\r\n"))
+        snprintf(c->by, sizeof(c->by), "X-Baton-By: %.180s", config->by);
+    if (r == ERR_OK && curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK)
+        r = err_set(m, ERR_NOMEM, "start libcurl");
+    if (r == ERR_OK) {
+        c->easy = curl_easy_init();
+        if (!c->easy)
+            r = err_set(m, ERR_NOMEM, "HTTP client");
+    }
+    if (r < 0) {
+        http_client_close(c);
+        return r;
+    }
+    *ret = c;
+    return ERR_OK;
+}
+
+void http_client_close(struct http_client *c)
+{
+    if (!c)
+        return;
+    if (c->easy)
+        curl_easy_cleanup(c->easy);
+    secret_clear(c->token, sizeof(c->token));
+    free(c);
+}
+
+void http_reply_free(struct http_reply *reply)
+{
+    free(reply->content_type);
+    free(reply->body);
+    *reply = (struct http_reply){ 0 };
+}
+
+static size_t on_body(char *bytes, size_t size, size_t count, void *opaque)
+{
+    struct reply_sink *sink = opaque;
+
+    str_add_bytes(&sink->body, bytes, size * count);
+    return str_error(&sink->body) ? 0 : size * count;
+}
+
+static size_t on_header(char *bytes, size_t size, size_t count, void *opaque)
+{
+    struct reply_sink *sink = opaque;
+    size_t len = size * count;
+
+    if (len > 9 && !strncasecmp(bytes, "location:", 9)) {
+        const char *begin = bytes + 9, *end = bytes + len;
+
+        while (begin < end && (*begin == ' ' || *begin == '\t'))
+            begin++;
+        while (end > begin && (end[-1] == '\r' || end[-1] == '\n' || end[-1] == ' '))
+            end--;
+        if ((size_t)(end - begin) < sizeof(sink->location)) {
+            memcpy(sink->location, begin, (size_t)(end - begin));
+            sink->location[end - begin] = '\0';
+        }
+    }
+    return len;
+}
+
+static int client_explain(const struct http_client *c, CURLcode code, const char *origin, struct errmsg *m)
+{
+    const char *why = c->curl_error[0] ? c->curl_error : curl_easy_strerror(code);
+
+    switch (code) {
+    case CURLE_COULDNT_RESOLVE_HOST:
+        return err_set(m, ERR_UNAVAILABLE, "%s: the host's name cannot be resolved; check --server", origin);
+    case CURLE_COULDNT_CONNECT:
+        return err_set(m, ERR_UNAVAILABLE,
+                       "%s: %s; is 'baton serve' running there? Without a server, use --bootstrap HOST:PORT", origin, why);
+    case CURLE_OPERATION_TIMEDOUT:
+        return err_set(m, ERR_TIMEOUT, "%s: %s", origin, why);
+    case CURLE_PEER_FAILED_VERIFICATION:
+    case CURLE_SSL_CACERT_BADFILE:
+        return err_set(m, ERR_DENIED, "%s: %s; give the certificate of the server's CA with --ca-file", origin, why);
+    case CURLE_SSL_CONNECT_ERROR:
+        return err_set(m, ERR_UNAVAILABLE, "%s: %s; does the server speak TLS on this port?", origin, why);
+    case CURLE_WRITE_ERROR:
+        return err_set(m, ERR_TOO_LARGE, "%s: the answer is larger than %d MiB", origin, REPLY_BYTES_MAX / 1024 / 1024);
+    case CURLE_UNSUPPORTED_PROTOCOL:
+    case CURLE_WEIRD_SERVER_REPLY:
+        return err_set(m, ERR_UNAVAILABLE, "%s: %s; is that a Baton controller?", origin, why);
+    default:
+        return err_set(m, ERR_UNAVAILABLE, "%s: %s", origin, why);
+    }
+}
+
+/* What requests and streams have in common. */
+static struct curl_slist *client_prepare(struct http_client *c, const char *origin, const char *url, const char *content_type)
+{
+    struct curl_slist *headers = NULL;
+    CURL *easy = c->easy;
+    char line[200];
+
+    curl_easy_reset(easy);
+    c->curl_error[0] = '\0';
+    curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, c->curl_error);
+    curl_easy_setopt(easy, CURLOPT_URL, url);
+#if LIBCURL_VERSION_NUM >= 0x075500
+    curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
+#else
+    curl_easy_setopt(easy, CURLOPT_PROTOCOLS, (long)(CURLPROTO_HTTP | CURLPROTO_HTTPS));
+#endif
+    curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 0L);
+    curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
+    curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, (long)c->connect_ms);
+    curl_easy_setopt(easy, CURLOPT_PATH_AS_IS, 1L);
+    curl_easy_setopt(easy, CURLOPT_USERAGENT, "baton/" BATON_VERSION);
+    if (c->ca_file[0])
+        curl_easy_setopt(easy, CURLOPT_CAINFO, c->ca_file);
+    if (http_host_is_loopback(strstr(origin, "://") + 3))
+        curl_easy_setopt(easy, CURLOPT_PROXY, "");
+    headers = curl_slist_append(headers, "Expect:");
+    if (content_type) {
+        snprintf(line, sizeof(line), "Content-Type: %s", content_type);
+        headers = curl_slist_append(headers, line);
+    }
+    if (c->token[0])
+        headers = curl_slist_append(headers, c->token);
+    if (c->by[0])
+        headers = curl_slist_append(headers, c->by);
+    return headers;
+}
+
+/* May the 307 be followed? Then *origin becomes the leader's. */
+static int client_follow(char *origin, size_t origin_size, const char *location, const char *path, struct errmsg *m)
+{
+    const char *rest = strstr(location, "://");
+    size_t len = rest ? (size_t)(rest - location) + 3 + strcspn(rest + 3, "/") : 0;
+    char next[400], checked[400];
+
+    if (!rest || len >= sizeof(next))
+        return err_set(m, ERR_DENIED, "%s points to '%s', which is no address of a controller", origin, location);
+    memcpy(next, location, len);
+    next[len] = '\0';
+    if (strcmp(location + len, path) != 0 || !origin_copy(checked, sizeof(checked), next))
+        return err_set(m, ERR_DENIED, "%s points to '%s', which is not the same request on another controller", origin, location);
+    if (!strncasecmp(origin, "https://", 8) && strncasecmp(next, "https://", 8) != 0)
+        return err_set(m, ERR_DENIED,
+                       "%s points to %s: the token is not sent from https to http; give that controller --tls-cert and an "
+                       "https --advertise",
+                       origin, next);
+    text_copy(origin, origin_size, next);
+    return ERR_OK;
+}
+
+static int client_once(struct http_client *c, struct reply_sink *sink, long *ret_status, const char *origin, const char *method,
+                       const char *path, const char *content_type, const char *body, size_t body_len, struct errmsg *m)
+{
+    struct str url = STR_WITH_MAX(8192);
+    struct curl_slist *headers;
+    CURLcode code;
+
+    str_addf(&url, "%s%s", origin, path);
+    if (str_error(&url)) {
+        str_free(&url);
+        return err_set(m, ERR_TOO_LARGE, "the request's path is too long");
+    }
+    headers = client_prepare(c, origin, url.buf, content_type);
+    curl_easy_setopt(c->easy, CURLOPT_CUSTOMREQUEST, method);
+    if (body || !strcmp(method, "POST") || !strcmp(method, "PUT")) {
+        curl_easy_setopt(c->easy, CURLOPT_POSTFIELDS, body ? body : "");
+        curl_easy_setopt(c->easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)(body ? body_len : 0));
+    }
+    curl_easy_setopt(c->easy, CURLOPT_HTTPHEADER, headers);
+    curl_easy_setopt(c->easy, CURLOPT_TIMEOUT_MS, (long)c->timeout_ms);
+    curl_easy_setopt(c->easy, CURLOPT_WRITEFUNCTION, on_body);
+    curl_easy_setopt(c->easy, CURLOPT_WRITEDATA, sink);
+    curl_easy_setopt(c->easy, CURLOPT_HEADERFUNCTION, on_header);
+    curl_easy_setopt(c->easy, CURLOPT_HEADERDATA, sink);
+    code = curl_easy_perform(c->easy);
+    curl_easy_getinfo(c->easy, CURLINFO_RESPONSE_CODE, ret_status);
+    curl_slist_free_all(headers);
+    str_free(&url);
+    return code == CURLE_OK ? ERR_OK : client_explain(c, code, origin, m);
+}
+
+int http_client_request(struct http_client *c, struct http_reply *ret, const char *method, const char *path,
+                        const char *content_type, const char *body, size_t body_len, struct errmsg *m)
+{
+    struct reply_sink sink = { .body = STR_WITH_MAX(REPLY_BYTES_MAX) };
+    char origin[sizeof(c->origin)];
+    long status = 0;
+    char *type = NULL;
+    int r;
+
+    text_copy(origin, sizeof(origin), c->origin);
+    for (int hop = 0;; hop++) {
+        str_clear(&sink.body);
+        sink.location[0] = '\0';
+        r = client_once(c, &sink, &status, origin, method, path, content_type, body, body_len, m);
+        if (r < 0 || status != 307 || !sink.location[0])
+            break;
+        if (hop == REDIRECTS_MAX) {
+            r = err_set(m, ERR_UNAVAILABLE, "%s: the controllers point to one another; the leader is changing, try again", origin);
+            break;
+        }
+        r = client_follow(origin, sizeof(origin), sink.location, path, m);
+        if (r < 0)
+            break;
+    }
+    if (r == ERR_OK)
+        curl_easy_getinfo(c->easy, CURLINFO_CONTENT_TYPE, &type);
+    if (r == ERR_OK) {
+        struct http_reply reply = { .status = (int)status, .body_len = sink.body.len };
+
+        reply.content_type = strdup(type ? type : "");
+        reply.body = sink.body.len > 0 ? str_take(&sink.body) : strdup("");
+        if (reply.content_type && reply.body)
+            *ret = reply;
+        else
+            r = err_set(m, ERR_NOMEM, "HTTP answer");
+        if (r < 0)
+            http_reply_free(&reply);
+    }
+    str_free(&sink.body);
+    return r;
+}
+
+/* The text/event-stream grammar, as much of it as is sent: id, event, data (many lines), comments. */
+struct event_sink {
+    struct http_client *client;
+    http_on_event *on_event;
+    void *opaque;
+    struct str line, data, refusal;
+    char id[64], type[64];
+    bool id_seen, stopped;
+    long status;
+    int64_t heard_ms;
+};
+
+static void event_line(struct event_sink *e)
+{
+    char *line = e->line.buf;
+
+    if (e->line.len == 0) {
+        if (e->data.len > 0 && !e->stopped) {
+            if (e->id_seen)
+                text_copy(e->client->last_id, sizeof(e->client->last_id), e->id);
+            e->stopped = !e->on_event(e->opaque, e->id_seen ? e->id : "", e->type[0] ? e->type : "message", e->data.buf);
+        }
+        str_clear(&e->data);
+        e->type[0] = '\0';
+        e->id_seen = false;
+    } else if (!strncmp(line, "id:", 3)) {
+        e->id_seen = text_copy(e->id, sizeof(e->id), line + 3 + (line[3] == ' '));
+    } else if (!strncmp(line, "event:", 6)) {
+        text_copy(e->type, sizeof(e->type), line + 6 + (line[6] == ' '));
+    } else if (!strncmp(line, "data:", 5)) {
+        if (e->data.len > 0)
+            str_add_char(&e->data, '\n');
+        str_add(&e->data, line + 5 + (line[5] == ' '));
+    }
+    str_clear(&e->line);
+}
+
+static size_t on_stream(char *bytes, size_t size, size_t count, void *opaque)
+{
+    struct event_sink *e = opaque;
+    size_t len = size * count;
+
+    e->heard_ms = clock_ms();
+    curl_easy_getinfo(e->client->easy, CURLINFO_RESPONSE_CODE, &e->status);
+    if (e->status != 200) {
+        str_add_bytes(&e->refusal, bytes, len);
+        return len;
+    }
+    for (size_t i = 0; i < len && !e->stopped; i++) {
+        if (bytes[i] == '\n')
+            event_line(e);
+        else if (bytes[i] != '\r')
+            str_add_char(&e->line, bytes[i]);
+    }
+    return str_error(&e->line) || str_error(&e->data) ? 0 : len;
+}
+
+static int events_run(struct http_client *c, CURLM *multi, struct event_sink *e, http_on_idle *on_idle, struct errmsg *m)
+{
+    int running = 1, left;
+    CURLMsg *message;
+
+    while (running && !e->stopped) {
+        if (curl_multi_perform(multi, &running) != CURLM_OK)
+            return err_set(m, ERR_INTERNAL, "libcurl");
+        if (e->stopped || !running)
+            break;
+        if (on_idle && !on_idle(e->opaque)) {
+            e->stopped = true;
+            break;
+        }
+        if (clock_ms() - e->heard_ms > SILENCE_MS_MAX)
+            return err_set(m, ERR_UNAVAILABLE, "%s: the event stream has fallen silent", c->origin);
+        curl_multi_poll(multi, NULL, 0, 200, NULL);
+    }
+    if (e->stopped)
+        return ERR_OK;
+    message = curl_multi_info_read(multi, &left);
+    if (message && message->msg == CURLMSG_DONE && message->data.result != CURLE_OK)
+        return client_explain(c, message->data.result, c->origin, m);
+    if (e->status == 200)
+        return err_set(m, ERR_UNAVAILABLE, "%s: the event stream was ended by the server", c->origin);
+    return err_set(m,
+                   e->status == 401 || e->status == 403 ? ERR_DENIED
+                   : e->status == 404                   ? ERR_NOT_FOUND
+                                                        : ERR_UNAVAILABLE,
+                   "%s: events refused with status %ld: %s", c->origin, e->status, e->refusal.buf);
+}
+
+int http_client_events(struct http_client *c, const char *path, http_on_event *on_event, http_on_idle *on_idle, void *opaque,
+                       struct errmsg *m)
+{
+    struct event_sink e = { .client = c, .on_event = on_event, .opaque = opaque, .heard_ms = clock_ms() };
+    struct str url = STR_WITH_MAX(8192);
+    struct curl_slist *headers;
+    CURLM *multi = curl_multi_init();
+    char line[100];
+    int r;
+
+    if (!multi)
+        return err_set(m, ERR_NOMEM, "HTTP client");
+    e.line = STR_WITH_MAX(EVENT_BYTES_MAX);
+    e.data = STR_WITH_MAX(EVENT_BYTES_MAX);
+    e.refusal = STR_WITH_MAX(2000);
+    str_addf(&url, "%s%s", c->origin, path);
+    headers = client_prepare(c, c->origin, url.buf, NULL);
+    headers = curl_slist_append(headers, "Accept: text/event-stream");
+    if (c->last_id[0]) {
+        snprintf(line, sizeof(line), "Last-Event-ID: %s", c->last_id);
+        headers = curl_slist_append(headers, line);
+    }
+    curl_easy_setopt(c->easy, CURLOPT_HTTPHEADER, headers);
+    curl_easy_setopt(c->easy, CURLOPT_WRITEFUNCTION, on_stream);
+    curl_easy_setopt(c->easy, CURLOPT_WRITEDATA, &e);
+    curl_multi_add_handle(multi, c->easy);
+    r = events_run(c, multi, &e, on_idle, m);
+    curl_multi_remove_handle(multi, c->easy);
+    curl_multi_cleanup(multi);
+    curl_slist_free_all(headers);
+    str_free(&url);
+    str_free(&e.line);
+    str_free(&e.data);
+    str_free(&e.refusal);
+    return r;
+}
