@@ -11,7 +11,7 @@
 # runs at once wait for each other.
 #
 #   BATON_CACHE          where to keep it; default ${XDG_CACHE_HOME:-~/.cache}/baton
-#   BATON_RDKAFKA=build  do not look for a system library
+#   BATON_RDKAFKA=build  do not look for a system library; =look: never build, fail when there is none yet
 #   JOBS                 compilers at a time; default: as many as there are processors
 set -eu
 
@@ -42,6 +42,7 @@ if [ -f "$stamp" ] && [ "$(cat "$stamp")" = "$recipe" ]; then
     exit 0
 fi
 
+[ "${BATON_RDKAFKA:-}" != look ] || exit 1
 mkdir -p "$cache"
 exec 9>"$cache/librdkafka.lock"
 flock 9

@@ -27,7 +27,7 @@ LAYERS = {
     'src/channel': (['channel'] + ADAPTERS, None),
     'src/http': (['http'] + ADAPTERS, ['event2/', 'openssl/', 'curl/', 'jansson.h']),
     'src/member': (['member', 'baton'] + SHELL, ['librdkafka/', 'jansson.h']),
-    'src/controller': (['controller'] + SHELL, ['librdkafka/', 'event2/', 'jansson.h']),
+    'src/controller': (['controller'] + SHELL, ['librdkafka/', 'event2/', 'jansson.h', 'zlib.h']),
     'src/cli': (['cli', 'controller', 'member', 'baton'] + SHELL, None),
     'include/baton': (['baton'], []),
     'examples': (['baton'], None),

@@ -1,0 +1,80 @@
+# Shortcuts; Meson does the work. `make help` lists them.
+#
+#   BUILD=dir  where to build (build)         JOBS=n  compilers at a time (one a processor)
+#   CC=clang   the compiler, at the first build of a folder
+#   MESON=...  more options for `meson setup`, at the first build of a folder; see meson.build
+
+BUILD ?= build
+ASAN ?= $(BUILD)-asan
+MESON ?=
+PREFIX ?= /usr/local
+JOBS ?= $(shell nproc)
+DEMO ?=
+BENCH ?=
+
+MAKEFLAGS += --no-print-directory
+
+.DEFAULT_GOAL := all
+.PHONY: all demo check test asan sim system bench install format format-check clean help setup setup-test kafka
+
+all: $(BUILD)/build.ninja ## build everything into build/ (installs what is missing, builds librdkafka once)
+	@JOBS=$(JOBS) scripts/librdkafka.sh >/dev/null
+	@scripts/ninja.sh $(BUILD) $(JOBS)
+
+# A build folder that was once set up keeps what it found: Meson looks again only when its own files change.
+define setup_folder
+@scripts/setup.sh build
+@found=$$(JOBS=$(JOBS) scripts/librdkafka.sh) && \
+    PKG_CONFIG_PATH="$$found:$$PKG_CONFIG_PATH" meson setup $(@D) $(MESON)
+endef
+
+$(BUILD)/build.ninja:
+	$(setup_folder)
+
+# clang leaves the sanitizers' own symbols open in a shared library, hence b_lundef.
+$(ASAN)/build.ninja: MESON += -Db_sanitize=address,undefined -Db_lundef=false
+$(ASAN)/build.ninja:
+	$(setup_folder)
+
+demo: all ## switch and roll back a small fleet before your eyes, under a minute, nothing left behind; DEMO='--bootstrap HOST:PORT'
+	@$(BUILD)/baton demo $(DEMO)
+
+check: all ## seconds: unit tests, layers, a short simulation; no services
+	@scripts/test.py --build $(BUILD) unit sim
+
+test: all setup-test kafka ## everything: check, sanitizers, long simulation, system tests on a real Apache Kafka
+	@scripts/test.py --build $(BUILD) --asan $(ASAN) unit sim asan long system
+
+asan: $(ASAN)/build.ninja ## unit tests and the short simulation under AddressSanitizer and UBSan, in build-asan/
+	@scripts/test.py --build $(BUILD) --asan $(ASAN) asan
+
+sim: all ## the long simulation: thousands of random worlds of both ends of the protocol
+	@scripts/test.py --build $(BUILD) long
+
+system: all setup-test kafka ## the system tests alone
+	@scripts/test.py --build $(BUILD) system
+
+bench: all setup-test kafka ## all figures, as ratios, on a real Kafka; also in build/bench.json
+	@python3 bench/run.py $(BENCH)
+
+install: all ## program, library, header, manual, completion under PREFIX=/usr/local (DESTDIR is heeded)
+	@meson configure $(BUILD) --prefix=$(abspath $(PREFIX)) >/dev/null
+	@meson install -C $(BUILD)
+
+format: ## let clang-format settle the layout
+	@clang-format -i $$(git ls-files '*.[ch]')
+
+format-check: ## only say what `make format` would change
+	@clang-format --dry-run --Werror $$(git ls-files '*.[ch]')
+
+clean: ## remove what was built here; the cache with librdkafka and Kafka stays (scripts/librdkafka.sh says where)
+	@rm -rf $(BUILD) $(ASAN)
+
+setup-test:
+	@scripts/setup.sh test
+
+kafka: setup-test
+	@scripts/kafka.sh >/dev/null
+
+help: ## this
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1	\2/p' $(MAKEFILE_LIST) | expand -t 16

@@ -1,0 +1,182 @@
+#!/usr/bin/env python3
+"""test - runs the suites that it is given and sums them up in one last line, "N passed, N failed".
+
+    test.py [--build DIR] [--asan DIR] SUITE...
+
+A suite is a line of the table SUITES. A suite that does not run, ends early, takes too long or holds no test counts as
+a failure: silence is not consent. The output of a failed test is shown, that of the others stays in the logs.
+"""
+import argparse
+import json
+import os
+import pathlib
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+SUMMARY = re.compile(r'^(\d+) passed, (\d+) failed\s*$', re.M)
+CMOCKA = re.compile(r'^\[  (PASSED|FAILED)  \] (\d+) test\(s\)', re.M)
+SHOWN_LINES_MAX = 200
+
+
+def run(command, seconds_max, **more):
+    """Runs a command in a process group of its own, which is gone when this returns; its exit code, or None if late."""
+    child = subprocess.Popen(command, cwd=ROOT, start_new_session=True, stdin=subprocess.DEVNULL, **more)
+    try:
+        return child.wait(timeout=seconds_max)
+    except subprocess.TimeoutExpired:
+        return None
+    finally:
+        for sign, patience in ((signal.SIGTERM, 5), (signal.SIGKILL, 5)):
+            try:
+                os.killpg(child.pid, sign)
+                child.wait(timeout=patience)
+            except ProcessLookupError:
+                break
+            except subprocess.TimeoutExpired:
+                pass
+        child.wait()
+
+
+def count_one(test):
+    """What one program of Meson's said: (passed, failed)."""
+    ok = test['result'] in ('OK', 'EXPECTEDFAIL')
+    out = test.get('stdout', '') + '\n' + test.get('stderr', '')
+    last = SUMMARY.findall(out)
+    found = {'PASSED': 0, 'FAILED': 0}
+    for verdict, count in CMOCKA.findall(out):
+        found[verdict] += int(count)
+    if last:
+        found = {'PASSED': int(last[-1][0]), 'FAILED': int(last[-1][1])}
+    if ok:
+        return max(found['PASSED'], 0 if found['FAILED'] else 1), found['FAILED']
+    return found['PASSED'], max(found['FAILED'], 1)
+
+
+def meson_suite(build, suite, seconds_max):
+    """Runs a suite of Meson's; a name, passed and failed for each of its programs."""
+    log = build / 'meson-logs' / 'testlog.json'
+    log.unlink(missing_ok=True)
+    command = ['meson', 'test', '-C', str(build), '--no-rebuild', '--suite', suite]
+    code = run(command, seconds_max, stdout=subprocess.DEVNULL)
+    passed = failed = programs = 0
+    for line in log.read_text().splitlines() if log.exists() else []:
+        test = json.loads(line)
+        good, bad = count_one(test)
+        programs += 1
+        passed, failed = passed + good, failed + bad
+        name = test['name'].split(' / ')[-1]
+        say(f"  {name:<24} {good:>5} passed{f'  {bad} FAILED' if bad else ''}  {test.get('duration', 0):.1f} s")
+        if bad:
+            text = (test.get('stdout', '') + test.get('stderr', '')).splitlines()
+            for shown in text[-SHOWN_LINES_MAX:]:
+                say('    | ' + shown)
+            say(f"    | ({test['result']}, exit {test.get('returncode', '?')}; everything is in {os.path.relpath(log)})")
+    if programs == 0:
+        say(f'  no test of suite "{suite}" ran in {build}: counted as a failure')
+        failed += 1
+    elif code != 0 and failed == 0:
+        say('  ' + ('took too long' if code is None else f'meson test ended with exit code {code}') + ': counted as a failure')
+        failed += 1
+    return passed, failed
+
+
+def unit(args):
+    return meson_suite(args.build, 'unit', 300)
+
+
+def sim(args):
+    return meson_suite(args.build, 'sim', 120)
+
+
+def long(args):
+    return meson_suite(args.build, 'long', 900)
+
+
+def asan(args):
+    if not (args.asan / 'build.ninja').exists():
+        code = run(['make', f'BUILD={args.build}', f'ASAN={args.asan}', f'{args.asan}/build.ninja'], 300, stdout=subprocess.DEVNULL)
+        if code != 0:
+            say('  the build folder could not be set up')
+            return 0, 1
+    if run(['ninja', '-C', str(args.asan), '--quiet'], 900) != 0:
+        say('  does not build')
+        return 0, 1
+    one, two = meson_suite(args.asan, 'unit', 600), meson_suite(args.asan, 'sim', 300)
+    return one[0] + two[0], one[1] + two[1]
+
+
+def system(args):
+    """The system tests show their own progress and end with their own sum."""
+    command = [sys.executable, '-u', str(ROOT / 'tests/system/run.py')]
+    environment = {**os.environ, 'BATON_BUILD': str(args.build)}
+    sums = []
+    child_out, child_in = os.pipe()
+
+    def copy():
+        with os.fdopen(child_out, errors='replace') as lines:
+            for line in lines:
+                sums[:] = SUMMARY.findall(line) or sums
+                say('  ' + line.rstrip('\n'))
+
+    reader = threading.Thread(target=copy)
+    reader.start()
+    code = run(command, 2400, stdout=child_in, stderr=child_in, env=environment)
+    os.close(child_in)
+    reader.join(10)
+    passed, failed = map(int, sums[-1]) if sums else (0, 0)
+    if code != 0 and failed == 0 or passed + failed == 0:
+        say('  ' + ('took too long' if code is None else f'exit {code} without a failed test: counted as one'))
+        failed += 1
+    return passed, failed
+
+
+SUITES = {
+    'unit': (unit, 'unit tests and layers'),
+    'sim': (sim, 'short simulation'),
+    'asan': (asan, 'unit tests and short simulation under sanitizers'),
+    'long': (long, 'long simulation'),
+    'system': (system, 'system tests on Apache Kafka'),
+}
+
+
+def say(text):
+    print(text, flush=True)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument('--build', type=pathlib.Path, default=ROOT / 'build')
+    parser.add_argument('--asan', type=pathlib.Path, default=ROOT / 'build-asan')
+    parser.add_argument('suites', nargs='+', choices=SUITES, metavar='SUITE', help=', '.join(SUITES))
+    args = parser.parse_args()
+    args.build, args.asan = args.build.resolve(), args.asan.resolve()
+    sum_file = args.build / 'test-sum.txt'
+    sum_file.unlink(missing_ok=True)
+    table = []
+    for name in args.suites:
+        function, about = SUITES[name]
+        say(f'{name}: {about}')
+        began = time.monotonic()
+        try:
+            passed, failed = function(args)
+        except Exception as problem:  # a runner that breaks must not look like a pass
+            say(f'  {type(problem).__name__}: {problem}')
+            passed, failed = 0, 1
+        table.append((name, passed, failed, time.monotonic() - began))
+    say('')
+    for name, passed, failed, seconds in table:
+        say(f"{name:<8} {passed:>6} passed {failed:>4} failed {seconds:>7.1f} s{'   <--' if failed else ''}")
+    passed, failed = sum(t[1] for t in table), sum(t[2] for t in table)
+    line = f'{passed} passed, {failed} failed'
+    sum_file.write_text(line + '\n')
+    say(line)
+    return 1 if failed else 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())
