@@ -24,6 +24,7 @@ build command   pkg-config         pkg-config
 build module    libevent_core      libevent-dev
 build module    libevent_extra     libevent-dev
 build module    libevent_pthreads  libevent-dev
+build module    libevent_openssl   libevent-dev
 build module    openssl            libssl-dev
 build module    libcurl            libcurl4-openssl-dev
 build module    jansson            libjansson-dev
