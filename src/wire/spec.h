@@ -3,6 +3,8 @@
  *
  * The table gives each option's key, type, bounds, default as a user would write it, and sentence of help; the
  * YAML reader, the JSON reader and writer, `baton fleet apply --help`, the manual page and docs/fleet-file.md come from it.
+ * Both readers are strict, as people write what they read. The log's reader (doc_json) takes the same JSON and skips what it
+ * does not know.
  */
 #ifndef WIRE_SPEC_H
 #define WIRE_SPEC_H
@@ -24,6 +26,7 @@ struct spec_option {
     const char *choices;   /* "wait|list" */
     const char *help;      /* one sentence */
     const char *example;
+    size_t at;             /* offset of what it sets in struct spec */
 };
 extern const struct spec_option spec_options[];
 extern const int spec_option_count;
@@ -36,5 +39,10 @@ json_t *spec_to_json(const struct spec *spec); /* canonical: reads back the same
 int spec_to_yaml(struct str *ret, const struct spec *spec, struct errmsg *m);
 /* Facts between options (stages grow and end at 100, groups differ ...); names the option. */
 int spec_validate(const struct spec *spec, struct errmsg *m);
+
+/* What may be given, in words: "10ms to 1h", "wait or list". For help and docs. */
+void spec_option_bounds(struct str *ret, const struct spec_option *option);
+/* docs/fleet-file.md, made from the table. */
+void spec_document(struct str *ret);
 
 #endif

@@ -1,0 +1,909 @@
+/*
+ * spec - see spec.h: the table of options, the meaning of a fleet file, and its way back to JSON and YAML.
+ *
+ * A default is written in the table as a user would write it and goes through the same parser, so no default can be one that a
+ * file could not have. A choice's number in the core is its place in `choices`; the unit test compares both.
+ */
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "base/check.h"
+#include "wire/record_common.h"
+#include "wire/spec_tree.h"
+
+#define SECOND INT64_C(1000)
+#define MINUTE (60 * SECOND)
+#define HOUR (60 * MINUTE)
+#define DAY (24 * HOUR)
+#define AT(field) offsetof(struct spec, field)
+#define KEY_BYTES_MAX 64
+
+enum option_index {
+    OPT_FLEET, OPT_TOPICS, OPT_STRATEGY, OPT_BLUE_GROUP, OPT_GREEN_GROUP, OPT_ACTIVE, OPT_RESET, OPT_STAGES, OPT_OBSERVE,
+    OPT_DEADLINE, OPT_UNREACHABLE, OPT_DOUBT, OPT_SESSION, OPT_PROCESSING, OPT_FOLLOW, OPT_KEEP, OPT_HISTORY, OPT_COUNT
+};
+
+const struct spec_option spec_options[] = {
+    [OPT_FLEET] = { "fleet", OPTION_NAME, NULL, 1, FLEET_NAME_MAX, NULL,
+      "Name of the fleet: one logical consumer application. Lower-case letters, digits and '-'; it cannot be changed later.",
+      "payments", AT(fleet) },
+    [OPT_TOPICS] = { "topics", OPTION_TOPICS, NULL, 1, TOPICS_MAX, NULL,
+      "Topics the fleet consumes. More can be appended later; one that is there cannot be taken away.",
+      "[orders, refunds]", AT(topics) },
+    [OPT_STRATEGY] = { "strategy", OPTION_CHOICE, "separate-groups", 0, 0, "separate-groups",
+      "How the two colors share Kafka groups. With separate groups each color has one of its own, fully assigned, so a switch "
+      "needs no rebalance.",
+      "separate-groups", AT(strategy) },
+    [OPT_BLUE_GROUP] = { "colors.blue.group", OPTION_GROUP, "<fleet>-blue", 1, GROUP_NAME_MAX, NULL,
+      "Consumer group (group.id) of the blue members. Give the group that the application has today to go on where it stands.",
+      "payments", AT(colors[BLUE].group) },
+    [OPT_GREEN_GROUP] = { "colors.green.group", OPTION_GROUP, "<fleet>-green", 1, GROUP_NAME_MAX, NULL,
+      "Consumer group (group.id) of the green members.",
+      "payments-green", AT(colors[GREEN].group) },
+    [OPT_ACTIVE] = { "active", OPTION_CHOICE, "blue", 0, 0, "blue|green",
+      "Color that holds every partition when the fleet is made. Afterwards only a switch moves partitions.",
+      "blue", AT(first_active) },
+    [OPT_RESET] = { "offsets.reset", OPTION_CHOICE, "earliest", 0, 0, "earliest|latest|none",
+      "Where a partition begins when the active group has committed nothing, like auto.offset.reset; none refuses to begin. "
+      "Earliest, because the other default, Kafka's own latest, skips records in silence.",
+      "earliest", AT(offset_reset) },
+    [OPT_STAGES] = { "switch.stages", OPTION_PERCENTS, "[100%]", 1, STAGES_MAX, NULL,
+      "Shares of the partitions that the new color holds after each stage; growing, the last is 100%. All at once unless "
+      "told otherwise, because a canary is a decision.",
+      "[10%, 50%, 100%]", AT(stages_percent) },
+    [OPT_OBSERVE] = { "switch.observe", OPTION_DURATION, "10s", 0, DAY, NULL,
+      "How long each stage, the last one too, is watched before it counts: a member that dies in it turns the switch back. "
+      "Ten seconds show a consumer that crashes on its first records.",
+      "30s", AT(observe_ms) },
+    [OPT_DEADLINE] = { "switch.deadline", OPTION_DURATION, "60s", SECOND, HOUR, NULL,
+      "Longest time of one stage's pass, and of the way back; past it everything returns to the color that had it. A minute "
+      "lets slow records finish and does not keep an operator waiting.",
+      "60s", AT(deadline_ms) },
+    [OPT_UNREACHABLE] = { "switch.on_unreachable", OPTION_CHOICE, "refuse", 0, 0, "refuse|fence",
+      "What to do when a member of the old color does not answer. refuse waits until the deadline and turns back; fence goes on "
+      "without it once the brokers show that it is gone, and the receipt lists what it may have processed as well.",
+      "refuse", AT(on_unreachable) },
+    [OPT_DOUBT] = { "switch.on_doubt", OPTION_CHOICE, "wait", 0, 0, "wait|list",
+      "What to do about records that a lost member may have processed without committing them. wait lets its own color do them "
+      "first; list hands them over and lists them in the receipt.",
+      "wait", AT(on_doubt) },
+    [OPT_SESSION] = { "members.session_timeout", OPTION_DURATION, "45s", 6 * SECOND, HOUR, NULL,
+      "Session timeout of both groups, session.timeout.ms: a member silent for so long is out of its group. Kafka's own default; "
+      "under group.protocol=consumer it is the broker's (45s) and must be written here as it is there.",
+      "45s", AT(session_timeout_ms) },
+    [OPT_PROCESSING] = { "members.processing_max", OPTION_DURATION, "30s", 100, HOUR, NULL,
+      "Longest time from the delivery of a record until it is marked done. A lost member is waited for so much longer, since it "
+      "may still be at work; too short a time breaks that promise.",
+      "30s", AT(processing_ms_max) },
+    [OPT_FOLLOW] = { "members.follow_interval", OPTION_DURATION, "10s", 100, 10 * MINUTE, NULL,
+      "How often a standby commits the active color's offsets into its own group, so that lag monitors and autoscalers see the "
+      "truth.",
+      "10s", AT(follow_interval_ms) },
+    [OPT_KEEP] = { "keep_standby", OPTION_DURATION, "10m", 0, 7 * DAY, NULL,
+      "How long after a switch the old color should be kept running, for a rollback in milliseconds.",
+      "10m", AT(keep_standby_ms) },
+    [OPT_HISTORY] = { "history", OPTION_INT, "100", 1, 10000, NULL,
+      "Switches of which the control log keeps the receipt.",
+      "100", AT(history_count) },
+};
+const int spec_option_count = OPT_COUNT;
+
+/* ---- the tree ---- */
+
+struct spec_tree *spec_tree_new(void)
+{
+    return calloc(1, sizeof(struct spec_tree));
+}
+
+void spec_tree_free(struct spec_tree *tree)
+{
+    if (!tree)
+        return;
+    for (int i = 0; i < tree->count; i++) {
+        free(tree->values[i].key);
+        free(tree->values[i].text);
+    }
+    free(tree);
+}
+
+struct spec_value *spec_tree_add(struct spec_tree *tree, struct spec_value *up, enum spec_kind kind)
+{
+    struct spec_value *v;
+
+    if (tree->count == SPEC_VALUES_MAX)
+        return NULL;
+    v = &tree->values[tree->count++];
+    v->kind = kind;
+    if (up && up->last)
+        up->last->next = v;
+    else if (up)
+        up->first = v;
+    if (up)
+        up->last = v;
+    return v;
+}
+
+/* ---- meaning ---- */
+
+struct reading {
+    struct spec *spec;
+    bool skip_unknown;
+    struct { int line, column; } places[OPT_COUNT]; /* where an option was given */
+    struct spec_fault *fault;
+    bool failed;
+};
+
+static void fail_at(struct reading *r, int line, int column, const char *fmt, ...) __attribute__((format(printf, 4, 5)));
+static void fail_at(struct reading *r, int line, int column, const char *fmt, ...)
+{
+    va_list ap;
+
+    if (r->failed)
+        return;
+    va_start(ap, fmt);
+    vsnprintf(r->fault->what, sizeof(r->fault->what), fmt, ap);
+    va_end(ap);
+    r->fault->line = line;
+    r->fault->column = column;
+    r->failed = true;
+}
+
+static const char *kind_name(const struct spec_value *v)
+{
+    switch (v->kind) {
+    case SPEC_NULL:
+        return "nothing";
+    case SPEC_TEXT:
+        return "a text";
+    case SPEC_NUMBER:
+        return "a number";
+    case SPEC_LIST:
+        return "a list";
+    case SPEC_MAP:
+        return "a group of keys";
+    case SPEC_OTHER:
+        return "something else";
+    }
+    return "something else";
+}
+
+static void fail_kind(struct reading *r, const struct spec_option *o, const struct spec_value *v, const char *wanted)
+{
+    fail_at(r, v->line, v->column, "%s: %s is wanted, as in '%s', and here is %s", o->key, wanted, o->example, kind_name(v));
+}
+
+static void *field(struct spec *spec, const struct spec_option *o)
+{
+    return (char *)spec + o->at;
+}
+
+/* The number of `text` in "a|b|c", -1 when it is none. Fills `names` for a suggestion. */
+static int choice_index(const char *choices, const char *text, char names[8][KEY_BYTES_MAX], int *ret_count)
+{
+    int found = -1, count = 0;
+
+    for (const char *p = choices; p && count < 8;) {
+        const char *bar = strchr(p, '|');
+        const size_t len = bar ? (size_t)(bar - p) : strlen(p);
+
+        ASSERT(len < KEY_BYTES_MAX);
+        memcpy(names[count], p, len);
+        names[count][len] = 0;
+        if (strcmp(names[count], text) == 0)
+            found = count;
+        count++;
+        p = bar ? bar + 1 : NULL;
+    }
+    *ret_count = count;
+    return found;
+}
+
+static void set_choice(struct reading *r, const struct spec_option *o, const struct spec_value *v)
+{
+    char names[8][KEY_BYTES_MAX];
+    const char *candidates[8], *near;
+    int count, index = choice_index(o->choices, v->text, names, &count);
+    struct str allowed = STR_WITH_MAX(256);
+
+    for (int i = 0; i < count; i++)
+        candidates[i] = names[i];
+    if (index >= 0) {
+        const unsigned number = (unsigned)index;
+
+        _Static_assert(sizeof(enum color) == sizeof(number), "an enum of the spec is as wide as a number");
+        memcpy(field(r->spec, o), &number, sizeof(number));
+        return;
+    }
+    near = suggest(v->text, candidates, (size_t)count);
+    spec_option_bounds(&allowed, o);
+    if (near)
+        fail_at(r, v->line, v->column, "%s: unknown value '%.80s', did you mean '%s'?", o->key, v->text, near);
+    else
+        fail_at(r, v->line, v->column, "%s: unknown value '%.80s'; allowed: %s", o->key, v->text, allowed.buf);
+    str_free(&allowed);
+}
+
+static bool is_control(char c)
+{
+    return (unsigned char)c < 0x20 || c == 0x7f;
+}
+
+static const char *group_fault(const char *name)
+{
+    const size_t len = strlen(name);
+
+    if (len == 0)
+        return "it is empty";
+    if (len > GROUP_NAME_MAX)
+        return "it is longer than 255 bytes";
+    for (size_t i = 0; i < len; i++)
+        if (is_control(name[i]))
+            return "it holds a control character";
+    if (name[0] == ' ' || name[len - 1] == ' ')
+        return "it begins or ends with a blank";
+    if (strcmp(name, "baton.controller") == 0)
+        return "this is the group of Baton's controllers";
+    return NULL;
+}
+
+static const char *topic_fault(const char *name)
+{
+    const size_t len = strlen(name);
+
+    if (len == 0)
+        return "a topic's name is empty";
+    if (len > TOPIC_NAME_MAX)
+        return "a topic's name is longer than Kafka's 249 bytes";
+    for (size_t i = 0; i < len; i++)
+        if (!strchr("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-", name[i]))
+            return "Kafka allows letters, digits, '.', '_' and '-' in a topic's name";
+    if (strcmp(name, ".") == 0 || strcmp(name, "..") == 0)
+        return "Kafka allows no topic of that name";
+    if (strcmp(name, "baton.control") == 0 || strcmp(name, "baton.reports") == 0)
+        return "this topic is Baton's own";
+    return NULL;
+}
+
+static const char *fleet_fault(const char *name)
+{
+    if (!fleet_name_valid(name))
+        return "write at most 63 lower-case letters, digits and '-', with a letter or digit first and last";
+    if (strcmp(name, "order") == 0)
+        return "this name stands for handed-over orders in baton.reports; choose another, such as orders";
+    return NULL;
+}
+
+static void set_text(struct reading *r, const struct spec_option *o, const struct spec_value *v)
+{
+    const char *fault = o->type == OPTION_NAME ? fleet_fault(v->text) : o->type == OPTION_GROUP ? group_fault(v->text) : NULL;
+
+    if (!fault && !text_copy(field(r->spec, o), (size_t)o->max + 1, v->text))
+        fault = "it is too long";
+    if (fault)
+        fail_at(r, v->line, v->column, "%s: '%.80s': %s", o->key, v->text, fault);
+}
+
+static void set_number(struct reading *r, const struct spec_option *o, const struct spec_value *v)
+{
+    struct errmsg m = { 0 };
+    int64_t number;
+    int n;
+
+    if (o->type == OPTION_DURATION)
+        n = parse_duration_ms(&number, v->text, o->min, o->max, &m);
+    else
+        n = parse_int64(&number, v->text, o->min, o->max, &m);
+    if (n < 0)
+        fail_at(r, v->line, v->column, "%s: %s", o->key, m.text);
+    else if (o->type == OPTION_DURATION)
+        memcpy(field(r->spec, o), &number, sizeof(number));
+    else
+        *(int *)field(r->spec, o) = (int)number;
+}
+
+static void set_percents(struct reading *r, const struct spec_option *o, const struct spec_value *list)
+{
+    struct spec *s = r->spec;
+
+    s->stage_count = 0;
+    for (const struct spec_value *v = list->first; v && !r->failed; v = v->next) {
+        struct errmsg m = { 0 };
+        int percent;
+
+        if (v->kind != SPEC_TEXT && v->kind != SPEC_NUMBER)
+            fail_kind(r, o, v, "a percentage");
+        else if (s->stage_count == STAGES_MAX)
+            fail_at(r, v->line, v->column, "%s: at most %d stages are allowed", o->key, STAGES_MAX);
+        else if (parse_percent(&percent, v->text, &m) < 0)
+            fail_at(r, v->line, v->column, "%s: %s", o->key, m.text);
+        else if (s->stage_count > 0 && percent <= s->stages_percent[s->stage_count - 1])
+            fail_at(r, v->line, v->column, "%s: %d%% follows %d%%, stages must grow", o->key, percent,
+                    s->stages_percent[s->stage_count - 1]);
+        else if (!v->next && percent != 100)
+            fail_at(r, v->line, v->column, "%s: the last stage is %d%%, it must be 100%%", o->key, percent);
+        else
+            s->stages_percent[s->stage_count++] = percent;
+    }
+    if (!list->first)
+        fail_at(r, list->line, list->column, "%s: the list is empty; write one stage at least, as in [100%%]", o->key);
+}
+
+static void set_topics(struct reading *r, const struct spec_option *o, const struct spec_value *list)
+{
+    struct spec *s = r->spec;
+
+    s->topic_count = 0;
+    for (const struct spec_value *v = list->first; v && !r->failed; v = v->next) {
+        const char *fault;
+
+        if (v->kind != SPEC_TEXT) {
+            fail_kind(r, o, v, "a topic's name");
+            return;
+        }
+        fault = topic_fault(v->text);
+        if (s->topic_count == TOPICS_MAX)
+            fault = "a fleet has at most 32 topics";
+        for (int i = 0; i < s->topic_count; i++)
+            if (strcmp(s->topics[i], v->text) == 0)
+                fault = "this topic stands there twice";
+        if (fault)
+            fail_at(r, v->line, v->column, "%s: '%.80s': %s", o->key, v->text, fault);
+        else
+            text_copy(s->topics[s->topic_count++], sizeof(s->topics[0]), v->text);
+    }
+    if (!list->first)
+        fail_at(r, list->line, list->column, "%s: the list is empty; name one topic at least", o->key);
+}
+
+static void set_option(struct reading *r, const struct spec_option *o, const struct spec_value *v)
+{
+    if (v->kind == SPEC_NULL) {
+        fail_at(r, v->line, v->column, "%s: a value is missing, as in '%s'", o->key, o->example);
+        return;
+    }
+    switch (o->type) {
+    case OPTION_TEXT:
+    case OPTION_NAME:
+    case OPTION_GROUP:
+        if (v->kind != SPEC_TEXT)
+            fail_kind(r, o, v, "a name");
+        else
+            set_text(r, o, v);
+        break;
+    case OPTION_CHOICE:
+        if (v->kind != SPEC_TEXT)
+            fail_kind(r, o, v, "a word");
+        else
+            set_choice(r, o, v);
+        break;
+    case OPTION_DURATION:
+        if (v->kind != SPEC_TEXT && v->kind != SPEC_NUMBER)
+            fail_kind(r, o, v, "a duration");
+        else
+            set_number(r, o, v);
+        break;
+    case OPTION_INT:
+        if (v->kind != SPEC_NUMBER && !(v->kind == SPEC_TEXT && v->plain))
+            fail_kind(r, o, v, "a whole number");
+        else
+            set_number(r, o, v);
+        break;
+    case OPTION_PERCENTS:
+        if (v->kind != SPEC_LIST)
+            fail_kind(r, o, v, "a list");
+        else
+            set_percents(r, o, v);
+        break;
+    case OPTION_TOPICS:
+        if (v->kind != SPEC_LIST)
+            fail_kind(r, o, v, "a list");
+        else
+            set_topics(r, o, v);
+        break;
+    }
+}
+
+/* Finds "prefix.key" as an option (*ret its number), or tells whether keys lie below it. */
+static bool find_key(int *ret, const char *path)
+{
+    const size_t len = strlen(path);
+    bool below = false;
+
+    *ret = -1;
+    for (int i = 0; i < OPT_COUNT; i++) {
+        if (strcmp(spec_options[i].key, path) == 0)
+            *ret = i;
+        if (strncmp(spec_options[i].key, path, len) == 0 && spec_options[i].key[len] == '.')
+            below = true;
+    }
+    return below || *ret >= 0;
+}
+
+/*
+ * The keys that may stand at `prefix`, each once; they point into `room`. Then the option elsewhere that ends in
+ * `key`, for one written at the wrong depth.
+ */
+static int keys_at(const char *prefix, char room[OPT_COUNT][KEY_BYTES_MAX], const char *names[OPT_COUNT])
+{
+    const size_t len = strlen(prefix);
+    int count = 0;
+
+    for (int i = 0; i < OPT_COUNT; i++) {
+        const char *key = spec_options[i].key;
+        size_t end;
+
+        if (len > 0 && (strncmp(key, prefix, len) != 0 || key[len] != '.'))
+            continue;
+        key += len > 0 ? len + 1 : 0;
+        end = strcspn(key, ".");
+        memcpy(room[count], key, end);
+        room[count][end] = 0;
+        if (count > 0 && strcmp(room[count - 1], room[count]) == 0)
+            continue; /* a group's keys are neighbours in the table */
+        names[count] = room[count];
+        count++;
+    }
+    return count;
+}
+
+static const char *option_ending_in(const char *key)
+{
+    for (int i = 0; i < OPT_COUNT; i++) {
+        const char *dot = strrchr(spec_options[i].key, '.');
+
+        if (strcmp(spec_options[i].key, key) == 0 || (dot && strcmp(dot + 1, key) == 0))
+            return spec_options[i].key;
+    }
+    return NULL;
+}
+
+static void fail_unknown(struct reading *r, const char *prefix, const struct spec_value *v)
+{
+    char room[OPT_COUNT][KEY_BYTES_MAX];
+    const char *names[OPT_COUNT];
+    const int count = keys_at(prefix, room, names);
+    const char *near = suggest(v->key, names, (size_t)count), *elsewhere = option_ending_in(v->key);
+    struct str allowed = STR_WITH_MAX(400), where = STR_WITH_MAX(100);
+
+    for (int i = 0; i < count; i++)
+        str_addf(&allowed, "%s%s", i > 0 ? ", " : "", names[i]);
+    if (prefix[0])
+        str_addf(&where, " in '%s'", prefix);
+    if (near)
+        fail_at(r, v->key_line, v->key_column, "unknown key '%.80s'%s, did you mean '%s'?", v->key, where.buf, near);
+    else if (elsewhere)
+        fail_at(r, v->key_line, v->key_column, "unknown key '%.80s'%s, did you mean '%s' (a dot is one level deeper)?", v->key,
+                where.buf, elsewhere);
+    else
+        fail_at(r, v->key_line, v->key_column, "unknown key '%.80s'%s; allowed: %s", v->key, where.buf, allowed.buf);
+    str_free(&allowed);
+    str_free(&where);
+}
+
+static void read_map(struct reading *r, const char *prefix, const struct spec_value *map)
+{
+    for (const struct spec_value *v = map->first; v && !r->failed; v = v->next) {
+        char path[2 * KEY_BYTES_MAX];
+        int option = -1;
+        const bool fits = snprintf(path, sizeof(path), "%s%s%s", prefix, prefix[0] ? "." : "", v->key) < (int)sizeof(path);
+        const bool known = fits && !strchr(v->key, '.') && find_key(&option, path);
+
+        if (!known && r->skip_unknown)
+            continue;
+        if (!known) {
+            fail_unknown(r, prefix, v);
+            return;
+        }
+        for (const struct spec_value *before = map->first; before != v; before = before->next)
+            if (strcmp(before->key, v->key) == 0 && !r->skip_unknown)
+                fail_at(r, v->key_line, v->key_column, "key '%s' stands there twice, first in line %d", path, before->key_line);
+        if (option >= 0) {
+            r->places[option].line = v->line;
+            r->places[option].column = v->column;
+            set_option(r, &spec_options[option], v);
+        } else if (v->kind == SPEC_MAP) {
+            read_map(r, path, v);
+        } else {
+            fail_at(r, v->line, v->column, "%s: keys are wanted below it, and here is %s", path, kind_name(v));
+        }
+    }
+}
+
+/* What must hold between options in every spec ever written: returns the option at fault, or -1. */
+static int find_conflict(const struct spec *s, bool policies, char *ret, size_t ret_size)
+{
+    const int64_t fence_ms = s->session_timeout_ms + spec_gone_after_ms(s);
+    char fence[32], session[32], processing[32];
+
+    if (strcmp(s->colors[BLUE].group, s->colors[GREEN].group) == 0) {
+        snprintf(ret, ret_size, "both colors have group '%.80s': with separate groups each needs its own", s->colors[BLUE].group);
+        return OPT_GREEN_GROUP;
+    }
+    if (policies && s->on_unreachable == UNREACHABLE_FENCE && s->deadline_ms <= fence_ms) {
+        snprintf(ret, ret_size,
+                 "with on_unreachable: fence it must be longer than %s, or it ends before a silent member can count as gone: "
+                 "session_timeout (%s) until the brokers drop it, then session_timeout and processing_max (%s) more",
+                 format_duration(fence, fence_ms), format_duration(session, s->session_timeout_ms),
+                 format_duration(processing, s->processing_ms_max));
+        return OPT_DEADLINE;
+    }
+    return -1;
+}
+
+static void fill_groups(struct spec *s)
+{
+    for (int c = 0; c < COLOR_COUNT; c++)
+        if (!s->colors[c].group[0])
+            snprintf(s->colors[c].group, sizeof(s->colors[c].group), "%s-%s", s->fleet, color_name((enum color)c));
+}
+
+int spec_from_tree(struct spec *ret, const struct spec_tree *tree, bool skip_unknown, struct spec_fault *fault)
+{
+    const struct spec_value *root = &tree->values[0];
+    struct spec spec;
+    struct reading r = { .spec = &spec, .skip_unknown = skip_unknown, .fault = fault };
+    char what[sizeof(fault->what) - KEY_BYTES_MAX];
+    int conflict;
+
+    spec_defaults(&spec);
+    if (root->kind != SPEC_MAP)
+        fail_at(&r, root->line, root->column, "keys are wanted, as in 'fleet: payments', and here is %s", kind_name(root));
+    else
+        read_map(&r, "", root);
+    if (!r.failed && !spec.fleet[0])
+        fail_at(&r, root->line, root->column, "fleet is missing, as in 'fleet: payments'");
+    if (!r.failed && spec.topic_count == 0)
+        fail_at(&r, root->line, root->column, "topics is missing, as in 'topics: [orders]'");
+    if (!r.failed) {
+        fill_groups(&spec);
+        conflict = find_conflict(&spec, !skip_unknown, what, sizeof(what));
+        if (conflict >= 0 && r.places[conflict].line == 0)
+            r.places[conflict].line = root->line, r.places[conflict].column = root->column;
+        if (conflict >= 0)
+            fail_at(&r, r.places[conflict].line, r.places[conflict].column, "%s: %s", spec_options[conflict].key, what);
+    }
+    if (r.failed)
+        return ERR_INVALID;
+    *ret = spec;
+    return ERR_OK;
+}
+
+/* ---- defaults ---- */
+
+void spec_defaults(struct spec *ret)
+{
+    struct spec_fault fault;
+    struct reading r = { .spec = ret, .fault = &fault };
+
+    memset(ret, 0, sizeof(*ret));
+    for (int i = 0; i < OPT_COUNT; i++) {
+        const struct spec_option *o = &spec_options[i];
+        struct spec_value value = { .kind = SPEC_TEXT, .plain = true }, list = { .kind = SPEC_LIST, .first = &value };
+        char text[KEY_BYTES_MAX];
+
+        if (!o->standard || o->type == OPTION_GROUP)
+            continue;
+        value.text = text;
+        snprintf(text, sizeof(text), "%s", o->standard);
+        if (o->type == OPTION_PERCENTS) { /* the one list with a default has one item */
+            snprintf(text, sizeof(text), "%.*s", (int)strlen(o->standard) - 2, o->standard + 1);
+            set_option(&r, o, &list);
+        } else {
+            set_option(&r, o, &value);
+        }
+        ASSERT(!r.failed);
+    }
+}
+
+/* ---- validation of a spec that was made otherwise ---- */
+
+static int invalid(struct errmsg *m, int option, const char *what)
+{
+    return err_set(m, ERR_INVALID, "%s: %s", spec_options[option].key, what);
+}
+
+int spec_validate(const struct spec *s, struct errmsg *m)
+{
+    char what[400];
+    int conflict;
+
+    if (fleet_fault(s->fleet))
+        return invalid(m, OPT_FLEET, fleet_fault(s->fleet));
+    if (s->topic_count < 1 || s->topic_count > TOPICS_MAX)
+        return invalid(m, OPT_TOPICS, "a fleet has 1 to 32 topics");
+    for (int i = 0; i < s->topic_count; i++) {
+        if (topic_fault(s->topics[i]))
+            return invalid(m, OPT_TOPICS, topic_fault(s->topics[i]));
+        for (int k = 0; k < i; k++)
+            if (strcmp(s->topics[i], s->topics[k]) == 0)
+                return invalid(m, OPT_TOPICS, "a topic stands there twice");
+    }
+    for (int c = 0; c < COLOR_COUNT; c++)
+        if (group_fault(s->colors[c].group))
+            return invalid(m, c == BLUE ? OPT_BLUE_GROUP : OPT_GREEN_GROUP, group_fault(s->colors[c].group));
+    if (s->stage_count < 1 || s->stage_count > STAGES_MAX || s->stages_percent[s->stage_count - 1] != 100)
+        return invalid(m, OPT_STAGES, "1 to 16 stages are allowed, and the last must be 100%");
+    for (int i = 0; i < s->stage_count; i++)
+        if (s->stages_percent[i] <= (i > 0 ? s->stages_percent[i - 1] : 0))
+            return invalid(m, OPT_STAGES, "stages must grow");
+    for (int i = 0; i < OPT_COUNT; i++) {
+        const struct spec_option *o = &spec_options[i];
+        const char *at = (const char *)s + o->at;
+        int64_t number = o->min;
+
+        if (o->type == OPTION_DURATION)
+            memcpy(&number, at, sizeof(number));
+        if (o->type == OPTION_INT)
+            number = *(const int *)at;
+        if ((o->type == OPTION_DURATION || o->type == OPTION_INT) && (number < o->min || number > o->max))
+            return invalid(m, i, "it is out of range");
+    }
+    conflict = find_conflict(s, true, what, sizeof(what));
+    return conflict >= 0 ? invalid(m, conflict, what) : ERR_OK;
+}
+
+/* ---- JSON ---- */
+
+static struct spec_value *add_json(struct spec_tree *tree, struct spec_value *up, const json_t *json, int depth);
+
+/* False: too large. */
+static bool add_json_members(struct spec_tree *tree, struct spec_value *v, const json_t *json, int depth)
+{
+    const char *key;
+    json_t *member;
+    size_t index;
+
+    if (json_is_array(json)) {
+        json_array_foreach(json, index, member)
+            if (!add_json(tree, v, member, depth + 1))
+                return false;
+        return true;
+    }
+    json_object_foreach((json_t *)json, key, member) {
+        struct spec_value *added = add_json(tree, v, member, depth + 1);
+
+        if (!added)
+            return false;
+        added->key = strdup(key);
+        if (!added->key)
+            return false;
+    }
+    return true;
+}
+
+/* NULL: too deep, too many values or out of memory. */
+static struct spec_value *add_json(struct spec_tree *tree, struct spec_value *up, const json_t *json, int depth)
+{
+    const enum spec_kind kind = json_is_null(json) ? SPEC_NULL : json_is_string(json) ? SPEC_TEXT
+                              : json_is_integer(json) ? SPEC_NUMBER : json_is_array(json) ? SPEC_LIST
+                              : json_is_object(json) ? SPEC_MAP : SPEC_OTHER;
+    struct spec_value *v = depth > SPEC_DEPTH_MAX ? NULL : spec_tree_add(tree, up, kind);
+    char digits[32];
+
+    if (!v)
+        return NULL;
+    if (kind == SPEC_NUMBER)
+        snprintf(digits, sizeof(digits), "%lld", (long long)json_integer_value(json));
+    if (kind == SPEC_TEXT || kind == SPEC_NUMBER) {
+        v->text = strdup(kind == SPEC_TEXT ? json_string_value(json) : digits);
+        if (!v->text)
+            return NULL;
+    }
+    return (kind != SPEC_LIST && kind != SPEC_MAP) || add_json_members(tree, v, json, depth) ? v : NULL;
+}
+
+static int read_json(struct spec *ret, const json_t *json, bool skip_unknown, struct spec_fault *fault)
+{
+    struct spec_tree *tree = spec_tree_new();
+    int r = ERR_NOMEM;
+
+    snprintf(fault->what, sizeof(fault->what), "out of memory");
+    if (tree && add_json(tree, NULL, json, 0)) {
+        r = spec_from_tree(ret, tree, skip_unknown, fault);
+    } else if (tree) {
+        snprintf(fault->what, sizeof(fault->what), "it has more than %d values or is nested deeper than %d levels",
+                 SPEC_VALUES_MAX, SPEC_DEPTH_MAX);
+        r = ERR_INVALID;
+    }
+    spec_tree_free(tree);
+    return r;
+}
+
+int spec_from_json(struct spec *ret, const json_t *json, struct errmsg *m)
+{
+    struct spec_fault fault;
+    int r = read_json(ret, json, false, &fault);
+
+    return r < 0 ? err_set(m, r, "%s", fault.what) : ERR_OK;
+}
+
+void spec_from_record(struct spec *ret, const struct json_at *at)
+{
+    struct spec_fault fault;
+    int r = at->reader->error ? ERR_OK : read_json(ret, at->value, true, &fault);
+
+    if (r == ERR_NOMEM)
+        at->reader->error = err_set(at->reader->m, r, "read a spec");
+    else if (r < 0)
+        json_fail(at, NULL, "%s", fault.what);
+}
+
+static const char *choice_name(const struct spec *spec, const struct spec_option *o, char ret[KEY_BYTES_MAX])
+{
+    char names[8][KEY_BYTES_MAX];
+    unsigned number;
+    int count;
+
+    memcpy(&number, (const char *)spec + o->at, sizeof(number));
+    choice_index(o->choices, "", names, &count);
+    ASSERT(number < (unsigned)count);
+    memcpy(ret, names[number], KEY_BYTES_MAX);
+    return ret;
+}
+
+static json_t *option_to_json(const struct spec *spec, const struct spec_option *o)
+{
+    const char *at = (const char *)spec + o->at;
+    char text[KEY_BYTES_MAX], percent[8];
+    int64_t ms;
+    json_t *list;
+
+    switch (o->type) {
+    case OPTION_TEXT:
+    case OPTION_NAME:
+    case OPTION_GROUP:
+        return json_string(at);
+    case OPTION_CHOICE:
+        return json_string(choice_name(spec, o, text));
+    case OPTION_DURATION:
+        memcpy(&ms, at, sizeof(ms));
+        return json_string(format_duration(text, ms));
+    case OPTION_INT:
+        return json_integer(*(const int *)at);
+    case OPTION_PERCENTS:
+        list = json_array();
+        for (int i = 0; i < spec->stage_count; i++) {
+            snprintf(percent, sizeof(percent), "%d%%", spec->stages_percent[i]);
+            json_array_append_new(list, json_string(percent));
+        }
+        return list;
+    case OPTION_TOPICS:
+        list = json_array();
+        for (int i = 0; i < spec->topic_count; i++)
+            json_array_append_new(list, json_string(spec->topics[i]));
+        return list;
+    }
+    return NULL;
+}
+
+/* Sets root.a.b of "a.b"; false when out of memory. */
+static bool set_path(json_t *root, const char *path, json_t *value)
+{
+    char key[KEY_BYTES_MAX];
+    const char *dot;
+    json_t *at = root;
+
+    for (; (dot = strchr(path, '.')); path = dot + 1) {
+        json_t *below;
+
+        snprintf(key, sizeof(key), "%.*s", (int)(dot - path), path);
+        below = json_object_get(at, key);
+        if (!below) {
+            below = json_object();
+            if (json_object_set_new(at, key, below) < 0) {
+                json_decref(value);
+                return false;
+            }
+        }
+        at = below;
+    }
+    return json_object_set_new(at, path, value) == 0;
+}
+
+json_t *spec_to_json(const struct spec *spec)
+{
+    json_t *root = json_object();
+
+    for (int i = 0; root && i < OPT_COUNT; i++)
+        if (!set_path(root, spec_options[i].key, option_to_json(spec, &spec_options[i]))) {
+            json_decref(root);
+            root = NULL;
+        }
+    return root;
+}
+
+/* ---- YAML ---- */
+
+/* Without quotes only what no YAML reader takes for anything but a text. */
+static void add_yaml_text(struct str *ret, const char *text)
+{
+    static const char *const words[] = { "null", "true", "false", "yes", "no", "on", "off", "y", "n" };
+    bool plain = (text[0] >= 'a' && text[0] <= 'z') || (text[0] >= 'A' && text[0] <= 'Z');
+    struct json_out o = { .text = ret };
+
+    for (const char *p = text; *p; p++)
+        if (!strchr("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-", *p))
+            plain = false;
+    for (size_t i = 0; i < ARRAY_COUNT(words); i++)
+        if (strcasecmp(text, words[i]) == 0)
+            plain = false;
+    if (plain)
+        str_add(ret, text);
+    else
+        json_put_text(&o, NULL, text);
+}
+
+static void add_yaml_value(struct str *ret, const struct spec *spec, const struct spec_option *o)
+{
+    const char *at = (const char *)spec + o->at;
+    char text[KEY_BYTES_MAX];
+    int64_t ms;
+
+    switch (o->type) {
+    case OPTION_TEXT:
+    case OPTION_NAME:
+    case OPTION_GROUP:
+        add_yaml_text(ret, at);
+        break;
+    case OPTION_CHOICE:
+        str_add(ret, choice_name(spec, o, text));
+        break;
+    case OPTION_DURATION:
+        memcpy(&ms, at, sizeof(ms));
+        str_add(ret, format_duration(text, ms));
+        break;
+    case OPTION_INT:
+        str_addf(ret, "%d", *(const int *)at);
+        break;
+    case OPTION_PERCENTS:
+        for (int i = 0; i < spec->stage_count; i++)
+            str_addf(ret, "%s%d%%", i > 0 ? ", " : "[", spec->stages_percent[i]);
+        str_add_char(ret, ']');
+        break;
+    case OPTION_TOPICS:
+        for (int i = 0; i < spec->topic_count; i++) {
+            str_add(ret, i > 0 ? ", " : "[");
+            add_yaml_text(ret, spec->topics[i]);
+        }
+        str_add_char(ret, ']');
+        break;
+    }
+}
+
+/* The keys that lead to an option, each on a line of its own unless the option before went through it already. */
+static void add_yaml_keys(struct str *ret, const char *key, const char *before)
+{
+    int depth = 0;
+    bool same = true;
+
+    for (const char *part = key; part; depth++) {
+        const char *dot = strchr(part, '.');
+        const size_t end = dot ? (size_t)(dot - key) + 1 : strlen(key);
+
+        same = same && dot && strncmp(key, before, end) == 0;
+        if (!same)
+            str_addf(ret, "%*s%.*s:", 2 * depth, "", (int)strcspn(part, "."), part);
+        if (!same && dot)
+            str_add_char(ret, '\n');
+        part = dot ? dot + 1 : NULL;
+    }
+}
+
+int spec_to_yaml(struct str *ret, const struct spec *spec, struct errmsg *m)
+{
+    const char *before = "";
+
+    for (int i = 0; i < OPT_COUNT; i++) {
+        add_yaml_keys(ret, spec_options[i].key, before);
+        str_add_char(ret, ' ');
+        add_yaml_value(ret, spec, &spec_options[i]);
+        str_add_char(ret, '\n');
+        before = spec_options[i].key;
+    }
+    return str_error(ret) ? err_set(m, str_error(ret), "write the fleet file") : ERR_OK;
+}

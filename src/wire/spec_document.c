@@ -1,0 +1,146 @@
+/*
+ * spec_document - docs/fleet-file.md, made from the table of options, so that it cannot lag behind.
+ */
+#include <string.h>
+
+#include "wire/spec.h"
+
+static void add_choices(struct str *ret, const char *choices)
+{
+    for (const char *p = choices; p;) {
+        const char *bar = strchr(p, '|');
+
+        if (p != choices)
+            str_add(ret, bar ? ", " : " or ");
+        str_add_bytes(ret, p, bar ? (size_t)(bar - p) : strlen(p));
+        p = bar ? bar + 1 : NULL;
+    }
+}
+
+void spec_option_bounds(struct str *ret, const struct spec_option *o)
+{
+    char low[32], high[32];
+
+    switch (o->type) {
+    case OPTION_TEXT:
+    case OPTION_GROUP:
+        str_addf(ret, "text of at most %d bytes", (int)o->max);
+        break;
+    case OPTION_NAME:
+        str_addf(ret, "name of at most %d letters", (int)o->max);
+        break;
+    case OPTION_DURATION:
+        str_addf(ret, "%s to %s", format_duration(low, o->min), format_duration(high, o->max));
+        break;
+    case OPTION_INT:
+        str_addf(ret, "%d to %d", (int)o->min, (int)o->max);
+        break;
+    case OPTION_CHOICE:
+        add_choices(ret, o->choices);
+        break;
+    case OPTION_PERCENTS:
+        str_addf(ret, "list of 1 to %d growing percentages, the last 100%%", (int)o->max);
+        break;
+    case OPTION_TOPICS:
+        str_addf(ret, "list of 1 to %d topics", (int)o->max);
+        break;
+    }
+}
+
+static const char *type_name(enum option_type type)
+{
+    switch (type) {
+    case OPTION_TEXT:
+    case OPTION_GROUP:
+        return "text";
+    case OPTION_NAME:
+        return "name";
+    case OPTION_DURATION:
+        return "duration";
+    case OPTION_INT:
+        return "whole number";
+    case OPTION_CHOICE:
+        return "choice";
+    case OPTION_PERCENTS:
+    case OPTION_TOPICS:
+        return "list";
+    }
+    return "";
+}
+
+static const char head[] =
+    "# The fleet file\n"
+    "\n"
+    "A fleet file says what one fleet is: which topics it consumes, under which groups, and how a switch goes. `baton fleet\n"
+    "apply payments.yaml` makes the fleet or changes it; `examples/` holds ready ones. The same keys are taken as JSON by\n"
+    "`PUT /v1/fleets/{name}`.\n"
+    "\n"
+    "<!-- Made by spec_document() from the table in src/wire/spec.c: change that, then run `build/src/wire/fleet-file-doc`. -->\n"
+    "\n"
+    "The least file:\n"
+    "\n"
+    "```yaml\n"
+    "fleet: payments\n"
+    "topics: [orders]\n"
+    "```\n"
+    "\n"
+    "One with everything in it that people change:\n"
+    "\n"
+    "```yaml\n"
+    "fleet: payments\n"
+    "topics: [orders, refunds]\n"
+    "colors:\n"
+    "  blue: {group: payments}          # the group the application has today\n"
+    "  green: {group: payments-green}\n"
+    "switch:\n"
+    "  stages: [10%, 50%, 100%]\n"
+    "  observe: 30s\n"
+    "  deadline: 60s\n"
+    "members:\n"
+    "  session_timeout: 45s\n"
+    "  processing_max: 30s\n"
+    "```\n"
+    "\n"
+    "A file is refused, with line, column, the line itself and, where one is near, the word that was meant, when it holds an\n"
+    "unknown key, a key twice, a value of the wrong kind or out of its bounds, a duration without a unit, options that\n"
+    "contradict each other, a tab as indentation, an anchor, alias or tag, or a second document. It has at most 256 KiB.\n"
+    "\n"
+    "A duration is a sum of whole numbers with units, largest first: `d`, `h`, `m`, `s`, `ms`; `1m30s`.\n"
+    "\n"
+    "Options that must fit together:\n"
+    "\n"
+    "- The two groups differ.\n"
+    "- With `switch.on_unreachable: fence`, `switch.deadline` is longer than twice `members.session_timeout` plus\n"
+    "  `members.processing_max`: earlier no silent member can count as gone, and every such switch would turn back.\n"
+    "\n"
+    "Of a fleet that exists, `fleet`, the groups, `strategy` and `active` stay as they are, and topics are only appended; all else may\n"
+    "change between two switches.\n"
+    "\n"
+    "## Options\n"
+    "\n"
+    "| key | kind | default |\n"
+    "|---|---|---|\n";
+
+void spec_document(struct str *ret)
+{
+    str_add(ret, head);
+    for (int i = 0; i < spec_option_count; i++) {
+        const struct spec_option *o = &spec_options[i];
+
+        str_addf(ret, "| `%s` | %s | ", o->key, type_name(o->type));
+        if (o->standard)
+            str_addf(ret, "`%s` |\n", o->standard);
+        else
+            str_add(ret, "must be given |\n");
+    }
+    for (int i = 0; i < spec_option_count; i++) {
+        const struct spec_option *o = &spec_options[i];
+
+        str_addf(ret, "\n### `%s`\n\n%s\n\nAllowed: ", o->key, o->help);
+        spec_option_bounds(ret, o);
+        str_addf(ret, ". Example: `%s`.", o->example);
+        if (o->standard)
+            str_addf(ret, " Default: `%s`.", o->standard);
+        str_add_char(ret, '\n');
+    }
+}
