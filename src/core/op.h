@@ -9,7 +9,8 @@
 
 #include "core/fleet.h"
 
-enum op_kind { OP_SWITCH, OP_ROLLBACK, OP_PAUSE, OP_RESUME, OP_KIND_COUNT };
+enum op_kind { OP_SWITCH, OP_ROLLBACK, OP_PAUSE, OP_RESUME };
+#define OP_KIND_COUNT (OP_RESUME + 1)
 
 /*
  *                              stage passed            observed, more to come

@@ -17,8 +17,9 @@ struct switcher_member {
     struct report *report;       /* the shell's allocation; handed back through the event that replaces it */
     int64_t heard_ms;
     int64_t missing_since_ms;    /* when this leader first saw the brokers not list it, 0: listed or not looked */
-    bool gone;                   /* rule 9: its doubts are being read, then it is forgotten */
-    uint64_t ends_token;         /* of that reading */
+    bool gone;                   /* rule 9: what it may have done is being read, then it is forgotten */
+    uint64_t ends_token;         /* of that reading, 0: none is out */
+    bool forgotten;              /* counts no more; waits for its tombstone to be read back */
     int64_t skew_low_us, skew_high_us; /* its clock minus ours lies between */
     bool skew_known;
 };
@@ -27,7 +28,9 @@ struct switcher_member {
 struct baton_fact {
     uint64_t token;         /* of the reading of its committed offset that is out, 0: none */
     uint64_t token_order;   /* the baton's order when that was asked: another by now makes the answer void */
+    int64_t asked_ms;       /* when it was asked */
     int64_t retry_ms;       /* not asked again before */
+    bool wanted;            /* to be asked in this step */
     bool waits_doubt;       /* in the stage, not ordered: its color has not yet passed the doubt (rule 10) */
     /* from the newest reports, surveyed anew in every step: */
     bool busy[COLOR_COUNT];                       /* somebody of the color is or may be at work on it */
@@ -84,20 +87,24 @@ struct switcher_effects {
     int baton_count, baton_max;
 };
 
+/*
+ * What a turn has to append, in this order: passes, shards, head, op. Passes come first because a doubt and a replay
+ * are listed there and leave the document with the grant: a leader lost in between must not lose the list (I3).
+ */
 struct switcher_dirty {
+    bool passes[SHARDS_MAX];
+    bool shards[SHARDS_MAX];   /* batons of these changed (not written when all fit into the head) */
     bool head;                 /* the head (with all batons when they fit into one record) */
-    bool shards[SHARDS_MAX];   /* batons of these changed: written before the head */
     bool op;
-    bool passes[SHARDS_MAX];   /* of the op: written with it */
 };
 
 enum switcher_event_type {
     SWITCHER_TICK,          /* every 100 ms or so */
     SWITCHER_REPORT,        /* report: taken; the one it replaces (or itself, when void) comes back in ev->report */
-    SWITCHER_REPORT_GONE,   /* incarnation: its key got a tombstone; its report comes back in ev->report (or NULL) */
+    SWITCHER_REPORT_GONE,   /* incarnation: its key's tombstone was read; its report comes back in ev->report (or NULL) */
     SWITCHER_REPORTS_READ,  /* token */
     SWITCHER_OFFSETS,       /* token, color, readings; or failed */
-    SWITCHER_ENDS,          /* token, readings (offset = end); or failed */
+    SWITCHER_ENDS,          /* token, readings (offset = end); or failed. Never asked for no batons */
     SWITCHER_GROUPS,        /* groups[2]; members only, owner may be NULL */
     SWITCHER_SNAPSHOT,      /* token, snapshot */
     SWITCHER_ORDER,         /* order */

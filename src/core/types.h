@@ -19,7 +19,8 @@ static inline enum color color_other(enum color c)
 }
 
 /* What a baton's document says (PROTOCOL section 1). */
-enum right { RIGHT_HELD, RIGHT_RELEASING, RIGHT_PAUSED, RIGHT_GRANTED, RIGHT_COUNT };
+enum right { RIGHT_HELD, RIGHT_RELEASING, RIGHT_PAUSED, RIGHT_GRANTED };
+#define RIGHT_COUNT (RIGHT_GRANTED + 1)
 
 /* What a member says of a partition it owns or still has records of in flight. */
 enum local_state { LOCAL_STANDBY, LOCAL_ACTIVE, LOCAL_DRAINING, LOCAL_RELEASED, LOCAL_STATE_COUNT };
