@@ -55,7 +55,7 @@ static const char *topic_of(const struct plan_input *in, int i)
 static void check_target(struct findings *ret, const struct plan_input *in)
 {
     const struct fleet *f = in->fleet;
-    char what[320], mend[240];
+    char what[480], mend[240];
     int moves = 0;
 
     for (int i = 0; i < f->baton_count; i++)
@@ -77,7 +77,7 @@ static void check_target(struct findings *ret, const struct plan_input *in)
 static void check_topics(struct findings *ret, const struct plan_input *in)
 {
     const struct fleet *f = in->fleet;
-    char what[320];
+    char what[480];
 
     for (int t = 0; t < f->spec.topic_count; t++) {
         const struct topic_view *v = &in->snapshot->topics[t];
@@ -106,7 +106,7 @@ static const struct report *report_of(const struct plan_input *in, const char *m
 static void check_groups(struct findings *ret, const struct plan_input *in, enum color c)
 {
     const struct group_view *g = &in->snapshot->groups[c];
-    char what[320], mend[240];
+    char what[480], mend[240];
 
     if (g->unsupported) {
         if (c == BLUE)
@@ -153,7 +153,7 @@ static void check_members(struct findings *ret, const struct plan_input *in, enu
     const struct fleet *f = in->fleet;
     const bool receives = c == in->op->to;
     const char *version = NULL, *other = NULL;
-    char what[320], mend[240];
+    char what[480], mend[240];
     int count = 0;
 
     for (int i = 0; i < in->report_count; i++) {
@@ -175,6 +175,10 @@ static void check_members(struct findings *ret, const struct plan_input *in, enu
             findings_add(ret, FINDING_WARNING, "eager-assignor",
                          WHAT("member %.80s of %s uses the eager assignor %.40s", r->client_id[0] ? r->client_id : r->incarnation, color_name(c), r->assignor),
                          "a partial stage stalls every partition that it holds for a moment", "use partition.assignment.strategy=cooperative-sticky");
+        if (r->instance_id[0])
+            findings_add(ret, FINDING_NOTE, "static-member",
+                         WHAT("member %.80s of %s is a static member (group.instance.id %.60s)", r->client_id, color_name(c), r->instance_id),
+                         "closing does not take it out of its group: its partitions wait for the session timeout", "leave group.instance.id out");
         if (!version)
             version = r->version;
         else if (strcmp(version, r->version) != 0)
@@ -197,7 +201,7 @@ static void check_coverage(struct findings *ret, const struct plan_input *in)
 {
     const struct fleet *f = in->fleet;
     const int target = (int)(((int64_t)f->baton_count * in->op->stages_percent[in->op->stage_count - 1] + 99) / 100);
-    char what[320], mend[240];
+    char what[480], mend[240];
     int uncovered = 0, first = -1;
 
     for (int i = 0; i < target; i++) {
@@ -223,7 +227,7 @@ static void check_coverage(struct findings *ret, const struct plan_input *in)
 static void check_offsets(struct findings *ret, const struct plan_input *in)
 {
     const struct fleet *f = in->fleet;
-    char what[320], mend[240];
+    char what[480], mend[240];
     int none = 0, expired = 0, near = 0, doubts = 0, unreadable = 0, first_expired = -1, first_near = -1;
     int64_t doubt_records = 0;
 

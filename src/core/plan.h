@@ -15,7 +15,7 @@ const char *severity_name(enum severity s);
 struct finding {
     enum severity severity;
     char code[40];  /* "uncovered-partition": stable, documented in docs/preflight.md */
-    char what[320]; /* "partition orders/7 is assigned to no member of payments-green" */
+    char what[480]; /* "partition orders/7 is assigned to no member of payments-green" */
     char why[200];  /* "records of it would wait until a member joins" */
     char mend[240]; /* "start another green member, or wait for its rebalance to end" */
 };
