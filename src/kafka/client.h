@@ -8,7 +8,11 @@
 #ifndef KAFKA_CLIENT_H
 #define KAFKA_CLIENT_H
 
+/* 2.15's header has one function that returns a const int */
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wignored-qualifiers"
 #include <librdkafka/rdkafka.h>
+#pragma GCC diagnostic pop
 #include <pthread.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -27,21 +31,46 @@ const char *kafka_settings_get(const struct kafka_settings *s, const char *name)
 /* "name=value" lines, '#' comments: librdkafka's own properties, as --config FILE. */
 int kafka_settings_load(struct kafka_settings *s, const char *path, struct errmsg *m);
 
-/* What goes wrong between a handle and its brokers, newest first told; thread-safe. */
+/* What both kinds of handle understand (addresses, TLS, SASL, sockets): for Baton's own handles, so that an application's
+ * tuning of its consumer does not reach them. */
+struct kafka_settings *kafka_settings_common(const struct kafka_settings *s);
+
+enum kafka_trouble_kind {
+    KAFKA_TROUBLE_NONE,
+    KAFKA_TROUBLE_RESOLVE,   /* no such host */
+    KAFKA_TROUBLE_REFUSED,   /* nothing listens, no route */
+    KAFKA_TROUBLE_SILENT,    /* connection set-up or request timed out */
+    KAFKA_TROUBLE_TLS,       /* handshake failed: certificate, version */
+    KAFKA_TROUBLE_NOT_TLS,   /* we speak TLS, the port does not */
+    KAFKA_TROUBLE_WANTS_TLS, /* we speak plain, the port hangs up at once: TLS, or SASL */
+    KAFKA_TROUBLE_SASL,      /* login refused */
+    KAFKA_TROUBLE_LOST,      /* a connection that worked broke */
+    KAFKA_TROUBLE_FATAL,     /* librdkafka gave this handle up */
+    KAFKA_TROUBLE_COUNT
+};
+
+/* What goes wrong between a handle and its brokers: the newest, until a connection is up again; thread-safe. */
 struct kafka_trouble {
     pthread_mutex_t lock;
+    enum kafka_trouble_kind kind;
     int64_t since_ms;       /* 0: none */
     rd_kafka_resp_err_t code;
     char broker[300];
     char reason[512];
     bool fatal;
-    int brokers_down;       /* ALL_BROKERS_DOWN seen since the last success */
+    bool told;              /* kafka_trouble_lasting() has told it */
+    uint32_t kinds_logged;  /* each kind is logged once in one trouble */
+    int brokers_down;       /* failures seen since the last success */
 };
 
+/* Must not move while it is open. */
 struct kafka_handle {
     rd_kafka_t *rk;
     struct kafka_trouble trouble;
     const char *role; /* for the log: "election", "reader", "reports" */
+    char bootstrap[300]; /* for sentences and commands, cut when it is longer */
+    char user[128];      /* sasl.username, for the ACL commands */
+    struct kafka_handle *next; /* of all that are open, so that a log line finds its handle */
 };
 
 /* type RD_KAFKA_CONSUMER or _PRODUCER. `extra` are name, value pairs ended by NULL that win over the settings.
@@ -55,12 +84,23 @@ int kafka_handle_connect(struct kafka_handle *h, int timeout_ms, struct errmsg *
 /* A sentence with cause and mend for a code that a call on this handle gave. Returns an enum err. */
 int kafka_explain(struct kafka_handle *h, rd_kafka_resp_err_t code, const char *doing, struct errmsg *m);
 
+/* The present trouble as a sentence; 0: there is none. */
+int kafka_trouble(struct kafka_handle *h, struct errmsg *m);
+/* The same once it has lasted min_ms, and only once until it ends: for loops that poll. */
+int kafka_trouble_lasting(struct kafka_handle *h, int64_t min_ms, struct errmsg *m);
+/* Is this librdkafka's mock cluster (`baton broker`)? Asks at most timeout_ms; ERR_... when no broker answers, else 0 or 1. */
+int kafka_is_embedded(struct kafka_handle *h, int timeout_ms, struct errmsg *m);
+
+/* librdkafka's log line as one of ours: for handles that are not made here (the embedded broker). */
+void kafka_log(const rd_kafka_t *rk, int level, const char *facility, const char *text);
+
 /* Checks the run-time version. */
 int kafka_version_check(struct errmsg *m);
 
 /* An eventfd (non-blocking) that librdkafka writes to when a queue turns non-empty. */
 int kafka_eventfd(struct errmsg *m); /* fd or enum err */
 void kafka_eventfd_clear(int fd);
+void kafka_eventfd_ring(int fd); /* wakes whoever waits for it */
 void kafka_queue_wake(rd_kafka_queue_t *queue, int fd);
 
 #endif

@@ -37,8 +37,12 @@ struct kafka_record {
 struct kafka_reader;
 int kafka_reader_open(struct kafka_reader **ret, const struct kafka_settings *s, const char *topic, int wake_fd, struct errmsg *m);
 void kafka_reader_close(struct kafka_reader *r);
-struct kafka_handle *kafka_reader_handle(struct kafka_reader *r); /* also good for kafka_admin_open */
-/* Up to `max` records to on_record; returns how many, or an enum err (a trouble that lasts: told once by *m). Never waits. */
+/* A handle that fetches nothing, right for kafka_admin_open(): no long poll is ever in front of its questions. Close the
+ * admin before the reader. */
+struct kafka_handle *kafka_reader_handle(struct kafka_reader *r);
+/* Up to `max` records to on_record; returns how many, or an enum err: a trouble that lasts (5 s), a topic that went away or may not
+ * be read, each told once by *m and then retried. ERR_CORRUPT: what was not yet read has been removed, or the topic was made
+ * anew; the log is handed out again from its beginning and open questions for its end fail. Never waits. */
 int kafka_reader_poll(struct kafka_reader *r, int max, void (*on_record)(void *opaque, const struct kafka_record *rec), void *opaque,
                       struct errmsg *m);
 /* One past the last record handed out of a partition (control transactions' markers and gaps included once the end was seen). */

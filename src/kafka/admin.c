@@ -1,0 +1,978 @@
+/*
+ * admin - questions to the brokers that nobody waits for, and a few that somebody does.
+ *
+ * A question is one or more requests of librdkafka (at most 500 partitions each: its ListOffsets is quadratic in the
+ * partitions of one call) whose results come to one queue; the last one makes the answer. Every question is answered
+ * exactly once: what fails, and what times out, is an answer too. Whether topics exist is asked on a thread of its own:
+ * the only call that every broker answers, the embedded one included, is a blocking one.
+ *
+ * The handle must be a consumer with a group id that never subscribes. Of a producer, or a consumer without a group id,
+ * librdkafka dereferences a null pointer when a coordinator has moved (kafka_admin_open() refuses both). And it should
+ * fetch nothing: a broker answers the requests of one connection in order, so a question behind a long poll waits for
+ * it. kafka_reader_handle() is a right one.
+ */
+#include "kafka/admin.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/check.h"
+#include "base/clock.h"
+#include "base/str.h"
+
+#define CHUNK_PARTITIONS 500
+#define QUESTION_PARTITIONS_MAX (2 * BATONS_MAX)
+#define QUESTION_TOPICS_MAX 1024
+#define GROUP_MEMBERS_MAX 10000
+#define GROUP_PARTITIONS_MAX 100000
+#define METADATA_SLICE_MS 1000 /* how soon a close is noticed */
+
+/* ---- waiting for one event, for the blocking calls ---- */
+
+static rd_kafka_AdminOptions_t *options_new(struct kafka_handle *h, rd_kafka_admin_op_t op, int timeout_ms, void *opaque)
+{
+    rd_kafka_AdminOptions_t *options = rd_kafka_AdminOptions_new(h->rk, op);
+    char why[128];
+
+    rd_kafka_AdminOptions_set_request_timeout(options, timeout_ms > 0 ? timeout_ms : 1, why, sizeof(why));
+    rd_kafka_AdminOptions_set_opaque(options, opaque);
+    return options;
+}
+
+/* The result, or NULL and the reason: librdkafka answers at the time-out itself; the second more is for a stuck one. */
+static rd_kafka_event_t *event_wait(struct kafka_handle *h, rd_kafka_queue_t *queue, int timeout_ms, const char *doing,
+                                    struct errmsg *m, int *ret_error)
+{
+    rd_kafka_event_t *event = rd_kafka_queue_poll(queue, timeout_ms + 1000);
+
+    if (!event) {
+        *ret_error = kafka_explain(h, RD_KAFKA_RESP_ERR__TIMED_OUT, doing, m);
+        return NULL;
+    }
+    if (rd_kafka_event_error(event)) {
+        *ret_error = kafka_explain(h, rd_kafka_event_error(event), doing, m);
+        rd_kafka_event_destroy(event);
+        return NULL;
+    }
+    return event;
+}
+
+/* ---- one question ---- */
+
+struct question;
+
+struct request {
+    struct question *question;
+    int first, count; /* of answer->tps */
+};
+
+struct question {
+    struct question *next; /* of all that are open */
+    struct kafka_answer *answer;
+    int *order; /* indexes of answer->tps, sorted by topic and partition */
+    struct request *requests;
+    int outstanding;
+    /* a topics question: for the thread */
+    int64_t deadline_ms;
+};
+
+struct kafka_admin {
+    struct kafka_handle *handle;
+    rd_kafka_queue_t *queue;
+    int wake_fd;
+    struct question *open; /* wait for events of the queue */
+
+    pthread_mutex_t lock; /* of what follows */
+    pthread_cond_t changed;
+    struct question *topics;              /* wait for the thread, oldest first */
+    struct question *done, **done_tail; /* answered */
+    bool stopping;
+    bool thread_runs;
+    pthread_t thread;
+};
+
+void kafka_answer_free(struct kafka_answer *a)
+{
+    if (!a)
+        return;
+    for (int i = 0; i < a->group.member_count; i++)
+        free(a->group_assigned ? a->group_assigned[i] : NULL);
+    free(a->group_assigned);
+    free(a->group_assigned_count);
+    free(a->group.members);
+    free(a->tps);
+    free(a->topics);
+    free(a);
+}
+
+static void question_free(struct question *q)
+{
+    if (!q)
+        return;
+    kafka_answer_free(q->answer);
+    free(q->order);
+    free(q->requests);
+    free(q);
+}
+
+/* Memory for a question is small and its caller has no way to go on without an answer. */
+static void *must(void *memory)
+{
+    ASSERT(memory != NULL);
+    return memory;
+}
+
+static struct question *question_new(enum kafka_answer_type type, uint64_t token)
+{
+    struct question *q = must(calloc(1, sizeof(*q)));
+
+    q->answer = must(calloc(1, sizeof(*q->answer)));
+    q->answer->type = type;
+    q->answer->token = token;
+    return q;
+}
+
+static void question_done(struct kafka_admin *a, struct question *q)
+{
+    q->next = NULL;
+    pthread_mutex_lock(&a->lock);
+    *a->done_tail = q;
+    a->done_tail = &q->next;
+    pthread_mutex_unlock(&a->lock);
+    if (a->wake_fd >= 0)
+        kafka_eventfd_ring(a->wake_fd);
+}
+
+/* The first failure of a question is the one that is told. */
+static void answer_fail(struct kafka_answer *answer, int error, const struct errmsg *m)
+{
+    if (answer->error)
+        return;
+    answer->error = error;
+    answer->message = *m;
+}
+
+static void question_refuse(struct kafka_admin *a, struct question *q, int error, const char *why)
+{
+    struct errmsg m = { 0 };
+
+    err_set(&m, error, "%s", why);
+    answer_fail(q->answer, error, &m);
+    question_done(a, q);
+}
+
+/* ---- partitions of a question, found again in whatever order results have ---- */
+
+static int tp_compare(const struct kafka_tp *a, const char *topic, int32_t partition)
+{
+    int r = strcmp(a->topic, topic);
+
+    return r ? r : (a->partition > partition) - (a->partition < partition);
+}
+
+static int order_compare(const void *a, const void *b, void *tps)
+{
+    const struct kafka_tp *all = tps, *right = &all[*(const int *)b];
+
+    return tp_compare(&all[*(const int *)a], right->topic, right->partition);
+}
+
+static void question_partitions(struct question *q, const struct kafka_tp *tps, int count)
+{
+    struct kafka_answer *answer = q->answer;
+
+    answer->tps = must(calloc((size_t)count + 1, sizeof(*answer->tps)));
+    answer->tp_count = count;
+    q->order = must(calloc((size_t)count + 1, sizeof(*q->order)));
+    for (int i = 0; i < count; i++) {
+        struct kafka_tp *tp = &answer->tps[i];
+
+        *tp = tps[i];
+        tp->offset = OFFSET_NONE;
+        tp->mark = (struct mark){ .kind = MARK_NOTHING };
+        tp->failed = true; /* until a result says otherwise */
+        tp->code = RD_KAFKA_RESP_ERR__NOENT;
+        q->order[i] = i;
+    }
+    qsort_r(q->order, (size_t)count, sizeof(*q->order), order_compare, answer->tps);
+}
+
+static struct kafka_tp *question_find(const struct question *q, const char *topic, int32_t partition)
+{
+    struct kafka_tp *tps = q->answer->tps;
+    int low = 0, high = q->answer->tp_count;
+
+    while (low < high) {
+        int mid = low + (high - low) / 2, r = tp_compare(&tps[q->order[mid]], topic, partition);
+
+        if (r == 0)
+            return &tps[q->order[mid]];
+        if (r < 0)
+            low = mid + 1;
+        else
+            high = mid;
+    }
+    return NULL;
+}
+
+static rd_kafka_topic_partition_list_t *request_list(const struct request *req, int64_t offset)
+{
+    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(req->count);
+
+    for (int i = 0; i < req->count; i++) {
+        const struct kafka_tp *tp = &req->question->answer->tps[req->first + i];
+
+        rd_kafka_topic_partition_list_add(list, tp->topic, tp->partition)->offset = offset;
+    }
+    return list;
+}
+
+/* Cuts the question into requests; 0: there is nothing to ask, or too much, and it is answered already. */
+static int question_cut(struct kafka_admin *a, struct question *q, const struct kafka_tp *tps, int count)
+{
+    int requests = (count + CHUNK_PARTITIONS - 1) / CHUNK_PARTITIONS;
+
+    if (count < 0 || count > QUESTION_PARTITIONS_MAX) {
+        question_refuse(a, q, ERR_TOO_LARGE, "more partitions in one question than a fleet may have");
+        return 0;
+    }
+    question_partitions(q, tps, count);
+    if (count == 0) {
+        question_done(a, q);
+        return 0;
+    }
+    q->requests = must(calloc((size_t)requests, sizeof(*q->requests)));
+    for (int i = 0; i < requests; i++) {
+        int left = count - i * CHUNK_PARTITIONS;
+
+        q->requests[i] = (struct request){ .question = q,
+                                           .first = i * CHUNK_PARTITIONS,
+                                           .count = left < CHUNK_PARTITIONS ? left : CHUNK_PARTITIONS };
+    }
+    q->outstanding = requests;
+    q->next = a->open;
+    a->open = q;
+    return requests;
+}
+
+/* ---- asking ---- */
+
+void kafka_admin_offsets(struct kafka_admin *a, uint64_t token, const char *group, const struct kafka_tp *tps, int count,
+                         int timeout_ms)
+{
+    struct question *q = question_new(KAFKA_ANSWER_OFFSETS, token);
+    int requests = question_cut(a, q, tps, count);
+
+    for (int i = 0; i < requests; i++) {
+        rd_kafka_AdminOptions_t *options =
+            options_new(a->handle, RD_KAFKA_ADMIN_OP_LISTCONSUMERGROUPOFFSETS, timeout_ms, &q->requests[i]);
+        rd_kafka_topic_partition_list_t *list = request_list(&q->requests[i], RD_KAFKA_OFFSET_INVALID);
+        rd_kafka_ListConsumerGroupOffsets_t *ask = rd_kafka_ListConsumerGroupOffsets_new(group, list);
+
+        /* offsets of a transaction that is not yet decided are waited for */
+        rd_kafka_error_destroy(rd_kafka_AdminOptions_set_require_stable_offsets(options, 1));
+        rd_kafka_ListConsumerGroupOffsets(a->handle->rk, &ask, 1, options, a->queue);
+        rd_kafka_ListConsumerGroupOffsets_destroy(ask);
+        rd_kafka_topic_partition_list_destroy(list);
+        rd_kafka_AdminOptions_destroy(options);
+    }
+}
+
+static void ask_bounds(struct kafka_admin *a, enum kafka_answer_type type, uint64_t token, const struct kafka_tp *tps, int count,
+                       int timeout_ms)
+{
+    struct question *q = question_new(type, token);
+    int requests = question_cut(a, q, tps, count);
+
+    for (int i = 0; i < requests; i++) {
+        rd_kafka_AdminOptions_t *options = options_new(a->handle, RD_KAFKA_ADMIN_OP_LISTOFFSETS, timeout_ms, &q->requests[i]);
+        rd_kafka_topic_partition_list_t *list = request_list(
+            &q->requests[i], type == KAFKA_ANSWER_ENDS ? RD_KAFKA_OFFSET_SPEC_LATEST : RD_KAFKA_OFFSET_SPEC_EARLIEST);
+
+        rd_kafka_ListOffsets(a->handle->rk, list, options, a->queue);
+        rd_kafka_topic_partition_list_destroy(list);
+        rd_kafka_AdminOptions_destroy(options);
+    }
+}
+
+void kafka_admin_ends(struct kafka_admin *a, uint64_t token, const struct kafka_tp *tps, int count, int timeout_ms)
+{
+    ask_bounds(a, KAFKA_ANSWER_ENDS, token, tps, count, timeout_ms);
+}
+
+void kafka_admin_starts(struct kafka_admin *a, uint64_t token, const struct kafka_tp *tps, int count, int timeout_ms)
+{
+    ask_bounds(a, KAFKA_ANSWER_STARTS, token, tps, count, timeout_ms);
+}
+
+void kafka_admin_group(struct kafka_admin *a, uint64_t token, const char *group, int timeout_ms)
+{
+    struct question *q = question_new(KAFKA_ANSWER_GROUP, token);
+    rd_kafka_AdminOptions_t *options;
+
+    q->requests = must(calloc(1, sizeof(*q->requests)));
+    q->requests[0].question = q;
+    q->outstanding = 1;
+    q->next = a->open;
+    a->open = q;
+    options = options_new(a->handle, RD_KAFKA_ADMIN_OP_DESCRIBECONSUMERGROUPS, timeout_ms, &q->requests[0]);
+    rd_kafka_DescribeConsumerGroups(a->handle->rk, &group, 1, options, a->queue);
+    rd_kafka_AdminOptions_destroy(options);
+}
+
+/* ---- results ---- */
+
+static void request_failed(struct kafka_admin *a, struct request *req, rd_kafka_resp_err_t code, const char *doing)
+{
+    struct errmsg m = { 0 };
+    struct kafka_answer *answer = req->question->answer;
+    int r = kafka_explain(a->handle, code, doing, &m);
+
+    answer_fail(answer, r, &m);
+    for (int i = 0; i < req->count; i++)
+        answer->tps[req->first + i].code = code;
+}
+
+static void result_offsets(struct kafka_admin *a, struct request *req, const rd_kafka_event_t *event)
+{
+    size_t count = 0;
+    const rd_kafka_group_result_t **groups = rd_kafka_ListConsumerGroupOffsets_result_groups(
+        rd_kafka_event_ListConsumerGroupOffsets_result((rd_kafka_event_t *)event), &count);
+    const rd_kafka_topic_partition_list_t *list;
+
+    if (count != 1 || rd_kafka_group_result_error(groups[0])) {
+        request_failed(a, req,
+                       count == 1 ? rd_kafka_error_code(rd_kafka_group_result_error(groups[0])) : RD_KAFKA_RESP_ERR__BAD_MSG,
+                       "read committed offsets");
+        return;
+    }
+    list = rd_kafka_group_result_partitions(groups[0]);
+    for (int i = 0; list && i < list->cnt; i++) {
+        const rd_kafka_topic_partition_t *got = &list->elems[i];
+        struct kafka_tp *tp = question_find(req->question, got->topic, got->partition);
+
+        if (!tp)
+            continue;
+        tp->code = got->err;
+        tp->failed = got->err != RD_KAFKA_RESP_ERR_NO_ERROR;
+        if (tp->failed || got->offset < 0)
+            continue;
+        tp->offset = got->offset;
+        tp->mark = mark_parse(got->metadata_size ? got->metadata : "", got->metadata_size);
+        ASSERT(tp->mark.kind != MARK_NOTHING);
+    }
+}
+
+static void result_bounds(struct request *req, const rd_kafka_event_t *event)
+{
+    size_t count = 0;
+    const rd_kafka_ListOffsetsResultInfo_t **infos =
+        rd_kafka_ListOffsets_result_infos(rd_kafka_event_ListOffsets_result((rd_kafka_event_t *)event), &count);
+
+    for (size_t i = 0; i < count; i++) {
+        const rd_kafka_topic_partition_t *got = rd_kafka_ListOffsetsResultInfo_topic_partition(infos[i]);
+        struct kafka_tp *tp = question_find(req->question, got->topic, got->partition);
+
+        if (!tp)
+            continue;
+        tp->code = got->err;
+        tp->failed = got->err != RD_KAFKA_RESP_ERR_NO_ERROR || got->offset < 0;
+        if (!tp->failed)
+            tp->offset = got->offset;
+    }
+}
+
+static bool member_read(struct group_member *ret, const rd_kafka_MemberDescription_t *from)
+{
+    const char *instance = rd_kafka_MemberDescription_group_instance_id(from);
+
+    /* A member id that were cut would be another's: evidence is keyed by it. */
+    if (!text_copy(ret->member_id, sizeof(ret->member_id), rd_kafka_MemberDescription_consumer_id(from)))
+        return false;
+    snprintf(ret->client_id, sizeof(ret->client_id), "%s", rd_kafka_MemberDescription_client_id(from));
+    snprintf(ret->host, sizeof(ret->host), "%s", rd_kafka_MemberDescription_host(from));
+    snprintf(ret->instance_id, sizeof(ret->instance_id), "%s", instance ? instance : "");
+    return true;
+}
+
+static void assigned_read(struct kafka_tp **ret, int *ret_count, const rd_kafka_MemberDescription_t *from)
+{
+    const rd_kafka_MemberAssignment_t *assignment = rd_kafka_MemberDescription_assignment(from);
+    const rd_kafka_topic_partition_list_t *list = assignment ? rd_kafka_MemberAssignment_partitions(assignment) : NULL;
+    int count = list ? list->cnt : 0;
+
+    if (count > GROUP_PARTITIONS_MAX)
+        count = GROUP_PARTITIONS_MAX;
+    *ret = must(calloc((size_t)count + 1, sizeof(**ret)));
+    for (int i = 0; i < count; i++) {
+        struct kafka_tp *tp = &(*ret)[*ret_count];
+
+        if (!text_copy(tp->topic, sizeof(tp->topic), list->elems[i].topic))
+            continue;
+        tp->partition = list->elems[i].partition;
+        tp->offset = OFFSET_NONE;
+        (*ret_count)++;
+    }
+}
+
+/*
+ * Only `stable` and `empty` (or no group at all) are rest. librdkafka does not know the names of KIP-848's states and
+ * says UNKNOWN for them; an unknown state of any group is taken for a rebalance too: nobody is declared gone by it.
+ */
+static bool state_is_rest(rd_kafka_consumer_group_state_t state)
+{
+    return state == RD_KAFKA_CONSUMER_GROUP_STATE_STABLE || state == RD_KAFKA_CONSUMER_GROUP_STATE_EMPTY ||
+           state == RD_KAFKA_CONSUMER_GROUP_STATE_DEAD;
+}
+
+static void result_group(struct kafka_admin *a, struct request *req, const rd_kafka_event_t *event)
+{
+    struct kafka_answer *answer = req->question->answer;
+    struct group_view *group = &answer->group;
+    size_t count = 0, members;
+    const rd_kafka_ConsumerGroupDescription_t **all = rd_kafka_DescribeConsumerGroups_result_groups(
+        rd_kafka_event_DescribeConsumerGroups_result((rd_kafka_event_t *)event), &count);
+    const rd_kafka_ConsumerGroupDescription_t *it;
+    const rd_kafka_error_t *error;
+    const char *assignor;
+
+    if (count != 1) {
+        request_failed(a, req, RD_KAFKA_RESP_ERR__BAD_MSG, "describe the group");
+        return;
+    }
+    it = all[0];
+    error = rd_kafka_ConsumerGroupDescription_error(it);
+    if (error && rd_kafka_error_code(error) == RD_KAFKA_RESP_ERR_GROUP_ID_NOT_FOUND) {
+        group->known = true;
+        return;
+    }
+    if (error) {
+        request_failed(a, req, rd_kafka_error_code(error), "describe the group");
+        return;
+    }
+    members = rd_kafka_ConsumerGroupDescription_member_count(it);
+    if (members > GROUP_MEMBERS_MAX) {
+        snprintf(group->why, sizeof(group->why), "it has %zu members, more than %d", members, GROUP_MEMBERS_MAX);
+        return;
+    }
+    group->rebalancing = !state_is_rest(rd_kafka_ConsumerGroupDescription_state(it));
+    group->consumer_protocol = rd_kafka_ConsumerGroupDescription_type(it) == RD_KAFKA_CONSUMER_GROUP_TYPE_CONSUMER;
+    assignor = rd_kafka_ConsumerGroupDescription_partition_assignor(it);
+    snprintf(group->assignor, sizeof(group->assignor), "%s", assignor ? assignor : "");
+    group->members = must(calloc(members + 1, sizeof(*group->members)));
+    answer->group_assigned = must(calloc(members + 1, sizeof(*answer->group_assigned)));
+    answer->group_assigned_count = must(calloc(members + 1, sizeof(*answer->group_assigned_count)));
+    for (size_t i = 0; i < members; i++) {
+        const rd_kafka_MemberDescription_t *from = rd_kafka_ConsumerGroupDescription_member(it, i);
+
+        if (!member_read(&group->members[i], from)) {
+            snprintf(group->why, sizeof(group->why), "a member id is longer than %d bytes", MEMBER_ID_MAX);
+            return;
+        }
+        group->member_count = (int)i + 1;
+        assigned_read(&answer->group_assigned[i], &answer->group_assigned_count[i], from);
+    }
+    group->known = true;
+}
+
+static void request_result(struct kafka_admin *a, struct request *req, rd_kafka_event_t *event)
+{
+    static const char *const doing[] = { "read committed offsets", "read log ends", "read log starts", "describe the group",
+                                         "read topics" };
+    struct kafka_answer *answer = req->question->answer;
+    rd_kafka_resp_err_t code = rd_kafka_event_error(event);
+
+    if (code) {
+        request_failed(a, req, code, doing[answer->type]);
+        return;
+    }
+    switch (answer->type) {
+    case KAFKA_ANSWER_OFFSETS:
+        result_offsets(a, req, event);
+        break;
+    case KAFKA_ANSWER_ENDS:
+    case KAFKA_ANSWER_STARTS:
+        result_bounds(req, event);
+        break;
+    case KAFKA_ANSWER_GROUP:
+        result_group(a, req, event);
+        break;
+    case KAFKA_ANSWER_TOPICS:
+        break;
+    }
+}
+
+/* A group that cannot be read is an answer with a reason, and a broker that cannot list groups is no failure. */
+static void group_finish(struct kafka_answer *answer)
+{
+    struct group_view *group = &answer->group;
+
+    if (answer->type != KAFKA_ANSWER_GROUP || !answer->error)
+        return;
+    group->known = false;
+    group->unsupported = answer->error == ERR_STATE;
+    snprintf(group->why, sizeof(group->why), "%.*s", (int)sizeof(group->why) - 1, answer->message.text);
+    if (group->unsupported)
+        answer->error = ERR_OK;
+}
+
+static void event_take(struct kafka_admin *a, rd_kafka_event_t *event)
+{
+    struct request *req = rd_kafka_event_opaque(event);
+    struct question *q;
+
+    if (!req)
+        return;
+    q = req->question;
+    request_result(a, req, event);
+    if (--q->outstanding > 0)
+        return;
+    for (struct question **at = &a->open; *at; at = &(*at)->next) {
+        if (*at == q) {
+            *at = q->next;
+            break;
+        }
+    }
+    group_finish(q->answer);
+    question_done(a, q);
+}
+
+struct kafka_answer *kafka_admin_poll(struct kafka_admin *a)
+{
+    struct kafka_answer *answer = NULL;
+    struct question *q;
+    rd_kafka_event_t *event;
+
+    /* To the bottom: librdkafka wakes us once, and then not before its queue has been read. */
+    while ((event = rd_kafka_queue_poll(a->queue, 0))) {
+        event_take(a, event);
+        rd_kafka_event_destroy(event);
+    }
+    pthread_mutex_lock(&a->lock);
+    q = a->done;
+    if (q) {
+        a->done = q->next;
+        if (!a->done)
+            a->done_tail = &a->done;
+    }
+    pthread_mutex_unlock(&a->lock);
+    if (q) {
+        answer = q->answer;
+        q->answer = NULL;
+        question_free(q);
+    }
+    return answer;
+}
+
+/* ---- topics, on a thread ---- */
+
+/* Asks for one topic; *ret: how many partitions, 0: there is no such topic. */
+static int topic_ask(struct kafka_handle *h, const char *topic, int *ret, int timeout_ms, struct errmsg *m)
+{
+    rd_kafka_topic_t *rkt = rd_kafka_topic_new(h->rk, topic, NULL);
+    const struct rd_kafka_metadata *metadata;
+    rd_kafka_resp_err_t code;
+    char doing[TOPIC_NAME_MAX + 40];
+    int r = ERR_OK;
+
+    snprintf(doing, sizeof(doing), "read topic '%s'", topic);
+    if (!rkt)
+        return kafka_explain(h, rd_kafka_last_error(), doing, m);
+    code = rd_kafka_metadata(h->rk, 0, rkt, &metadata, timeout_ms);
+    rd_kafka_topic_destroy(rkt);
+    if (code)
+        return kafka_explain(h, code, doing, m);
+    code = metadata->topic_cnt == 1 ? metadata->topics[0].err : RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART;
+    if (code == RD_KAFKA_RESP_ERR_NO_ERROR || code == RD_KAFKA_RESP_ERR_LEADER_NOT_AVAILABLE)
+        *ret = metadata->topic_cnt == 1 ? metadata->topics[0].partition_cnt : 0;
+    else if (code == RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART)
+        *ret = 0;
+    else
+        r = kafka_explain(h, code, doing, m);
+    rd_kafka_metadata_destroy(metadata);
+    return r;
+}
+
+static bool admin_stopping(struct kafka_admin *a)
+{
+    bool stopping;
+
+    pthread_mutex_lock(&a->lock);
+    stopping = a->stopping;
+    pthread_mutex_unlock(&a->lock);
+    return stopping;
+}
+
+static void topics_answer(struct kafka_admin *a, struct question *q)
+{
+    struct kafka_answer *answer = q->answer;
+
+    for (int i = 0; i < answer->topic_count && !answer->error; i++) {
+        struct kafka_topic_info *info = &answer->topics[i];
+        struct errmsg m = { 0 };
+        int r;
+
+        do {
+            int64_t left_ms = q->deadline_ms - clock_ms();
+
+            r = topic_ask(a->handle, info->topic, &info->partition_count,
+                          left_ms < 1 ? 1 : left_ms > METADATA_SLICE_MS ? METADATA_SLICE_MS : (int)left_ms, &m);
+        } while ((r == ERR_TIMEOUT || r == ERR_UNAVAILABLE) && clock_ms() < q->deadline_ms && !admin_stopping(a));
+        info->exists = r == ERR_OK && info->partition_count > 0;
+        if (r == ERR_TIMEOUT || r == ERR_UNAVAILABLE)
+            answer_fail(answer, r, &m); /* the same for all that follow */
+        else if (r < 0)
+            snprintf(info->why, sizeof(info->why), "%.*s", (int)sizeof(info->why) - 1, m.text);
+        else if (!info->exists)
+            snprintf(info->why, sizeof(info->why), "there is no such topic");
+    }
+}
+
+static void *topics_thread(void *opaque)
+{
+    struct kafka_admin *a = opaque;
+
+    pthread_mutex_lock(&a->lock);
+    while (!a->stopping) {
+        struct question *q = a->topics;
+
+        if (!q) {
+            pthread_cond_wait(&a->changed, &a->lock);
+            continue;
+        }
+        a->topics = q->next;
+        pthread_mutex_unlock(&a->lock);
+        topics_answer(a, q);
+        question_done(a, q);
+        pthread_mutex_lock(&a->lock);
+    }
+    pthread_mutex_unlock(&a->lock);
+    return NULL;
+}
+
+void kafka_admin_topics(struct kafka_admin *a, uint64_t token, const char *const *topics, int count, int timeout_ms)
+{
+    struct question *q = question_new(KAFKA_ANSWER_TOPICS, token), **at;
+
+    if (count < 0 || count > QUESTION_TOPICS_MAX) {
+        question_refuse(a, q, ERR_TOO_LARGE, "more topics in one question than a fleet may have");
+        return;
+    }
+    q->answer->topics = must(calloc((size_t)count + 1, sizeof(*q->answer->topics)));
+    q->answer->topic_count = count;
+    for (int i = 0; i < count; i++) {
+        if (!text_copy(q->answer->topics[i].topic, sizeof(q->answer->topics[i].topic), topics[i])) {
+            question_refuse(a, q, ERR_INVALID, "a topic's name is longer than Kafka allows");
+            return;
+        }
+    }
+    q->deadline_ms = clock_ms() + timeout_ms;
+    if (!a->thread_runs) {
+        if (pthread_create(&a->thread, NULL, topics_thread, a) != 0) {
+            question_refuse(a, q, ERR_NOMEM, "no thread for reading topics");
+            return;
+        }
+        a->thread_runs = true;
+    }
+    pthread_mutex_lock(&a->lock);
+    for (at = &a->topics; *at; at = &(*at)->next)
+        ;
+    *at = q;
+    pthread_cond_signal(&a->changed);
+    pthread_mutex_unlock(&a->lock);
+}
+
+/* ---- life ---- */
+
+int kafka_admin_open(struct kafka_admin **ret, struct kafka_handle *consumer, int wake_fd, struct errmsg *m)
+{
+    struct kafka_admin *a;
+    rd_kafka_queue_t *group_queue;
+
+    group_queue = rd_kafka_type(consumer->rk) == RD_KAFKA_CONSUMER ? rd_kafka_queue_get_consumer(consumer->rk) : NULL;
+    if (!group_queue)
+        return err_set(m, ERR_INVALID, "questions to the brokers need a consumer with a group.id");
+    rd_kafka_queue_destroy(group_queue);
+    a = calloc(1, sizeof(*a));
+    if (!a)
+        return err_set(m, ERR_NOMEM, "open the questions to the brokers");
+    a->handle = consumer;
+    a->wake_fd = wake_fd;
+    a->done_tail = &a->done;
+    pthread_mutex_init(&a->lock, NULL);
+    pthread_cond_init(&a->changed, NULL);
+    a->queue = rd_kafka_queue_new(consumer->rk);
+    if (wake_fd >= 0)
+        kafka_queue_wake(a->queue, wake_fd);
+    *ret = a;
+    return ERR_OK;
+}
+
+static void questions_free(struct question *q)
+{
+    while (q) {
+        struct question *next = q->next;
+
+        question_free(q);
+        q = next;
+    }
+}
+
+void kafka_admin_close(struct kafka_admin *a)
+{
+    if (!a)
+        return;
+    if (a->thread_runs) {
+        pthread_mutex_lock(&a->lock);
+        a->stopping = true;
+        pthread_cond_signal(&a->changed);
+        pthread_mutex_unlock(&a->lock);
+        pthread_join(a->thread, NULL);
+    }
+    /* Results still under way go to a queue without a reader; their opaque is never looked at. */
+    rd_kafka_queue_io_event_enable(a->queue, -1, NULL, 0);
+    rd_kafka_queue_destroy(a->queue);
+    questions_free(a->open);
+    questions_free(a->topics);
+    questions_free(a->done);
+    pthread_cond_destroy(&a->changed);
+    pthread_mutex_destroy(&a->lock);
+    free(a);
+}
+
+/* ---- blocking ---- */
+
+int kafka_topic_partitions(struct kafka_handle *h, const char *topic, int *ret, int timeout_ms, struct errmsg *m)
+{
+    int64_t deadline_ms = clock_ms() + timeout_ms;
+    int r = kafka_handle_connect(h, timeout_ms, m);
+
+    if (r < 0)
+        return r;
+    do {
+        int64_t left_ms = deadline_ms - clock_ms();
+
+        r = topic_ask(h, topic, ret, left_ms < METADATA_SLICE_MS ? METADATA_SLICE_MS : (int)left_ms, m);
+    } while ((r == ERR_TIMEOUT || r == ERR_UNAVAILABLE) && clock_ms() < deadline_ms);
+    return r;
+}
+
+static int config_find(const rd_kafka_ConfigResource_t *resource, const char *name, char *ret, size_t ret_size, struct errmsg *m)
+{
+    size_t count = 0;
+    const rd_kafka_ConfigEntry_t **entries = rd_kafka_ConfigResource_configs(resource, &count);
+
+    ret[0] = '\0';
+    for (size_t i = 0; i < count; i++) {
+        const char *value = rd_kafka_ConfigEntry_value(entries[i]);
+
+        if (strcmp(rd_kafka_ConfigEntry_name(entries[i]), name) != 0)
+            continue;
+        if (value && !text_copy(ret, ret_size, value))
+            return err_set(m, ERR_TOO_LARGE, "value of '%s' is longer than %zu bytes", name, ret_size - 1);
+        break;
+    }
+    return ERR_OK;
+}
+
+int kafka_topic_config(struct kafka_handle *h, const char *topic, const char *name, char *ret, size_t ret_size, int timeout_ms,
+                       struct errmsg *m)
+{
+    rd_kafka_ConfigResource_t *resource;
+    rd_kafka_AdminOptions_t *options;
+    rd_kafka_queue_t *queue;
+    rd_kafka_event_t *event;
+    char doing[TOPIC_NAME_MAX + 60];
+    int r = kafka_is_embedded(h, timeout_ms, m);
+
+    if (r < 0)
+        return r;
+    if (r)
+        return err_set(m, ERR_STATE, "the embedded broker has no topic configuration");
+    snprintf(doing, sizeof(doing), "read the configuration of topic '%s'", topic);
+    resource = rd_kafka_ConfigResource_new(RD_KAFKA_RESOURCE_TOPIC, topic);
+    options = options_new(h, RD_KAFKA_ADMIN_OP_DESCRIBECONFIGS, timeout_ms, NULL);
+    queue = rd_kafka_queue_new(h->rk);
+    rd_kafka_DescribeConfigs(h->rk, &resource, 1, options, queue);
+    event = event_wait(h, queue, timeout_ms, doing, m, &r);
+    if (event) {
+        size_t count = 0;
+        const rd_kafka_ConfigResource_t **all =
+            rd_kafka_DescribeConfigs_result_resources(rd_kafka_event_DescribeConfigs_result(event), &count);
+        rd_kafka_resp_err_t code = count == 1 ? rd_kafka_ConfigResource_error(all[0]) : RD_KAFKA_RESP_ERR__BAD_MSG;
+
+        r = code ? kafka_explain(h, code, doing, m) : config_find(all[0], name, ret, ret_size, m);
+        rd_kafka_event_destroy(event);
+    }
+    rd_kafka_queue_destroy(queue);
+    rd_kafka_AdminOptions_destroy(options);
+    rd_kafka_ConfigResource_destroy(resource);
+    return r;
+}
+
+static int create_result(struct kafka_handle *h, rd_kafka_event_t *event, const char *doing, struct errmsg *m)
+{
+    size_t count = 0;
+    const rd_kafka_topic_result_t **all =
+        rd_kafka_CreateTopics_result_topics(rd_kafka_event_CreateTopics_result(event), &count);
+    rd_kafka_resp_err_t code = count == 1 ? rd_kafka_topic_result_error(all[0]) : RD_KAFKA_RESP_ERR__BAD_MSG;
+    const char *why = count == 1 ? rd_kafka_topic_result_error_string(all[0]) : NULL;
+    int r;
+
+    if (code == RD_KAFKA_RESP_ERR_TOPIC_ALREADY_EXISTS)
+        return err_set(m, ERR_CONFLICT, "%s: it exists already", doing);
+    r = kafka_explain(h, code, doing, m);
+    if (r == ERR_KAFKA && why) /* the broker knows best: an invalid configuration, a policy */
+        return err_set(m, ERR_KAFKA, "%s: %s (%s)", doing, why, rd_kafka_err2name(code));
+    return r;
+}
+
+int kafka_topic_create(struct kafka_handle *h, const char *topic, int partitions, const char *const *configs, int timeout_ms,
+                       struct errmsg *m)
+{
+    rd_kafka_NewTopic_t *created;
+    rd_kafka_AdminOptions_t *options;
+    rd_kafka_queue_t *queue;
+    rd_kafka_event_t *event;
+    char doing[TOPIC_NAME_MAX + 40], why[256];
+    int r = kafka_is_embedded(h, timeout_ms, m);
+
+    if (r < 0)
+        return r;
+    if (r)
+        return err_set(m, ERR_STATE, "the embedded broker creates no topics on request: name them to `baton broker` when it starts");
+    snprintf(doing, sizeof(doing), "create topic '%s'", topic);
+    created = rd_kafka_NewTopic_new(topic, partitions, -1 /* the broker's default */, why, sizeof(why));
+    if (!created)
+        return err_set(m, ERR_INVALID, "%s: %s", doing, why);
+    for (int i = 0; configs && configs[i]; i += 2)
+        rd_kafka_NewTopic_set_config(created, configs[i], configs[i + 1]);
+    options = options_new(h, RD_KAFKA_ADMIN_OP_CREATETOPICS, timeout_ms, NULL);
+    rd_kafka_AdminOptions_set_operation_timeout(options, timeout_ms, why, sizeof(why));
+    queue = rd_kafka_queue_new(h->rk);
+    rd_kafka_CreateTopics(h->rk, &created, 1, options, queue);
+    event = event_wait(h, queue, timeout_ms, doing, m, &r);
+    if (event) {
+        r = create_result(h, event, doing, m);
+        rd_kafka_event_destroy(event);
+    }
+    rd_kafka_queue_destroy(queue);
+    rd_kafka_AdminOptions_destroy(options);
+    rd_kafka_NewTopic_destroy(created);
+    return r;
+}
+
+/* Both kinds of change answer with a list of partitions. */
+static int group_changed(struct kafka_handle *h, const rd_kafka_group_result_t **groups, size_t count, const char *doing,
+                         struct errmsg *m)
+{
+    const rd_kafka_topic_partition_list_t *list;
+
+    if (count != 1)
+        return kafka_explain(h, RD_KAFKA_RESP_ERR__BAD_MSG, doing, m);
+    if (rd_kafka_group_result_error(groups[0]))
+        return kafka_explain(h, rd_kafka_error_code(rd_kafka_group_result_error(groups[0])), doing, m);
+    list = rd_kafka_group_result_partitions(groups[0]);
+    for (int i = 0; list && i < list->cnt; i++) {
+        if (list->elems[i].err) {
+            int r = kafka_explain(h, list->elems[i].err, doing, m);
+
+            return err_wrap(m, r, "%s/%d", list->elems[i].topic, (int)list->elems[i].partition);
+        }
+    }
+    return ERR_OK;
+}
+
+static int offsets_alter(struct kafka_handle *h, const char *group, const rd_kafka_topic_partition_list_t *list, int timeout_ms,
+                         const char *doing, struct errmsg *m)
+{
+    rd_kafka_AlterConsumerGroupOffsets_t *alter = rd_kafka_AlterConsumerGroupOffsets_new(group, list);
+    rd_kafka_AdminOptions_t *options = options_new(h, RD_KAFKA_ADMIN_OP_ALTERCONSUMERGROUPOFFSETS, timeout_ms, NULL);
+    rd_kafka_queue_t *queue = rd_kafka_queue_new(h->rk);
+    rd_kafka_event_t *event;
+    int r = ERR_OK;
+
+    rd_kafka_AlterConsumerGroupOffsets(h->rk, &alter, 1, options, queue);
+    event = event_wait(h, queue, timeout_ms, doing, m, &r);
+    if (event) {
+        size_t count = 0;
+        const rd_kafka_group_result_t **groups =
+            rd_kafka_AlterConsumerGroupOffsets_result_groups(rd_kafka_event_AlterConsumerGroupOffsets_result(event), &count);
+
+        r = group_changed(h, groups, count, doing, m);
+        rd_kafka_event_destroy(event);
+    }
+    rd_kafka_queue_destroy(queue);
+    rd_kafka_AdminOptions_destroy(options);
+    rd_kafka_AlterConsumerGroupOffsets_destroy(alter);
+    return r;
+}
+
+static int offsets_delete(struct kafka_handle *h, const char *group, const rd_kafka_topic_partition_list_t *list, int timeout_ms,
+                          const char *doing, struct errmsg *m)
+{
+    rd_kafka_DeleteConsumerGroupOffsets_t *del = rd_kafka_DeleteConsumerGroupOffsets_new(group, list);
+    rd_kafka_AdminOptions_t *options = options_new(h, RD_KAFKA_ADMIN_OP_DELETECONSUMERGROUPOFFSETS, timeout_ms, NULL);
+    rd_kafka_queue_t *queue = rd_kafka_queue_new(h->rk);
+    rd_kafka_event_t *event;
+    int r = ERR_OK;
+
+    rd_kafka_DeleteConsumerGroupOffsets(h->rk, &del, 1, options, queue);
+    event = event_wait(h, queue, timeout_ms, doing, m, &r);
+    if (event) {
+        size_t count = 0;
+        const rd_kafka_group_result_t **groups =
+            rd_kafka_DeleteConsumerGroupOffsets_result_groups(rd_kafka_event_DeleteConsumerGroupOffsets_result(event), &count);
+
+        r = group_changed(h, groups, count, doing, m);
+        rd_kafka_event_destroy(event);
+    }
+    rd_kafka_queue_destroy(queue);
+    rd_kafka_AdminOptions_destroy(options);
+    rd_kafka_DeleteConsumerGroupOffsets_destroy(del);
+    return r;
+}
+
+static void mark_attach(rd_kafka_topic_partition_t *to, struct mark mark)
+{
+    char text[MARK_TEXT_MAX];
+
+    if (mark.kind != MARK_EPOCH && mark.kind != MARK_FOLLOW)
+        return;
+    mark_format(text, mark);
+    to->metadata = strdup(text); /* librdkafka frees it with the list */
+    to->metadata_size = to->metadata ? strlen(text) : 0;
+}
+
+int kafka_group_commit(struct kafka_handle *h, const char *group, const struct kafka_tp *tps, int count, int timeout_ms,
+                       struct errmsg *m)
+{
+    rd_kafka_topic_partition_list_t *set = rd_kafka_topic_partition_list_new(count), *del = rd_kafka_topic_partition_list_new(count);
+    char doing[GROUP_NAME_MAX + 60];
+    int r = ERR_OK;
+
+    for (int i = 0; i < count; i++) {
+        if (tps[i].offset == OFFSET_NONE) {
+            rd_kafka_topic_partition_list_add(del, tps[i].topic, tps[i].partition);
+        } else {
+            rd_kafka_topic_partition_t *tp = rd_kafka_topic_partition_list_add(set, tps[i].topic, tps[i].partition);
+
+            tp->offset = tps[i].offset;
+            mark_attach(tp, tps[i].mark);
+        }
+    }
+    if (set->cnt) {
+        snprintf(doing, sizeof(doing), "set offsets of group '%s'", group);
+        r = offsets_alter(h, group, set, timeout_ms, doing, m);
+    }
+    if (r == ERR_OK && del->cnt) {
+        snprintf(doing, sizeof(doing), "delete offsets of group '%s'", group);
+        r = offsets_delete(h, group, del, timeout_ms, doing, m);
+        if (r == ERR_NOT_FOUND)
+            r = ERR_OK; /* no group, no offsets: as wanted */
+    }
+    rd_kafka_topic_partition_list_destroy(set);
+    rd_kafka_topic_partition_list_destroy(del);
+    return r;
+}
