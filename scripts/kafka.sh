@@ -34,6 +34,7 @@ if [ "${1:-}" != --pin ] && cmp -s "$stamp" "$here/SHA256SUMS"; then # another r
 fi
 command -v mvn >/dev/null || die "'mvn' is missing; run 'scripts/setup.sh test', it installs all that the tests need"
 
+rm -rf "$cache"/kafka.?????? # what a killed run left; we hold the lock
 work=$(mktemp -d "$cache/kafka.XXXXXX")
 trap 'rm -rf "$work"' EXIT
 trap 'exit 130' INT TERM

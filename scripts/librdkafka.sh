@@ -55,6 +55,7 @@ for tool in npm make "${CC:-cc}" tar; do
     command -v "$tool" >/dev/null || die "'$tool' is missing; run scripts/setup.sh, it installs all that is needed"
 done
 
+rm -rf "$cache"/librdkafka.?????? # what a killed run left; we hold the lock
 work=$(mktemp -d "$cache/librdkafka.XXXXXX")
 trap 'rm -rf "$work"' EXIT
 trap 'exit 130' INT TERM
@@ -80,8 +81,9 @@ set -- *.tgz
 
 run 'tar' tar -xzf "$1" --no-same-owner package/deps/librdkafka
 cd package/deps/librdkafka
+# CXX: the C++ wrapper is not built, but configure insists on a compiler for it.
 # shellcheck disable=SC2086 # the options are words
-run 'configure' env CFLAGS="$cflags" bash ./configure $options
+run 'configure' env CFLAGS="$cflags" CXX="${CC:-cc}" bash ./configure $options
 for feature in SSL ZLIB ZSTD CURL; do
     grep -q "^#define WITH_$feature 1" config.h ||
         die "configure found no $feature; run scripts/setup.sh, it installs what is missing (see $log)"

@@ -86,13 +86,18 @@ command -v apt-get >/dev/null ||
 [ "$(id -u)" -eq 0 ] || command -v sudo >/dev/null ||
     die "missing: $packages- you are not root and have no sudo; let root run: apt-get update && apt-get install --no-install-recommends $packages"
 
-say "installing $packages"
+say "installing $packages(a minute or so)"
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
 # shellcheck disable=SC2086 # the packages are words
 {
-    as_root env DEBIAN_FRONTEND=noninteractive apt-get -qq -o DPkg::Lock::Timeout=300 update >&2 &&
+    as_root env DEBIAN_FRONTEND=noninteractive apt-get -qq -o DPkg::Lock::Timeout=300 update &&
         as_root env DEBIAN_FRONTEND=noninteractive apt-get -qq -o DPkg::Lock::Timeout=300 -o Dpkg::Use-Pty=0 \
-            install -y --no-install-recommends $packages >&2
-} || die "apt-get failed (see above); as root, run: apt-get update && apt-get install --no-install-recommends $packages"
+            install -y --no-install-recommends $packages
+} >"$log" 2>&1 || {
+    tail -n 20 "$log" >&2
+    die "apt-get failed (see above); as root, run: apt-get update && apt-get install --no-install-recommends $packages"
+}
 
 packages=$(missing "$whom")
 [ -z "$packages" ] ||
