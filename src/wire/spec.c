@@ -1,16 +1,13 @@
 /*
- * spec - see spec.h: the table of options, the meaning of a fleet file, and its way back to JSON and YAML.
+ * spec - see spec.h: the table of options and the meaning of a fleet file.
  *
  * A default is written in the table as a user would write it and goes through the same parser, so no default can be one that a
  * file could not have. A choice's number in the core is its place in `choices`; the unit test compares both.
  */
-#include <inttypes.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
 #include "base/check.h"
 #include "wire/record_common.h"
@@ -21,7 +18,6 @@
 #define HOUR (60 * MINUTE)
 #define DAY (24 * HOUR)
 #define AT(field) offsetof(struct spec, field)
-#define KEY_BYTES_MAX 64
 
 enum option_index {
     OPT_FLEET, OPT_TOPICS, OPT_STRATEGY, OPT_BLUE_GROUP, OPT_GREEN_GROUP, OPT_ACTIVE, OPT_RESET, OPT_STAGES, OPT_OBSERVE,
@@ -93,41 +89,6 @@ const struct spec_option spec_options[] = {
 };
 const int spec_option_count = OPT_COUNT;
 
-/* ---- the tree ---- */
-
-struct spec_tree *spec_tree_new(void)
-{
-    return calloc(1, sizeof(struct spec_tree));
-}
-
-void spec_tree_free(struct spec_tree *tree)
-{
-    if (!tree)
-        return;
-    for (int i = 0; i < tree->count; i++) {
-        free(tree->values[i].key);
-        free(tree->values[i].text);
-    }
-    free(tree);
-}
-
-struct spec_value *spec_tree_add(struct spec_tree *tree, struct spec_value *up, enum spec_kind kind)
-{
-    struct spec_value *v;
-
-    if (tree->count == SPEC_VALUES_MAX)
-        return NULL;
-    v = &tree->values[tree->count++];
-    v->kind = kind;
-    if (up && up->last)
-        up->last->next = v;
-    else if (up)
-        up->first = v;
-    if (up)
-        up->last = v;
-    return v;
-}
-
 /* ---- meaning ---- */
 
 struct reading {
@@ -182,16 +143,15 @@ static void *field(struct spec *spec, const struct spec_option *o)
     return (char *)spec + o->at;
 }
 
-/* The number of `text` in "a|b|c", -1 when it is none. Fills `names` for a suggestion. */
-static int choice_index(const char *choices, const char *text, char names[8][KEY_BYTES_MAX], int *ret_count)
+int spec_choice_index(const char *choices, const char *text, char names[SPEC_CHOICES_MAX][SPEC_KEY_MAX], int *ret_count)
 {
     int found = -1, count = 0;
 
-    for (const char *p = choices; p && count < 8;) {
+    for (const char *p = choices; p && count < SPEC_CHOICES_MAX;) {
         const char *bar = strchr(p, '|');
         const size_t len = bar ? (size_t)(bar - p) : strlen(p);
 
-        ASSERT(len < KEY_BYTES_MAX);
+        ASSERT(len < SPEC_KEY_MAX);
         memcpy(names[count], p, len);
         names[count][len] = 0;
         if (strcmp(names[count], text) == 0)
@@ -205,9 +165,9 @@ static int choice_index(const char *choices, const char *text, char names[8][KEY
 
 static void set_choice(struct reading *r, const struct spec_option *o, const struct spec_value *v)
 {
-    char names[8][KEY_BYTES_MAX];
-    const char *candidates[8], *near;
-    int count, index = choice_index(o->choices, v->text, names, &count);
+    char names[SPEC_CHOICES_MAX][SPEC_KEY_MAX];
+    const char *candidates[SPEC_CHOICES_MAX], *near;
+    int count, index = spec_choice_index(o->choices, v->text, names, &count);
     struct str allowed = STR_WITH_MAX(256);
 
     for (int i = 0; i < count; i++)
@@ -424,11 +384,8 @@ static bool find_key(int *ret, const char *path)
     return below || *ret >= 0;
 }
 
-/*
- * The keys that may stand at `prefix`, each once; they point into `room`. Then the option elsewhere that ends in
- * `key`, for one written at the wrong depth.
- */
-static int keys_at(const char *prefix, char room[OPT_COUNT][KEY_BYTES_MAX], const char *names[OPT_COUNT])
+/* The keys that may stand at `prefix`, each once; they point into `room`. */
+static int keys_at(const char *prefix, char room[OPT_COUNT][SPEC_KEY_MAX], const char *names[OPT_COUNT])
 {
     const size_t len = strlen(prefix);
     int count = 0;
@@ -451,7 +408,8 @@ static int keys_at(const char *prefix, char room[OPT_COUNT][KEY_BYTES_MAX], cons
     return count;
 }
 
-static const char *option_ending_in(const char *key)
+/* The option that is called so at another depth, or is written with its dots: "deadline", "switch.deadline". */
+static const char *option_elsewhere(const char *key)
 {
     for (int i = 0; i < OPT_COUNT; i++) {
         const char *dot = strrchr(spec_options[i].key, '.');
@@ -464,31 +422,36 @@ static const char *option_ending_in(const char *key)
 
 static void fail_unknown(struct reading *r, const char *prefix, const struct spec_value *v)
 {
-    char room[OPT_COUNT][KEY_BYTES_MAX];
+    char room[OPT_COUNT][SPEC_KEY_MAX];
     const char *names[OPT_COUNT];
     const int count = keys_at(prefix, room, names);
-    const char *near = suggest(v->key, names, (size_t)count), *elsewhere = option_ending_in(v->key);
-    struct str allowed = STR_WITH_MAX(400), where = STR_WITH_MAX(100);
+    const char *near = suggest(v->key, names, (size_t)count), *elsewhere = option_elsewhere(v->key);
+    struct str what = STR_WITH_MAX(sizeof(r->fault->what) - 1);
 
-    for (int i = 0; i < count; i++)
-        str_addf(&allowed, "%s%s", i > 0 ? ", " : "", names[i]);
+    str_addf(&what, "unknown key '%.80s'", v->key);
     if (prefix[0])
-        str_addf(&where, " in '%s'", prefix);
-    if (near)
-        fail_at(r, v->key_line, v->key_column, "unknown key '%.80s'%s, did you mean '%s'?", v->key, where.buf, near);
-    else if (elsewhere)
-        fail_at(r, v->key_line, v->key_column, "unknown key '%.80s'%s, did you mean '%s' (a dot is one level deeper)?", v->key,
-                where.buf, elsewhere);
-    else
-        fail_at(r, v->key_line, v->key_column, "unknown key '%.80s'%s; allowed: %s", v->key, where.buf, allowed.buf);
-    str_free(&allowed);
-    str_free(&where);
+        str_addf(&what, " below '%s'", prefix);
+    if (near) {
+        str_addf(&what, ", did you mean '%s'?", near);
+    } else if (elsewhere) {
+        const char *dot = strrchr(elsewhere, '.');
+
+        if (dot)
+            str_addf(&what, ", did you mean '%s' below '%.*s'?", dot + 1, (int)(dot - elsewhere), elsewhere);
+        else
+            str_addf(&what, ", did you mean '%s' at the left margin?", elsewhere);
+    } else {
+        for (int i = 0; i < count; i++)
+            str_addf(&what, "%s%s", i > 0 ? ", " : "; allowed: ", names[i]);
+    }
+    fail_at(r, v->key_line, v->key_column, "%s", what.buf);
+    str_free(&what);
 }
 
 static void read_map(struct reading *r, const char *prefix, const struct spec_value *map)
 {
     for (const struct spec_value *v = map->first; v && !r->failed; v = v->next) {
-        char path[2 * KEY_BYTES_MAX];
+        char path[2 * SPEC_KEY_MAX];
         int option = -1;
         const bool fits = snprintf(path, sizeof(path), "%s%s%s", prefix, prefix[0] ? "." : "", v->key) < (int)sizeof(path);
         const bool known = fits && !strchr(v->key, '.') && find_key(&option, path);
@@ -514,14 +477,18 @@ static void read_map(struct reading *r, const char *prefix, const struct spec_va
     }
 }
 
-/* What must hold between options in every spec ever written: returns the option at fault, or -1. */
-static int find_conflict(const struct spec *s, bool policies, char *ret, size_t ret_size)
+/*
+ * What must hold between options: returns the one at fault, or -1, and in *ret_other the one it does not go with. Without
+ * `policies` only what must hold of every spec ever written, for a rule that came later must not break a running fleet.
+ */
+static int find_conflict(const struct spec *s, bool policies, char *ret, size_t ret_size, int *ret_other)
 {
     const int64_t fence_ms = s->session_timeout_ms + spec_gone_after_ms(s);
     char fence[32], session[32], processing[32];
 
     if (strcmp(s->colors[BLUE].group, s->colors[GREEN].group) == 0) {
         snprintf(ret, ret_size, "both colors have group '%.80s': with separate groups each needs its own", s->colors[BLUE].group);
+        *ret_other = OPT_BLUE_GROUP;
         return OPT_GREEN_GROUP;
     }
     if (policies && s->on_unreachable == UNREACHABLE_FENCE && s->deadline_ms <= fence_ms) {
@@ -530,9 +497,24 @@ static int find_conflict(const struct spec *s, bool policies, char *ret, size_t 
                  "session_timeout (%s) until the brokers drop it, then session_timeout and processing_max (%s) more",
                  format_duration(fence, fence_ms), format_duration(session, s->session_timeout_ms),
                  format_duration(processing, s->processing_ms_max));
+        *ret_other = OPT_UNREACHABLE;
         return OPT_DEADLINE;
     }
     return -1;
+}
+
+/* At the option itself where it is given, else at the one it does not go with; one of them is. */
+static void check_conflicts(struct reading *r)
+{
+    char what[sizeof(r->fault->what) - SPEC_KEY_MAX];
+    int other, option = r->failed ? -1 : find_conflict(r->spec, !r->skip_unknown, what, sizeof(what), &other);
+
+    if (option < 0)
+        return;
+    if (r->places[option].line == 0)
+        fail_at(r, r->places[other].line, r->places[other].column, "%s: %s", spec_options[option].key, what);
+    else
+        fail_at(r, r->places[option].line, r->places[option].column, "%s: %s", spec_options[option].key, what);
 }
 
 static void fill_groups(struct spec *s)
@@ -547,26 +529,18 @@ int spec_from_tree(struct spec *ret, const struct spec_tree *tree, bool skip_unk
     const struct spec_value *root = &tree->values[0];
     struct spec spec;
     struct reading r = { .spec = &spec, .skip_unknown = skip_unknown, .fault = fault };
-    char what[sizeof(fault->what) - KEY_BYTES_MAX];
-    int conflict;
 
     spec_defaults(&spec);
     if (root->kind != SPEC_MAP)
         fail_at(&r, root->line, root->column, "keys are wanted, as in 'fleet: payments', and here is %s", kind_name(root));
     else
         read_map(&r, "", root);
-    if (!r.failed && !spec.fleet[0])
+    if (!spec.fleet[0])
         fail_at(&r, root->line, root->column, "fleet is missing, as in 'fleet: payments'");
-    if (!r.failed && spec.topic_count == 0)
+    if (spec.topic_count == 0)
         fail_at(&r, root->line, root->column, "topics is missing, as in 'topics: [orders]'");
-    if (!r.failed) {
-        fill_groups(&spec);
-        conflict = find_conflict(&spec, !skip_unknown, what, sizeof(what));
-        if (conflict >= 0 && r.places[conflict].line == 0)
-            r.places[conflict].line = root->line, r.places[conflict].column = root->column;
-        if (conflict >= 0)
-            fail_at(&r, r.places[conflict].line, r.places[conflict].column, "%s: %s", spec_options[conflict].key, what);
-    }
+    fill_groups(&spec);
+    check_conflicts(&r);
     if (r.failed)
         return ERR_INVALID;
     *ret = spec;
@@ -584,7 +558,7 @@ void spec_defaults(struct spec *ret)
     for (int i = 0; i < OPT_COUNT; i++) {
         const struct spec_option *o = &spec_options[i];
         struct spec_value value = { .kind = SPEC_TEXT, .plain = true }, list = { .kind = SPEC_LIST, .first = &value };
-        char text[KEY_BYTES_MAX];
+        char text[SPEC_KEY_MAX];
 
         if (!o->standard || o->type == OPTION_GROUP)
             continue;
@@ -610,7 +584,7 @@ static int invalid(struct errmsg *m, int option, const char *what)
 int spec_validate(const struct spec *s, struct errmsg *m)
 {
     char what[400];
-    int conflict;
+    int conflict, other;
 
     if (fleet_fault(s->fleet))
         return invalid(m, OPT_FLEET, fleet_fault(s->fleet));
@@ -643,267 +617,6 @@ int spec_validate(const struct spec *s, struct errmsg *m)
         if ((o->type == OPTION_DURATION || o->type == OPTION_INT) && (number < o->min || number > o->max))
             return invalid(m, i, "it is out of range");
     }
-    conflict = find_conflict(s, true, what, sizeof(what));
+    conflict = find_conflict(s, true, what, sizeof(what), &other);
     return conflict >= 0 ? invalid(m, conflict, what) : ERR_OK;
-}
-
-/* ---- JSON ---- */
-
-static struct spec_value *add_json(struct spec_tree *tree, struct spec_value *up, const json_t *json, int depth);
-
-/* False: too large. */
-static bool add_json_members(struct spec_tree *tree, struct spec_value *v, const json_t *json, int depth)
-{
-    const char *key;
-    json_t *member;
-    size_t index;
-
-    if (json_is_array(json)) {
-        json_array_foreach(json, index, member)
-            if (!add_json(tree, v, member, depth + 1))
-                return false;
-        return true;
-    }
-    json_object_foreach((json_t *)json, key, member) {
-        struct spec_value *added = add_json(tree, v, member, depth + 1);
-
-        if (!added)
-            return false;
-        added->key = strdup(key);
-        if (!added->key)
-            return false;
-    }
-    return true;
-}
-
-/* NULL: too deep, too many values or out of memory. */
-static struct spec_value *add_json(struct spec_tree *tree, struct spec_value *up, const json_t *json, int depth)
-{
-    const enum spec_kind kind = json_is_null(json) ? SPEC_NULL : json_is_string(json) ? SPEC_TEXT
-                              : json_is_integer(json) ? SPEC_NUMBER : json_is_array(json) ? SPEC_LIST
-                              : json_is_object(json) ? SPEC_MAP : SPEC_OTHER;
-    struct spec_value *v = depth > SPEC_DEPTH_MAX ? NULL : spec_tree_add(tree, up, kind);
-    char digits[32];
-
-    if (!v)
-        return NULL;
-    if (kind == SPEC_NUMBER)
-        snprintf(digits, sizeof(digits), "%lld", (long long)json_integer_value(json));
-    if (kind == SPEC_TEXT || kind == SPEC_NUMBER) {
-        v->text = strdup(kind == SPEC_TEXT ? json_string_value(json) : digits);
-        if (!v->text)
-            return NULL;
-    }
-    return (kind != SPEC_LIST && kind != SPEC_MAP) || add_json_members(tree, v, json, depth) ? v : NULL;
-}
-
-static int read_json(struct spec *ret, const json_t *json, bool skip_unknown, struct spec_fault *fault)
-{
-    struct spec_tree *tree = spec_tree_new();
-    int r = ERR_NOMEM;
-
-    snprintf(fault->what, sizeof(fault->what), "out of memory");
-    if (tree && add_json(tree, NULL, json, 0)) {
-        r = spec_from_tree(ret, tree, skip_unknown, fault);
-    } else if (tree) {
-        snprintf(fault->what, sizeof(fault->what), "it has more than %d values or is nested deeper than %d levels",
-                 SPEC_VALUES_MAX, SPEC_DEPTH_MAX);
-        r = ERR_INVALID;
-    }
-    spec_tree_free(tree);
-    return r;
-}
-
-int spec_from_json(struct spec *ret, const json_t *json, struct errmsg *m)
-{
-    struct spec_fault fault;
-    int r = read_json(ret, json, false, &fault);
-
-    return r < 0 ? err_set(m, r, "%s", fault.what) : ERR_OK;
-}
-
-void spec_from_record(struct spec *ret, const struct json_at *at)
-{
-    struct spec_fault fault;
-    int r = at->reader->error ? ERR_OK : read_json(ret, at->value, true, &fault);
-
-    if (r == ERR_NOMEM)
-        at->reader->error = err_set(at->reader->m, r, "read a spec");
-    else if (r < 0)
-        json_fail(at, NULL, "%s", fault.what);
-}
-
-static const char *choice_name(const struct spec *spec, const struct spec_option *o, char ret[KEY_BYTES_MAX])
-{
-    char names[8][KEY_BYTES_MAX];
-    unsigned number;
-    int count;
-
-    memcpy(&number, (const char *)spec + o->at, sizeof(number));
-    choice_index(o->choices, "", names, &count);
-    ASSERT(number < (unsigned)count);
-    memcpy(ret, names[number], KEY_BYTES_MAX);
-    return ret;
-}
-
-static json_t *option_to_json(const struct spec *spec, const struct spec_option *o)
-{
-    const char *at = (const char *)spec + o->at;
-    char text[KEY_BYTES_MAX], percent[8];
-    int64_t ms;
-    json_t *list;
-
-    switch (o->type) {
-    case OPTION_TEXT:
-    case OPTION_NAME:
-    case OPTION_GROUP:
-        return json_string(at);
-    case OPTION_CHOICE:
-        return json_string(choice_name(spec, o, text));
-    case OPTION_DURATION:
-        memcpy(&ms, at, sizeof(ms));
-        return json_string(format_duration(text, ms));
-    case OPTION_INT:
-        return json_integer(*(const int *)at);
-    case OPTION_PERCENTS:
-        list = json_array();
-        for (int i = 0; i < spec->stage_count; i++) {
-            snprintf(percent, sizeof(percent), "%d%%", spec->stages_percent[i]);
-            json_array_append_new(list, json_string(percent));
-        }
-        return list;
-    case OPTION_TOPICS:
-        list = json_array();
-        for (int i = 0; i < spec->topic_count; i++)
-            json_array_append_new(list, json_string(spec->topics[i]));
-        return list;
-    }
-    return NULL;
-}
-
-/* Sets root.a.b of "a.b"; false when out of memory. */
-static bool set_path(json_t *root, const char *path, json_t *value)
-{
-    char key[KEY_BYTES_MAX];
-    const char *dot;
-    json_t *at = root;
-
-    for (; (dot = strchr(path, '.')); path = dot + 1) {
-        json_t *below;
-
-        snprintf(key, sizeof(key), "%.*s", (int)(dot - path), path);
-        below = json_object_get(at, key);
-        if (!below) {
-            below = json_object();
-            if (json_object_set_new(at, key, below) < 0) {
-                json_decref(value);
-                return false;
-            }
-        }
-        at = below;
-    }
-    return json_object_set_new(at, path, value) == 0;
-}
-
-json_t *spec_to_json(const struct spec *spec)
-{
-    json_t *root = json_object();
-
-    for (int i = 0; root && i < OPT_COUNT; i++)
-        if (!set_path(root, spec_options[i].key, option_to_json(spec, &spec_options[i]))) {
-            json_decref(root);
-            root = NULL;
-        }
-    return root;
-}
-
-/* ---- YAML ---- */
-
-/* Without quotes only what no YAML reader takes for anything but a text. */
-static void add_yaml_text(struct str *ret, const char *text)
-{
-    static const char *const words[] = { "null", "true", "false", "yes", "no", "on", "off", "y", "n" };
-    bool plain = (text[0] >= 'a' && text[0] <= 'z') || (text[0] >= 'A' && text[0] <= 'Z');
-    struct json_out o = { .text = ret };
-
-    for (const char *p = text; *p; p++)
-        if (!strchr("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-", *p))
-            plain = false;
-    for (size_t i = 0; i < ARRAY_COUNT(words); i++)
-        if (strcasecmp(text, words[i]) == 0)
-            plain = false;
-    if (plain)
-        str_add(ret, text);
-    else
-        json_put_text(&o, NULL, text);
-}
-
-static void add_yaml_value(struct str *ret, const struct spec *spec, const struct spec_option *o)
-{
-    const char *at = (const char *)spec + o->at;
-    char text[KEY_BYTES_MAX];
-    int64_t ms;
-
-    switch (o->type) {
-    case OPTION_TEXT:
-    case OPTION_NAME:
-    case OPTION_GROUP:
-        add_yaml_text(ret, at);
-        break;
-    case OPTION_CHOICE:
-        str_add(ret, choice_name(spec, o, text));
-        break;
-    case OPTION_DURATION:
-        memcpy(&ms, at, sizeof(ms));
-        str_add(ret, format_duration(text, ms));
-        break;
-    case OPTION_INT:
-        str_addf(ret, "%d", *(const int *)at);
-        break;
-    case OPTION_PERCENTS:
-        for (int i = 0; i < spec->stage_count; i++)
-            str_addf(ret, "%s%d%%", i > 0 ? ", " : "[", spec->stages_percent[i]);
-        str_add_char(ret, ']');
-        break;
-    case OPTION_TOPICS:
-        for (int i = 0; i < spec->topic_count; i++) {
-            str_add(ret, i > 0 ? ", " : "[");
-            add_yaml_text(ret, spec->topics[i]);
-        }
-        str_add_char(ret, ']');
-        break;
-    }
-}
-
-/* The keys that lead to an option, each on a line of its own unless the option before went through it already. */
-static void add_yaml_keys(struct str *ret, const char *key, const char *before)
-{
-    int depth = 0;
-    bool same = true;
-
-    for (const char *part = key; part; depth++) {
-        const char *dot = strchr(part, '.');
-        const size_t end = dot ? (size_t)(dot - key) + 1 : strlen(key);
-
-        same = same && dot && strncmp(key, before, end) == 0;
-        if (!same)
-            str_addf(ret, "%*s%.*s:", 2 * depth, "", (int)strcspn(part, "."), part);
-        if (!same && dot)
-            str_add_char(ret, '\n');
-        part = dot ? dot + 1 : NULL;
-    }
-}
-
-int spec_to_yaml(struct str *ret, const struct spec *spec, struct errmsg *m)
-{
-    const char *before = "";
-
-    for (int i = 0; i < OPT_COUNT; i++) {
-        add_yaml_keys(ret, spec_options[i].key, before);
-        str_add_char(ret, ' ');
-        add_yaml_value(ret, spec, &spec_options[i]);
-        str_add_char(ret, '\n');
-        before = spec_options[i].key;
-    }
-    return str_error(ret) ? err_set(m, str_error(ret), "write the fleet file") : ERR_OK;
 }

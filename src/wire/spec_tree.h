@@ -12,6 +12,8 @@
 
 #define SPEC_VALUES_MAX 1024
 #define SPEC_DEPTH_MAX 6
+#define SPEC_KEY_MAX 64 /* of one option or word of the table, with its terminator */
+#define SPEC_CHOICES_MAX 8
 
 enum spec_kind { SPEC_NULL, SPEC_TEXT, SPEC_NUMBER, SPEC_LIST, SPEC_MAP, SPEC_OTHER };
 struct spec_value {
@@ -41,6 +43,9 @@ struct spec_fault {
 };
 /* ERR_OK, or ERR_INVALID with *fault. `skip_unknown`: keys that are not ours are skipped, policies not checked (the log). */
 int spec_from_tree(struct spec *ret, const struct spec_tree *tree, bool skip_unknown, struct spec_fault *fault);
+
+/* The number of `text` in "a|b|c", -1 when it is none; all of them in `names`. */
+int spec_choice_index(const char *choices, const char *text, char names[SPEC_CHOICES_MAX][SPEC_KEY_MAX], int *ret_count);
 
 /* Out of a record: fails at its place. */
 void spec_from_record(struct spec *ret, const struct json_at *at);
