@@ -1,0 +1,188 @@
+/*
+ * commands - the two tables from which everything about the command line is made.
+ *
+ * A new option is one line here and one name in args.h; a new command is one entry and one function.
+ */
+#include "cli/cli.h"
+
+#include "base/check.h"
+
+/* clang-format off: tables, one thought a line */
+
+#define BIT OPTION_BIT
+
+#define OPT(id_, name_, letter_, value_) .id = id_, .name = name_, .letter = letter_, .value = value_
+
+const struct option options[OPT_COUNT] = {
+    [OPT_SERVER] = { OPT(OPT_SERVER, "server", 0, "URL"), .everywhere = true, .env = "BATON_SERVER",
+        .help = "A controller to ask; http://127.0.0.1:8080 when neither this nor --bootstrap is given." },
+    [OPT_BOOTSTRAP] = { OPT(OPT_BOOTSTRAP, "bootstrap", 0, "HOST:PORT"), .everywhere = true, .env = "BATON_BOOTSTRAP",
+        .help = "Kafka brokers: work straight on the control log. The command leads by itself when no controller "
+                "does, else it hands its order to the one that leads." },
+    [OPT_CONFIG] = { OPT(OPT_CONFIG, "config", 0, "FILE"), .everywhere = true, .env = "BATON_CONFIG",
+        .complete = COMPLETE_FILE,
+        .help = "librdkafka properties, name=value a line (security.protocol, sasl.mechanisms, ssl.ca.location ...)." },
+    [OPT_PROPERTY] = { OPT(OPT_PROPERTY, "property", 'X', "NAME=VALUE"), .many = true, .everywhere = true,
+        .help = "One librdkafka property; wins over --config." },
+    [OPT_PREFIX] = { OPT(OPT_PREFIX, "prefix", 0, "TEXT"), .everywhere = true, .env = "BATON_PREFIX",
+        .help = "Put before the names of Baton's own topics and group, to keep installations apart on one cluster." },
+    [OPT_TOKEN_FILE] = { OPT(OPT_TOKEN_FILE, "token-file", 0, "FILE"), .everywhere = true, .env = "BATON_TOKEN_FILE",
+        .complete = COMPLETE_FILE, .help = "The controller's token, one line of at least 16 characters." },
+    [OPT_CA_FILE] = { OPT(OPT_CA_FILE, "ca-file", 0, "FILE"), .everywhere = true, .env = "BATON_CA_FILE",
+        .complete = COMPLETE_FILE, .help = "Certificates that sign a https:// controller's, instead of the system's." },
+    [OPT_OUTPUT] = { OPT(OPT_OUTPUT, "output", 'o', "FORMAT"), .everywhere = true, .choices = "table|json",
+        .complete = COMPLETE_CHOICES, .help = "Form of what is printed to standard output." },
+    [OPT_NO_COLOR] = { OPT(OPT_NO_COLOR, "no-color", 0, NULL), .everywhere = true,
+        .help = "No colors on a terminal; NO_COLOR in the environment does the same." },
+    [OPT_QUIET] = { OPT(OPT_QUIET, "quiet", 'q', NULL), .everywhere = true,
+        .help = "Only data and errors, no progress and no remarks." },
+    [OPT_VERBOSE] = { OPT(OPT_VERBOSE, "verbose", 'v', NULL), .everywhere = true,
+        .help = "Log lines on standard error; twice for all of them." },
+    [OPT_HELP] = { OPT(OPT_HELP, "help", 'h', NULL), .everywhere = true, .help = "This text." },
+
+    [OPT_TO] = { OPT(OPT_TO, "to", 0, "COLOR"), .choices = "blue|green", .complete = COMPLETE_CHOICES,
+        .help = "The color that shall work afterwards; the other one when it is left out." },
+    [OPT_STAGES] = { OPT(OPT_STAGES, "stages", 0, "PERCENTS"),
+        .help = "How much passes at a time, growing to 100%: 10%,50%,100%. The fleet file's when it is left out." },
+    [OPT_OBSERVE] = { OPT(OPT_OBSERVE, "observe", 0, "TIME"),
+        .help = "How long to look on after each stage: 30s, 5m, 0s." },
+    [OPT_DEADLINE] = { OPT(OPT_DEADLINE, "deadline", 0, "TIME"),
+        .help = "How long one stage may take to pass; after that everything goes back." },
+    [OPT_REASON] = { OPT(OPT_REASON, "reason", 0, "TEXT"), .help = "Why, for the history and the receipt." },
+    [OPT_REPLAY] = { OPT(OPT_REPLAY, "replay", 0, NULL),
+        .help = "Begin where the other color had begun: what it did is done again (only with idempotent sinks)." },
+    [OPT_DRY_RUN] = { OPT(OPT_DRY_RUN, "dry-run", 0, NULL), .help = "Only check, change nothing; the same as 'plan'." },
+    [OPT_NO_WAIT] = { OPT(OPT_NO_WAIT, "no-wait", 0, NULL), .help = "Return as soon as it is accepted." },
+    [OPT_WATCH] = { OPT(OPT_WATCH, "watch", 'w', NULL),
+        .help = "Keep looking: redrawn in place on a terminal, else a line a change. q or Ctrl-C ends." },
+    [OPT_VERIFY] = { OPT(OPT_VERIFY, "verify", 0, NULL),
+        .help = "Read the brokers again and say whether they still agree with it." },
+    [OPT_LIMIT] = { OPT(OPT_LIMIT, "limit", 'n', "COUNT"), .help = "The newest COUNT only." },
+    [OPT_YES] = { OPT(OPT_YES, "yes", 'y', NULL), .help = "Do not ask." },
+    [OPT_LISTEN] = { OPT(OPT_LISTEN, "listen", 0, "HOST:PORT"), .many = true,
+        .help = "Where to serve HTTP, may be given more than once; 127.0.0.1:8080 when it is left out. Other "
+                "addresses than loopback need --token-file." },
+    [OPT_ADVERTISE] = { OPT(OPT_ADVERTISE, "advertise", 0, "URL"),
+        .help = "Where others reach this controller; made from --listen when it is left out." },
+    [OPT_OPEN_READS] = { OPT(OPT_OPEN_READS, "open-reads", 0, NULL), .help = "Reading needs no token, changing does." },
+    [OPT_TLS_CERT] = { OPT(OPT_TLS_CERT, "tls-cert", 0, "FILE"), .complete = COMPLETE_FILE,
+        .help = "Certificate chain (PEM) to serve https with." },
+    [OPT_TLS_KEY] = { OPT(OPT_TLS_KEY, "tls-key", 0, "FILE"), .complete = COMPLETE_FILE, .help = "Its private key." },
+    [OPT_LOG_FORMAT] = { OPT(OPT_LOG_FORMAT, "log-format", 0, "FORMAT"), .choices = "text|json",
+        .complete = COMPLETE_CHOICES, .help = "Form of the log lines on standard error." },
+    [OPT_LOG_LEVEL] = { OPT(OPT_LOG_LEVEL, "log-level", 0, "LEVEL"), .choices = "debug|info|warn|error",
+        .complete = COMPLETE_CHOICES, .help = "The least that is logged; info when it is left out." },
+    [OPT_TOPIC] = { OPT(OPT_TOPIC, "topic", 0, "NAME=COUNT"), .many = true,
+        .help = "A topic to create, with so many partitions." },
+    [OPT_PORT] = { OPT(OPT_PORT, "port", 0, "PORT"), .help = "Where to listen; any free port when it is left out." },
+    [OPT_RATE] = { OPT(OPT_RATE, "rate", 0, "COUNT"),
+        .help = "Records produced a second; 2000 when it is left out." },
+};
+
+#define ORDERING (BIT(OPT_REASON) | BIT(OPT_NO_WAIT))
+#define PLANNING (BIT(OPT_TO) | BIT(OPT_STAGES) | BIT(OPT_OBSERVE) | BIT(OPT_DEADLINE))
+
+const struct command commands[] = {
+    { .name = "status", .arguments = "[FLEET]", .arg_max = 1, .options = BIT(OPT_WATCH), .output = "table|wide|json",
+      .complete = { COMPLETE_FLEET }, .run = cmd_status,
+      .help = "Say what is going on: who works, who stands by, what is under way.",
+      .details = "Without a fleet it lists all of them; when there is only one, it shows that one. '-o wide' has a "
+                 "line for each partition. With --watch and -o json a line of JSON is printed on every change.",
+      .examples = { { "baton status payments --watch", "look on, live" },
+                    { "baton status -o json", "for programs" } } },
+    { .name = "plan", .arguments = "[FLEET]", .arg_max = 1, .options = PLANNING, .complete = { COMPLETE_FLEET },
+      .run = cmd_plan, .help = "Check whether a switch could begin now; changes nothing.",
+      .details = "Reads the brokers and the members: uncovered partitions, consumers Baton does not know, mixed "
+                 "versions, missing offsets, retention that threatens them. Each finding says what is wrong, why it "
+                 "matters and how to mend it. Exit 1 when a switch would be refused.",
+      .examples = { { "baton plan payments", "check the switch to the other color" },
+                    { "baton plan payments --to green -o json", "findings for programs" } } },
+    { .name = "switch", .arguments = "[FLEET]", .arg_max = 1, .options = PLANNING | ORDERING | BIT(OPT_DRY_RUN),
+      .complete = { COMPLETE_FLEET }, .run = cmd_switch,
+      .help = "Pass all partitions from the color that works to the other.",
+      .details = "Shows the progress until the end and then the receipt in short. Ctrl-C stops looking on, not the "
+                 "switch. When a stage does not pass within its deadline, everything goes back and the exit code is "
+                 "6.",
+      .examples = { { "baton switch payments --to green --reason \"deploy 4.2.0\"", "all at once" },
+                    { "baton switch payments --stages 10%,50%,100% --observe 5m", "a canary in three stages" },
+                    { "baton switch payments --dry-run", "what would be refused, and how to mend it" },
+                    { "baton switch payments --bootstrap kafka-1:9092", "with no controller running" } } },
+    { .name = "rollback", .arguments = "[FLEET]", .arg_max = 1, .options = ORDERING | BIT(OPT_REPLAY),
+      .complete = { COMPLETE_FLEET }, .run = cmd_rollback,
+      .help = "Take the last switch back: the color before works again.",
+      .details = "During a switch it turns that switch back. It goes on where the other color stopped; with "
+                 "--replay where the other color had begun, so that everything it did is done again, and the "
+                 "receipt lists that.",
+      .examples = { { "baton rollback payments --reason \"error rate\"", "back, nothing lost, nothing repeated" },
+                    { "baton rollback payments --replay", "do again what the new version did" } } },
+    { .name = "pause", .arguments = "[FLEET]", .arg_max = 1, .options = ORDERING, .complete = { COMPLETE_FLEET },
+      .run = cmd_pause, .help = "Stop the whole fleet: work under way is finished and committed, then nobody works.",
+      .examples = { { "baton pause payments --reason \"database migration\"", "both colors stand by" } } },
+    { .name = "resume", .arguments = "[FLEET]", .arg_max = 1, .options = ORDERING, .complete = { COMPLETE_FLEET },
+      .run = cmd_resume, .help = "Let a paused fleet go on where it stopped.",
+      .examples = { { "baton resume payments", "the color that was active works again" } } },
+    { .name = "history", .arguments = "[FLEET]", .arg_max = 1, .options = BIT(OPT_LIMIT),
+      .complete = { COMPLETE_FLEET }, .run = cmd_history, .help = "List the fleet's operations, newest first.",
+      .examples = { { "baton history payments -n 5", "the last five" } } },
+    { .name = "receipt", .arguments = "[FLEET] [NUMBER]", .arg_max = 2, .options = BIT(OPT_VERIFY),
+      .complete = { COMPLETE_FLEET }, .run = cmd_receipt,
+      .help = "Show the proof of an operation: where each partition was handed over, and what it cost.",
+      .details = "The newest one when NUMBER is left out. Per partition: the offset released, the committed offset "
+                 "read back from the brokers, where the new holder began, the first offset it saw, how long nobody "
+                 "worked, and what may have been processed twice.",
+      .examples = { { "baton receipt payments", "of the newest operation" },
+                    { "baton receipt payments 6 --verify", "and compare it with the brokers again" } } },
+    { .name = "fleet apply", .arguments = "FILE", .arg_min = 1, .arg_max = 1, .complete = { COMPLETE_FILE },
+      .run = cmd_fleet_apply, .help = "Create a fleet from its file, or change it; '-' reads standard input.",
+      .examples = { { "baton fleet apply payments.yaml", "create or change" } } },
+    { .name = "fleet list", .arguments = "", .run = cmd_fleet_list, .help = "List the fleets.",
+      .examples = { { "baton fleet list", "one line each" } } },
+    { .name = "fleet show", .arguments = "[FLEET]", .arg_max = 1, .output = "yaml|json",
+      .complete = { COMPLETE_FLEET }, .run = cmd_fleet_show,
+      .help = "Print a fleet's file as the control log has it, with all defaults.",
+      .examples = { { "baton fleet show payments > payments.yaml", "to edit and apply again" } } },
+    { .name = "fleet delete", .arguments = "FLEET", .arg_min = 1, .arg_max = 1, .options = BIT(OPT_YES), .output = "",
+      .complete = { COMPLETE_FLEET }, .run = cmd_fleet_delete,
+      .help = "Forget a fleet; its members deliver nothing any more.",
+      .details = "Topics, groups and committed offsets stay as they are. On a terminal it asks first.",
+      .examples = { { "baton fleet delete payments --yes", "without being asked" } } },
+    { .name = "serve", .arguments = "", .output = "",
+      .options = BIT(OPT_LISTEN) | BIT(OPT_ADVERTISE) | BIT(OPT_OPEN_READS) | BIT(OPT_TLS_CERT) | BIT(OPT_TLS_KEY) |
+                 BIT(OPT_LOG_FORMAT) | BIT(OPT_LOG_LEVEL),
+      .run = cmd_serve, .help = "Run a controller: the HTTP API, and the lead when no other has it.",
+      .details = "Any number of controllers may run; one leads, the others take over when it goes. The state is in "
+                 "Kafka, so a controller has no data of its own. SIGTERM hands over at once. The consumers keep "
+                 "working without any.",
+      .examples = { { "baton serve --bootstrap kafka-1:9092", "on loopback" },
+                    { "baton serve --bootstrap kafka-1:9092 --listen 0.0.0.0:8080 --token-file token", "for others, "
+                    "with a token" } } },
+    { .name = "demo", .arguments = "", .options = BIT(OPT_RATE), .run = cmd_demo,
+      .help = "Show all of it in under a minute, with an audit at the end.",
+      .details = "Starts an embedded broker (or uses a Kafka given by --bootstrap), a controller, a producer and 2 "
+                 "+ 2 consumers, switches, rolls back, kills a consumer with SIGKILL in the middle of a switch, and "
+                 "compares what was produced with what each consumer wrote down. Leaves nothing behind: its topics "
+                 "have names of their own and are removed.",
+      .examples = { { "baton demo", "needs nothing" },
+                    { "baton demo --bootstrap localhost:9092", "the same on a real Kafka" },
+                    { "baton demo -o json", "ends with one JSON object" } } },
+    { .name = "broker", .arguments = "", .options = BIT(OPT_TOPIC) | BIT(OPT_PORT), .run = cmd_broker,
+      .help = "Run the embedded broker until Ctrl-C and print its address: for trying things out; it is not Kafka.",
+      .details = "It is librdkafka's mock cluster: everything is in memory and gone at the end, nothing is "
+                 "compacted, old records vanish after 100,000 a partition, groups cannot be described.",
+      .examples = { { "baton broker --topic orders=12", "with a topic of 12 partitions" } } },
+    { .name = "completion", .arguments = "SHELL", .arg_min = 1, .arg_max = 1, .output = "",
+      .complete = { COMPLETE_CHOICES }, .choices = "bash|zsh|fish", .run = cmd_completion,
+      .help = "Print the completion script of a shell.",
+      .examples = { { "baton completion bash > /etc/bash_completion.d/baton", "for everyone" },
+                    { "source <(baton completion bash)", "for this shell" } } },
+    { .name = "man", .arguments = "", .output = "", .run = cmd_man, .help = "Print the manual page.",
+      .examples = { { "baton man | man -l -", "read it" } } },
+    { .name = "version", .arguments = "", .run = cmd_version, .help = "Print the versions of Baton and of librdkafka.",
+      .examples = { { "baton version -o json", "for programs" } } },
+    { .name = "help", .arguments = "[COMMAND]", .arg_max = 2, .output = "", .complete = { COMPLETE_COMMAND },
+      .run = cmd_help, .help = "Explain a command.", .examples = { { "baton help switch", "the same as 'baton switch "
+             "--help'" } } },
+    { .name = "demo-consumer", .arguments = "", .output = "", .run = cmd_demo_consumer, .hidden = true,
+      .help = "The consumer of the demo." },
+};
+const int command_count = ARRAY_COUNT(commands);

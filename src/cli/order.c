@@ -1,0 +1,407 @@
+/*
+ * order - the commands that change a fleet, and looking on until they end.
+ *
+ * An order is accepted with a number; from then on it lives in the control log and goes on whether anybody looks
+ * or not. So looking on only asks again and again: a lost answer, a controller that was replaced, a Ctrl-C change
+ * nothing. One case is different: with --bootstrap, and nobody else to lead, this command is the controller, and
+ * is told so.
+ */
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <unistd.h>
+
+#include "base/check.h"
+#include "base/clock.h"
+#include "cli/api.h"
+#include "cli/live.h"
+#include "cli/order.h"
+#include "cli/pick.h"
+#include "cli/render.h"
+#include "core/limits.h"
+
+#define PAGE_MAX (4u * 1024 * 1024)
+#define LOOK_MS 120          /* between two looks at an operation */
+#define SILENCE_MS_MAX 60000 /* how long the controller may be out of reach before we stop looking */
+
+/* ---- looking on ---- */
+
+struct follow {
+    struct cli *cli;
+    const char *fleet; /* for people */
+    char path[FLEET_PATH_MAX + 64];
+    int64_t number;
+    json_t *op;      /* the newest */
+    struct str line; /* last printed, where no terminal is */
+    bool live;
+    bool warned; /* that this command leads by itself */
+    int64_t silent_since_ms;
+};
+
+static void follow_show(struct follow *f)
+{
+    struct str page = STR_WITH_MAX(PAGE_MAX);
+
+    if (f->cli->quiet)
+        return;
+    if (f->live) {
+        render_progress(&page, &f->cli->err, f->fleet, f->op, clock_unix_ms());
+        live_draw(page.buf);
+    } else {
+        render_progress_line(&page, f->fleet, f->op);
+        if (!word_is(page.buf, f->line.buf)) {
+            fprintf(stderr, "%s\n", page.buf);
+            fflush(stderr);
+            str_clear(&f->line);
+            str_add(&f->line, page.buf);
+        }
+    }
+    str_free(&page);
+}
+
+static void follow_say(struct follow *f, const char *text)
+{
+    if (f->live)
+        live_above(text);
+    else
+        fputs(text, stderr);
+}
+
+/* Asks once; false: gave up, *ret_code says how. */
+static bool follow_ask(struct follow *f, int *ret_code)
+{
+    struct errmsg m = { 0 };
+    struct api_reply reply;
+    int r = api_call(f->cli->api, &reply, "GET", f->path, NULL, NULL, 0, &m);
+    char text[sizeof(m.text) + 64];
+
+    if (r == ERR_OK && reply.status == 200 && json_is_object(reply.json)) {
+        json_decref(f->op);
+        f->op = json_incref(reply.json);
+        f->silent_since_ms = 0;
+        api_reply_free(&reply);
+        return true;
+    }
+    if (r == ERR_OK && (reply.status == 404 || reply.status == 401 || reply.status == 403)) {
+        struct str page = STR_WITH_MAX(PAGE_MAX);
+
+        render_error(&page, &f->cli->err, reply.status, reply.json);
+        follow_say(f, page.buf);
+        str_free(&page);
+        *ret_code = exit_of_status(reply.status, reply.json);
+        api_reply_free(&reply);
+        return false;
+    }
+    if (r == ERR_OK)
+        err_set(&m, ERR_UNAVAILABLE, "%s", pick_text(reply.json, "error.message", "no controller leads at present"));
+    api_reply_free(&reply);
+    if (f->silent_since_ms == 0) {
+        f->silent_since_ms = clock_ms();
+        snprintf(text, sizeof(text), "no word from the controller, asking again: %s\n", m.text);
+        follow_say(f, text);
+    } else if (clock_ms() - f->silent_since_ms > SILENCE_MS_MAX) {
+        *ret_code = cli_fail(f->cli, EXITS_DEADLINE, "no word from the controller for a minute: %s", m.text);
+        return false;
+    }
+    return true;
+}
+
+/* Ctrl-C came: true when we stop looking. */
+static bool follow_interrupted(struct follow *f)
+{
+    if (!api_leads(f->cli->api) || f->warned)
+        return true;
+    f->warned = true;
+    follow_say(
+        f,
+        "\nThis command is the controller: nobody else leads, and without one the operation stands still where it is.\n"
+        "Ctrl-C again leaves it there; its state is in Kafka, and the next controller or --bootstrap command goes "
+        "on.\n\n");
+    return false;
+}
+
+static int follow_left(struct follow *f, bool led)
+{
+    if (led)
+        cli_say(f->cli,
+                "\n%s %lld of %s stands where it is until a controller leads again: 'baton serve', or 'baton status %s "
+                "--watch' "
+                "with --bootstrap to look at it.",
+                pick_text(f->op, "kind", "operation"), (long long)f->number, f->fleet, f->fleet);
+    else
+        cli_say(f->cli, "\n%s %lld of %s goes on; look again with 'baton status %s --watch'.",
+                pick_text(f->op, "kind", "operation"), (long long)f->number, f->fleet, f->fleet);
+    return EXITS_LOOKED_AWAY;
+}
+
+static int exit_of_state(const json_t *op)
+{
+    const char *state = pick_text(op, "state", "");
+
+    return word_is(state, "complete")      ? EXITS_DONE
+           : word_is(state, "rolled-back") ? EXITS_ROLLED_BACK
+                                           : EXITS_NEEDS_OPERATOR;
+}
+
+/* How it ended, and the receipt in short. */
+static int follow_result(struct follow *f)
+{
+    struct cli *cli = f->cli;
+    struct str page = STR_WITH_MAX(PAGE_MAX);
+    char path[FLEET_PATH_MAX + 80];
+    struct api_reply receipt = { 0 };
+    struct errmsg m = { 0 };
+    int code = exit_of_state(f->op), r;
+
+    snprintf(path, sizeof(path), "%s/receipt", f->path);
+    r = api_call(cli->api, &receipt, "GET", path, NULL, NULL, 0, &m);
+    if (r < 0 || receipt.status != 200)
+        json_decref(receipt.json), receipt.json = NULL;
+    if (cli->json) {
+        if (cli_print_json(receipt.json ? receipt.json : f->op) != EXITS_DONE)
+            code = EXITS_FAILED;
+    } else {
+        render_end(&page, &cli->out, f->fleet, f->op);
+        if (receipt.json)
+            render_receipt_short(&page, &cli->out, receipt.json);
+        look_addf(&page, &cli->out, DIM, "  The whole receipt: baton receipt %s %lld", f->fleet, (long long)f->number);
+        str_add_char(&page, '\n');
+        if (word_is(pick_text(f->op, "state", ""), "needs-operator"))
+            str_addf(&page,
+                     "  'baton status %s' shows who holds what; mend what the cause names, then 'baton rollback %s' or "
+                     "'baton switch %s'.\n",
+                     f->fleet, f->fleet, f->fleet);
+        if (cli_print(&page) != EXITS_DONE)
+            code = EXITS_FAILED;
+    }
+    str_free(&page);
+    api_reply_free(&receipt);
+    return code;
+}
+
+int order_follow(struct cli *cli, const char *fleet, const char *name, int64_t number, json_t *first)
+{
+    struct follow f = {
+        .cli = cli, .fleet = name, .number = number, .line = STR_WITH_MAX(PAGE_MAX), .op = json_incref(first)
+    };
+    int code = EXITS_DONE, seen;
+    bool led = false;
+
+    snprintf(f.path, sizeof(f.path), "/v1/fleets/%s/switches/%lld", fleet, (long long)number);
+    api_interrupts(cli->api);
+    seen = interrupts_count();
+    f.live = cli->err.terminal && !cli->quiet && !cli->args.times[OPT_VERBOSE];
+    if (f.live)
+        live_begin(&cli->err, STDERR_FILENO, false);
+    for (;;) {
+        follow_show(&f);
+        if (op_has_ended(f.op)) {
+            live_end(true);
+            code = follow_result(&f);
+            break;
+        }
+        api_wait(cli->api, LOOK_MS, NULL);
+        if (interrupts_count() > seen) {
+            seen = interrupts_count();
+            led = api_leads(cli->api);
+            if (follow_interrupted(&f)) {
+                live_end(true);
+                code = follow_left(&f, led);
+                break;
+            }
+        }
+        if (!follow_ask(&f, &code))
+            break;
+    }
+    live_end(true);
+    json_decref(f.op);
+    str_free(&f.line);
+    return code;
+}
+
+/* ---- orders ---- */
+
+static void random_id(char ret[33])
+{
+    unsigned char bytes[16];
+
+    if (getrandom(bytes, sizeof(bytes), 0) != (ssize_t)sizeof(bytes))
+        memset(bytes, (int)clock_unix_us(), sizeof(bytes));
+    for (size_t i = 0; i < sizeof(bytes); i++)
+        snprintf(ret + 2 * i, 3, "%02x", bytes[i]);
+}
+
+/* "10%,50%,100%" -> ["10%","50%","100%"] */
+static int stages_json(json_t *body, const char *text, struct errmsg *m)
+{
+    json_t *list = json_array();
+    int count = 0, last = 0, percent, r;
+
+    json_object_set_new(body, "stages", list);
+    for (const char *at = text;;) {
+        size_t len = strcspn(at, ",");
+        char word[16];
+
+        while (len && *at == ' ') {
+            at++;
+            len--;
+        }
+        snprintf(word, sizeof(word), "%.*s", (int)(len < 15 ? len : 15), at);
+        r = parse_percent(&percent, word, m);
+        if (r < 0)
+            return err_wrap(m, r, "--stages");
+        if (percent <= last)
+            return err_set(m, ERR_INVALID, "--stages: %d%% does not follow %d%%: they grow, as in 10%%,50%%,100%%",
+                           percent, last);
+        if (++count > STAGES_MAX)
+            return err_set(m, ERR_INVALID, "--stages: more than %d", STAGES_MAX);
+        last = percent;
+        snprintf(word, sizeof(word), "%d%%", percent);
+        json_array_append_new(list, json_string(word));
+        if (!at[len])
+            break;
+        at += len + 1;
+    }
+    return last == 100 ? ERR_OK : err_set(m, ERR_INVALID, "--stages: the last one is 100%%, not %d%%", last);
+}
+
+static int duration_json(json_t *body, const char *key, const char *text, int64_t min_ms, struct errmsg *m)
+{
+    int64_t ms;
+    int r = parse_duration_ms(&ms, text, min_ms, 7 * 86400000LL, m);
+
+    if (r < 0)
+        return err_wrap(m, r, "--%s", key);
+    json_object_set_new(body, key, json_string(text));
+    return ERR_OK;
+}
+
+/* The order's body from what was typed; NULL after a message. */
+static json_t *order_body(struct cli *cli)
+{
+    const struct args *a = &cli->args;
+    json_t *body = json_object();
+    struct errmsg m = { 0 };
+    char id[33], by[128];
+    int r = ERR_OK;
+
+    random_id(id);
+    json_object_set_new(body, "request_id", json_string(id));
+    json_object_set_new(body, "by", json_string(who_am_i(by)));
+    if (a->value[OPT_TO])
+        json_object_set_new(body, "to", json_string(a->value[OPT_TO]));
+    if (a->value[OPT_STAGES])
+        r = stages_json(body, a->value[OPT_STAGES], &m);
+    if (r == ERR_OK && a->value[OPT_OBSERVE])
+        r = duration_json(body, "observe", a->value[OPT_OBSERVE], 0, &m);
+    if (r == ERR_OK && a->value[OPT_DEADLINE])
+        r = duration_json(body, "deadline", a->value[OPT_DEADLINE], 1, &m);
+    if (a->value[OPT_REASON])
+        json_object_set_new(body, "reason", json_string(a->value[OPT_REASON]));
+    if (a->times[OPT_REPLAY])
+        json_object_set_new(body, "replay", json_true());
+    if (r == ERR_OK && a->value[OPT_REASON] && strlen(a->value[OPT_REASON]) > REASON_MAX)
+        r = err_set(&m, ERR_INVALID, "--reason: at most %d bytes", REASON_MAX);
+    if (r == ERR_OK && a->value[OPT_REASON] && !json_object_get(body, "reason"))
+        r = err_set(&m, ERR_INVALID, "--reason: this is no UTF-8 text");
+    if (r == ERR_OK)
+        return body;
+    cli_fail(cli, EXITS_USAGE, "%s", m.text);
+    json_decref(body);
+    return NULL;
+}
+
+static const char *word(const struct cli *cli, int i)
+{
+    return i < cli->args.word_count ? cli->args.words[i] : NULL;
+}
+
+static int order_send(struct cli *cli, const char *what)
+{
+    char fleet[FLEET_PATH_MAX], name[FLEET_PATH_MAX], path[FLEET_PATH_MAX + 32];
+    json_t *body = order_body(cli);
+    struct api_reply reply;
+    int64_t number;
+    int code;
+
+    if (!body)
+        return EXITS_USAGE;
+    code = cli_fleet(cli, word(cli, 0), fleet, name);
+    if (code != EXITS_DONE) {
+        json_decref(body);
+        return code;
+    }
+    snprintf(path, sizeof(path), "/v1/fleets/%s/%s", fleet, what);
+    code = cli_call(cli, &reply, "POST", path, body);
+    if (code != EXITS_DONE)
+        return code;
+    number = pick_int(reply.json, "number", 0);
+    if (cli->args.times[OPT_NO_WAIT] && api_leads(cli->api))
+        cli_say(cli, "--no-wait: nobody else leads, so this command stays and sees it through.");
+    else if (cli->args.times[OPT_NO_WAIT]) {
+        code = cli->json ? cli_print_json(reply.json) : EXITS_DONE;
+        cli_say(cli, "%s %lld of %s is accepted; look on with 'baton status %s --watch'.",
+                pick_text(reply.json, "kind", what), (long long)number, name, name);
+        api_reply_free(&reply);
+        return code;
+    }
+    code = order_follow(cli, fleet, name, number, reply.json);
+    api_reply_free(&reply);
+    return code;
+}
+
+int cmd_plan(struct cli *cli)
+{
+    char fleet[FLEET_PATH_MAX], name[FLEET_PATH_MAX], path[FLEET_PATH_MAX + 32];
+    struct str page = STR_WITH_MAX(PAGE_MAX);
+    json_t *body = order_body(cli);
+    struct api_reply reply;
+    int code;
+    bool ok;
+
+    if (!body)
+        return EXITS_USAGE;
+    code = cli_fleet(cli, word(cli, 0), fleet, name);
+    if (code != EXITS_DONE) {
+        json_decref(body);
+        return code;
+    }
+    snprintf(path, sizeof(path), "/v1/fleets/%s/plan", fleet);
+    code = cli_call(cli, &reply, "POST", path, body);
+    if (code != EXITS_DONE)
+        return code;
+    ok = pick_bool(reply.json, "ok", false);
+    if (cli->json)
+        code = cli_print_json(reply.json);
+    else {
+        look_clean(&page, name);
+        str_add(&page, ": ");
+        look_add(&page, &cli->out, ok ? GREEN_INK : RED, ok ? "a switch could begin now" : "a switch would be refused");
+        str_add(&page, pick_count(reply.json, "findings") ? ".\n" : "; nothing to remark.\n");
+        render_findings(&page, &cli->out, pick(reply.json, "findings"));
+        code = cli_print(&page);
+    }
+    str_free(&page);
+    api_reply_free(&reply);
+    return code == EXITS_DONE && !ok ? EXITS_FAILED : code;
+}
+
+int cmd_switch(struct cli *cli)
+{
+    return cli->args.times[OPT_DRY_RUN] ? cmd_plan(cli) : order_send(cli, "switches");
+}
+
+int cmd_rollback(struct cli *cli)
+{
+    return order_send(cli, "rollback");
+}
+
+int cmd_pause(struct cli *cli)
+{
+    return order_send(cli, "pause");
+}
+
+int cmd_resume(struct cli *cli)
+{
+    return order_send(cli, "resume");
+}

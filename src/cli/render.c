@@ -1,0 +1,943 @@
+/*
+ * render - see render.h.
+ *
+ * Nothing here decides anything: what a fleet is at was decided by the controller. Texts that came from outside
+ * pass through look_clean() (the tables do that by themselves).
+ */
+#include "cli/render.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/check.h"
+#include "base/clock.h"
+#include "cli/pick.h"
+
+#define TEXT_MAX (1024 * 1024)
+
+/* ---- small ones ---- */
+
+const char *render_number(char ret[32], int64_t number)
+{
+    char digits[24];
+    int len = snprintf(digits, sizeof(digits), "%" PRId64, number < 0 ? -number : number), at = 0;
+
+    if (number < 0)
+        ret[at++] = '-';
+    for (int i = 0; i < len; i++) {
+        if (i && (len - i) % 3 == 0)
+            ret[at++] = ',';
+        ret[at++] = digits[i];
+    }
+    ret[at] = 0;
+    return ret;
+}
+
+const char *render_us(char ret[32], int64_t us)
+{
+    if (us < 0)
+        snprintf(ret, 32, "-");
+    else if (us < 1000000)
+        snprintf(ret, 32, "%.1f ms", (double)us / 1000);
+    else
+        snprintf(ret, 32, "%.1f s", (double)us / 1000000);
+    return ret;
+}
+
+void render_ranges(struct str *ret, const int32_t *numbers, int count)
+{
+    for (int i = 0; i < count;) {
+        int last = i;
+
+        while (last + 1 < count && numbers[last + 1] == numbers[last] + 1)
+            last++;
+        str_addf(ret, "%s%" PRId32, i ? "," : "", numbers[i]);
+        if (last > i)
+            str_addf(ret, "%s%" PRId32, last == i + 1 ? "," : "-", numbers[last]);
+        i = last + 1;
+    }
+}
+
+/* A duration in words of at most two units, for what counts up or down. */
+static const char *seconds_text(char ret[32], int64_t ms)
+{
+    int64_t s = ms < 0 ? 0 : ms / 1000;
+
+    if (ms < 10000)
+        snprintf(ret, 32, "%.1f s", (double)(ms < 0 ? 0 : ms) / 1000);
+    else if (s < 60)
+        snprintf(ret, 32, "%d s", (int)s);
+    else if (s < 3600)
+        snprintf(ret, 32, "%d min %02d s", (int)(s / 60), (int)(s % 60));
+    else if (s < 86400)
+        snprintf(ret, 32, "%d h %02d min", (int)(s / 3600), (int)(s / 60 % 60));
+    else
+        snprintf(ret, 32, "%d d %02d h", (int)(s / 86400 % 100000), (int)(s / 3600 % 24));
+    return ret;
+}
+
+static const char *time_text(char ret[32], int64_t unix_ms)
+{
+    if (unix_ms <= 0)
+        return memcpy(ret, "-", 2);
+    clock_format_unix_ms(ret, unix_ms);
+    if (strlen(ret) > 19) /* seconds are enough for people */
+        memcpy(ret + 19, "Z", 2);
+    return ret;
+}
+
+static void clean_add(struct str *ret, const struct look *look, enum style style, const char *text)
+{
+    struct str clean = STR_WITH_MAX(TEXT_MAX);
+
+    look_clean(&clean, text);
+    look_add(ret, look, style, clean.buf);
+    str_free(&clean);
+}
+
+static void color_add(struct str *ret, const struct look *look, const char *color)
+{
+    clean_add(ret, look, look_color(color), color);
+}
+
+static const char *plural(int64_t n)
+{
+    return n == 1 ? "" : "s";
+}
+
+/* 10 of 10, "10%" and "10": stages are written as texts or as numbers. */
+static int stage_percent(const json_t *op, size_t i)
+{
+    const json_t *stage = json_array_get(pick(op, "stages"), i);
+
+    return json_is_string(stage) ? atoi(json_string_value(stage)) : (int)json_integer_value(stage);
+}
+
+bool op_has_ended(const json_t *op)
+{
+    const char *state = pick_text(op, "state", "");
+
+    return word_is(state, "complete") || word_is(state, "rolled-back") || word_is(state, "needs-operator");
+}
+
+static enum style state_style(const char *state)
+{
+    return word_is(state, "complete") || word_is(state, "held") ? GREEN_INK
+           : word_is(state, "rolled-back")                      ? YELLOW
+           : word_is(state, "needs-operator")                   ? RED
+                                                                : PLAIN;
+}
+
+/* "switch 6" */
+static void op_name(struct str *ret, const json_t *op)
+{
+    look_clean(ret, pick_text(op, "kind", "operation"));
+    str_addf(ret, " %" PRId64, pick_int(op, "number", 0));
+}
+
+/* ", waits for payments-blue-1 (10.0.0.7), which has 12 records of orders/3 in flight, and 2 more" */
+static void waiting_add(struct str *ret, const json_t *op)
+{
+    const json_t *first = json_array_get(pick(op, "waiting"), 0);
+    size_t count = pick_count(op, "waiting");
+
+    if (!first)
+        return;
+    str_add(ret, "; waits for ");
+    look_clean(ret, pick_text(first, "who", "?"));
+    str_add(ret, ": ");
+    look_clean(ret, pick_text(first, "what", "?"));
+    if (count > 1)
+        str_addf(ret, " (and %zu more)", count - 1);
+}
+
+/* ---- the sentence ---- */
+
+static void passing_sentence(struct str *ret, const struct look *look, const json_t *status, const json_t *op)
+{
+    const char *kind = pick_text(op, "kind", "switch");
+    size_t stages = pick_count(op, "stages");
+    int64_t stage = pick_int(op, "stage", 0);
+
+    op_name(ret, op);
+    if (word_is(kind, "pause"))
+        str_addf(ret, " lets everyone finish: ");
+    else if (word_is(kind, "resume"))
+        str_addf(ret, " sets the fleet going: ");
+    else {
+        str_add(ret, " passes ");
+        color_add(ret, look, pick_text(op, "from", pick_text(status, "active", "?")));
+        str_add(ret, look->unicode ? " → " : " -> ");
+        color_add(ret, look, pick_text(op, "to", "?"));
+        if (stages > 1)
+            str_addf(ret, ", stage %" PRId64 " of %zu (%d%%)", stage + 1, stages, stage_percent(op, (size_t)stage));
+        str_add(ret, ": ");
+    }
+    str_addf(ret, "%" PRId64 " of %" PRId64 " done", pick_int(op, "progress.taken", 0),
+             pick_int(op, "progress.total", 0));
+    waiting_add(ret, op);
+}
+
+static void observing_sentence(struct str *ret, const struct look *look, const json_t *op, int64_t now_unix_ms)
+{
+    size_t stages = pick_count(op, "stages");
+    int64_t stage = pick_int(op, "stage", 0), end = pick_time(op, "deadline");
+    char left[32];
+
+    op_name(ret, op);
+    str_addf(ret, " has passed %d%% to ", stages ? stage_percent(op, (size_t)stage) : 100);
+    color_add(ret, look, pick_text(op, "to", "?"));
+    str_add(ret, " and looks on");
+    if (end > 0)
+        str_addf(ret, " for another %s", seconds_text(left, end - now_unix_ms));
+}
+
+static void steady_sentence(struct str *ret, const struct look *look, const json_t *status)
+{
+    const char *active = pick_text(status, "active", "?");
+    const char *other = word_is(active, "blue") ? "green" : "blue";
+    char path[64];
+    size_t partitions = pick_count(status, "partitions"), workers, standbys;
+
+    snprintf(path, sizeof(path), "colors.%s.members", word_is(other, "green") ? "blue" : "green");
+    workers = pick_count(status, path);
+    snprintf(path, sizeof(path), "colors.%s.members", other);
+    standbys = pick_count(status, path);
+    if (workers == 0) {
+        look_add(ret, look, RED, "nobody works: ");
+        color_add(ret, look, active);
+        str_addf(ret, " holds %zu partition%s and has no members", partitions, plural((int64_t)partitions));
+    } else {
+        color_add(ret, look, active);
+        str_addf(ret, " works on %s%zu partition%s with %zu member%s", partitions > 1 ? "all " : "", partitions,
+                 plural((int64_t)partitions), workers, plural((int64_t)workers));
+    }
+    if (standbys) {
+        str_add(ret, "; ");
+        color_add(ret, look, other);
+        str_addf(ret, " stands by with %zu", standbys);
+    } else {
+        str_add(ret, "; no member of ");
+        color_add(ret, look, other);
+        str_add(ret, " stands by");
+    }
+}
+
+void render_sentence(struct str *ret, const struct look *look, const json_t *status, int64_t now_unix_ms)
+{
+    const char *phase = pick_text(status, "phase", "");
+    const json_t *op = pick(status, "operation");
+
+    if (word_is(phase, "needs-operator")) {
+        look_add(ret, look, RED, "needs an operator: ");
+        look_clean(ret,
+                   pick_text(op, "why", pick_text(status, "reason", "the last operation could not end by itself")));
+    } else if (word_is(phase, "paused")) {
+        look_add(ret, look, YELLOW, "is paused");
+        str_addf(ret, ": nobody works until 'baton resume'");
+    } else if (word_is(phase, "returning")) {
+        op_name(ret, op);
+        look_add(ret, look, YELLOW, " goes back");
+        str_addf(ret, ": %" PRId64 " of %" PRId64 " home", pick_int(op, "progress.returned", 0),
+                 pick_int(op, "progress.total", 0));
+        if (*pick_text(op, "why", "")) {
+            str_add(ret, ", because ");
+            look_clean(ret, pick_text(op, "why", ""));
+        }
+        waiting_add(ret, op);
+    } else if (word_is(phase, "observing"))
+        observing_sentence(ret, look, op, now_unix_ms);
+    else if (word_is(phase, "passing") || word_is(phase, "pausing") || word_is(phase, "resuming"))
+        passing_sentence(ret, look, status, op);
+    else
+        steady_sentence(ret, look, status);
+}
+
+/* ---- status ---- */
+
+void render_fleets(struct str *ret, const struct look *look, const json_t *answer)
+{
+    const json_t *fleets = pick(answer, "fleets");
+    struct table *t;
+    size_t i;
+    json_t *f;
+
+    if (json_array_size(fleets) == 0) {
+        str_add(ret, "There is no fleet yet: write a fleet file and run 'baton fleet apply FILE' (its options: 'baton "
+                     "help fleet "
+                     "apply').\n");
+        return;
+    }
+    t = table_new(look);
+    table_column(t, "FLEET", TABLE_LEFT);
+    table_column(t, "PHASE", TABLE_LEFT);
+    table_column(t, "ACTIVE", TABLE_LEFT);
+    table_column(t, "PARTITIONS", TABLE_RIGHT);
+    table_column(t, "BLUE", TABLE_RIGHT);
+    table_column(t, "GREEN", TABLE_RIGHT);
+    table_column(t, "SWITCH", TABLE_RIGHT);
+    json_array_foreach((json_t *)fleets, i, f)
+    {
+        const char *phase = pick_text(f, "phase", "");
+
+        table_row(t);
+        table_cell(t, PLAIN, "%s", pick_text(f, "name", ""));
+        table_cell(t, word_is(phase, "steady") ? PLAIN : word_is(phase, "needs-operator") ? RED : YELLOW, "%s", phase);
+        table_cell(t, look_color(pick_text(f, "active", "")), "%s", pick_text(f, "active", ""));
+        table_cell(t, PLAIN, "%" PRId64, pick_int(f, "partitions", 0));
+        table_cell(t, PLAIN, "%" PRId64, pick_int(f, "members.blue", 0));
+        table_cell(t, PLAIN, "%" PRId64, pick_int(f, "members.green", 0));
+        if (pick_int(f, "switch", 0) > 0)
+            table_cell(t, PLAIN, "%" PRId64, pick_int(f, "switch", 0));
+        else
+            table_cell(t, PLAIN, "-");
+    }
+    table_end(t, ret);
+}
+
+static void colors_table(struct str *ret, const struct look *look, const json_t *status)
+{
+    static const char *const names[] = { "blue", "green" };
+    struct table *t = table_new(look);
+
+    table_column(t, "COLOR", TABLE_LEFT);
+    table_column(t, "MEMBER", TABLE_LEFT);
+    table_column(t, "HOST", TABLE_LEFT);
+    table_column(t, "VERSION", TABLE_LEFT);
+    table_column(t, "ASSIGNED", TABLE_RIGHT);
+    table_column(t, "WORKS ON", TABLE_RIGHT);
+    table_column(t, "IN FLIGHT", TABLE_RIGHT);
+    table_column(t, "HEARD", TABLE_RIGHT);
+    for (size_t c = 0; c < ARRAY_COUNT(names); c++) {
+        const json_t *color = json_object_get(pick(status, "colors"), names[c]);
+        const json_t *members = pick(color, "members");
+        size_t i;
+        json_t *m;
+
+        if (json_array_size(members) == 0) {
+            table_row(t);
+            table_cell(t, look_color(names[c]), "%s", names[c]);
+            table_cell(t, pick_int(color, "holds", 0) ? RED : DIM, "no member");
+        }
+        json_array_foreach((json_t *)members, i, m)
+        {
+            int64_t heard = pick_int(m, "heard_ms_ago", -1);
+            bool ready = pick_bool(m, "ready", true);
+            char ago[32];
+
+            table_row(t);
+            table_cell(t, look_color(names[c]), "%s", names[c]);
+            table_cell(t, PLAIN, "%s", pick_text(m, "client_id", pick_text(m, "incarnation", "?")));
+            table_cell(t, PLAIN, "%s", pick_text(m, "host", ""));
+            table_cell(t, PLAIN, "%s%s", pick_text(m, "version", ""), ready ? "" : " (not ready)");
+            table_cell(t, PLAIN, "%" PRId64, pick_int(m, "partitions", 0));
+            table_cell(t, pick_int(m, "active", 0) ? look_color(names[c]) : DIM, "%" PRId64, pick_int(m, "active", 0));
+            table_cell(t, PLAIN, "%" PRId64, pick_int(m, "in_flight", 0));
+            table_cell(t, heard > 15000 ? RED : PLAIN, "%s", heard < 0 ? "-" : seconds_text(ago, heard));
+        }
+    }
+    table_end(t, ret);
+}
+
+static void partitions_wide(struct str *ret, const struct look *look, const json_t *partitions)
+{
+    struct table *t = table_new(look);
+    char number[32];
+    size_t i;
+    json_t *p;
+
+    table_column(t, "PARTITION", TABLE_LEFT);
+    table_column(t, "HOLDER", TABLE_LEFT);
+    table_column(t, "STATE", TABLE_LEFT);
+    table_column(t, "FROM", TABLE_RIGHT);
+    table_column(t, "EPOCH", TABLE_RIGHT);
+    table_column(t, "DOUBT", TABLE_RIGHT);
+    table_column(t, "BLUE OWNER", TABLE_LEFT);
+    table_column(t, "GREEN OWNER", TABLE_LEFT);
+    json_array_foreach((json_t *)partitions, i, p)
+    {
+        const char *holder = pick_text(p, "holder", ""), *state = pick_text(p, "state", "");
+        int64_t doubt = pick_int(p, "doubt", -1), from = pick_int(p, "from", -1);
+
+        table_row(t);
+        table_cell(t, PLAIN, "%s/%" PRId64, pick_text(p, "topic", ""), pick_int(p, "partition", 0));
+        table_cell(t, look_color(holder), "%s", holder);
+        table_cell(t, word_is(state, "held") ? PLAIN : YELLOW, "%s", state);
+        table_cell(t, PLAIN, "%s", from < 0 ? "-" : render_number(number, from));
+        table_cell(t, PLAIN, "%" PRId64, pick_int(p, "epoch", 0));
+        table_cell(t, doubt < 0 ? PLAIN : YELLOW, "%s", doubt < 0 ? "-" : render_number(number, doubt));
+        table_cell(t, PLAIN, "%s", pick_text(p, "owner.blue", "-"));
+        table_cell(t, PLAIN, "%s", pick_text(p, "owner.green", "-"));
+    }
+    table_end(t, ret);
+}
+
+/* Partitions of one topic, holder and state on one line. */
+static void partitions_grouped(struct str *ret, const struct look *look, const json_t *partitions)
+{
+    size_t count = json_array_size(partitions);
+    bool *done = calloc(count ? count : 1, sizeof(*done));
+    int32_t *numbers = calloc(count ? count : 1, sizeof(*numbers));
+    struct table *t = table_new(look);
+
+    if (!done || !numbers)
+        goto out;
+    table_column(t, "TOPIC", TABLE_LEFT);
+    table_column(t, "HOLDER", TABLE_LEFT);
+    table_column(t, "STATE", TABLE_LEFT);
+    table_column(t, "COUNT", TABLE_RIGHT);
+    table_column(t, "PARTITIONS", TABLE_WRAP);
+    for (size_t i = 0; i < count; i++) {
+        const json_t *p = json_array_get(partitions, i);
+        const char *topic = pick_text(p, "topic", ""), *holder = pick_text(p, "holder", ""),
+                   *state = pick_text(p, "state", "");
+        struct str ranges = STR_WITH_MAX(4000);
+        int n = 0;
+
+        if (done[i])
+            continue;
+        for (size_t k = i; k < count; k++) {
+            const json_t *q = json_array_get(partitions, k);
+
+            if (done[k] || strcmp(pick_text(q, "topic", ""), topic) || strcmp(pick_text(q, "holder", ""), holder) ||
+                strcmp(pick_text(q, "state", ""), state))
+                continue;
+            done[k] = true;
+            numbers[n++] = (int32_t)pick_int(q, "partition", 0);
+        }
+        render_ranges(&ranges, numbers, n);
+        table_row(t);
+        table_cell(t, PLAIN, "%s", topic);
+        table_cell(t, look_color(holder), "%s", holder);
+        table_cell(t, word_is(state, "held") ? PLAIN : YELLOW, "%s", state);
+        table_cell(t, PLAIN, "%d", n);
+        table_cell(t, PLAIN, "%s%s", ranges.buf, str_error(&ranges) ? "..." : "");
+        str_free(&ranges);
+    }
+out:
+    table_end(t, ret);
+    free(done);
+    free(numbers);
+}
+
+static void leader_add(struct str *ret, const struct look *look, const json_t *status)
+{
+    const json_t *leader = pick(status, "leader");
+    const char *host = pick_text(leader, "host", ""), *address = pick_text(leader, "address", "");
+
+    look_addf(ret, look, DIM, "term %" PRId64 ", epoch %" PRId64, pick_int(status, "term", 0),
+              pick_int(status, "epoch", 0));
+    if (*host || *address) {
+        str_add(ret, look_code(look, DIM));
+        str_add(ret, ", led by ");
+        look_clean(ret, *address ? address : host);
+        if (!*address)
+            str_add(ret, " (a command)");
+        str_add(ret, look_code(look, PLAIN));
+    }
+    str_add_char(ret, '\n');
+}
+
+void render_status(struct str *ret, const struct look *look, const json_t *status, bool wide, int64_t now_unix_ms)
+{
+    const json_t *partitions = pick(status, "partitions"), *op = pick(status, "operation");
+
+    clean_add(ret, look, BOLD, pick_text(status, "name", "?"));
+    str_add(ret, word_is(pick_text(status, "phase", ""), "paused") ? " " : ": ");
+    render_sentence(ret, look, status, now_unix_ms);
+    str_add(ret, ".\n");
+    leader_add(ret, look, status);
+    if (json_is_object(op) && !op_has_ended(op)) {
+        str_add_char(ret, '\n');
+        render_progress(ret, look, NULL, op, now_unix_ms);
+    }
+    str_add_char(ret, '\n');
+    colors_table(ret, look, status);
+    str_add_char(ret, '\n');
+    if (wide)
+        partitions_wide(ret, look, partitions);
+    else
+        partitions_grouped(ret, look, partitions);
+}
+
+/* ---- progress ---- */
+
+static void stage_line(struct str *ret, const struct look *look, const json_t *op, size_t i, size_t stages)
+{
+    const char *state = pick_text(op, "state", ""), *to = pick_text(op, "to", "");
+    size_t stage = (size_t)pick_int(op, "stage", 0);
+    int64_t total = pick_int(op, "progress.total", 0), taken = pick_int(op, "progress.taken", 0);
+    bool complete = word_is(state, "complete"), returning = word_is(state, "returning");
+    int columns = look->width && look->width < 70 ? 16 : 30;
+
+    if (stages > 1)
+        str_addf(ret, "  stage %zu  %3d%%  ", i + 1, stage_percent(op, i));
+    else
+        str_add(ret, "  ");
+    if (complete || i < stage || (i == stage && word_is(state, "observing"))) {
+        look_bar(ret, look, returning ? DIM : look_color(to), columns, 1, 1);
+        str_add(ret, "  ");
+        look_add(ret, look, i == stage && !complete ? PLAIN : DIM,
+                 i == stage && !complete ? "passed, looking on" : "passed");
+    } else if (i == stage && returning) {
+        look_bar(ret, look, YELLOW, columns, (long)pick_int(op, "progress.returned", 0), (long)total);
+        look_addf(ret, look, YELLOW, "  going back, %" PRId64 "/%" PRId64 " home", pick_int(op, "progress.returned", 0),
+                  total);
+    } else if (i == stage) {
+        look_bar(ret, look, look_color(to) == PLAIN ? CYAN : look_color(to), columns, (long)taken, (long)total);
+        str_addf(ret, "  %" PRId64 "/%" PRId64, taken, total);
+    } else {
+        look_bar(ret, look, DIM, columns, 0, 1);
+    }
+    str_add_char(ret, '\n');
+}
+
+void render_progress(struct str *ret, const struct look *look, const char *fleet, const json_t *op, int64_t now_unix_ms)
+{
+    const char *state = pick_text(op, "state", ""), *kind = pick_text(op, "kind", "switch");
+    int64_t created = pick_time(op, "created"), deadline = pick_time(op, "deadline"), ended = pick_time(op, "ended");
+    const json_t *waiting = pick(op, "waiting");
+    size_t stages = pick_count(op, "stages"), i;
+    char text[32];
+    json_t *w;
+
+    if (fleet) {
+        clean_add(ret, look, BOLD, fleet);
+        str_add(ret, "  ");
+    }
+    op_name(ret, op);
+    if (word_is(kind, "switch") || word_is(kind, "rollback")) {
+        str_add(ret, "  ");
+        color_add(ret, look, pick_text(op, "from", "?"));
+        str_add(ret, look->unicode ? " → " : " -> ");
+        color_add(ret, look, pick_text(op, "to", "?"));
+    }
+    if (*pick_text(op, "reason", "")) {
+        str_add(ret, "  ");
+        clean_add(ret, look, DIM, pick_text(op, "reason", ""));
+    }
+    str_add_char(ret, '\n');
+    for (i = 0; i < (stages ? stages : 1); i++)
+        stage_line(ret, look, op, i, stages);
+    if (!op_has_ended(op)) {
+        str_addf(ret, "  ordered %" PRId64 "  granted %" PRId64 "  taken %" PRId64 "  of %" PRId64,
+                 pick_int(op, "progress.ordered", 0), pick_int(op, "progress.granted", 0),
+                 pick_int(op, "progress.taken", 0), pick_int(op, "progress.total", 0));
+        str_add_char(ret, '\n');
+        json_array_foreach((json_t *)waiting, i, w)
+        {
+            if (i == 4) {
+                look_addf(ret, look, DIM, "    and %zu more", json_array_size(waiting) - i);
+                str_add_char(ret, '\n');
+                break;
+            }
+            str_add(ret, i ? "            " : "  waits for ");
+            clean_add(ret, look, YELLOW, pick_text(w, "who", "?"));
+            str_add(ret, ": ");
+            look_clean(ret, pick_text(w, "what", "?"));
+            str_add_char(ret, '\n');
+        }
+    }
+    if (created > 0) {
+        str_addf(ret, "  %s", seconds_text(text, (ended > 0 ? ended : now_unix_ms) - created));
+        if (!op_has_ended(op) && deadline > 0)
+            look_addf(ret, look, DIM, word_is(state, "observing") ? ", looking on for another %s" : ", deadline in %s",
+                      seconds_text(text, deadline - now_unix_ms));
+        str_add_char(ret, '\n');
+    }
+}
+
+void render_progress_line(struct str *ret, const char *fleet, const json_t *op)
+{
+    const char *state = pick_text(op, "state", "?");
+    size_t stages = pick_count(op, "stages");
+    int64_t stage = pick_int(op, "stage", 0);
+    const json_t *waits;
+    size_t i;
+
+    look_clean(ret, fleet);
+    str_add(ret, ": ");
+    op_name(ret, op);
+    str_addf(ret, " %s", state);
+    if (stages > 1)
+        str_addf(ret, ", stage %" PRId64 "/%zu (%d%%)", stage + 1, stages, stage_percent(op, (size_t)stage));
+    if (word_is(state, "returning"))
+        str_addf(ret, ", returned %" PRId64 "/%" PRId64, pick_int(op, "progress.returned", 0),
+                 pick_int(op, "progress.total", 0));
+    else
+        str_addf(ret, ", ordered %" PRId64 " granted %" PRId64 " taken %" PRId64 "/%" PRId64,
+                 pick_int(op, "progress.ordered", 0), pick_int(op, "progress.granted", 0),
+                 pick_int(op, "progress.taken", 0), pick_int(op, "progress.total", 0));
+    /* By name alone: how many records somebody still has in flight changes with every look. */
+    json_array_foreach((json_t *)pick(op, "waiting"), i, waits)
+    {
+        str_add(ret, i ? ", " : ", waits for ");
+        look_clean(ret, pick_text(waits, "who", "?"));
+        if (i == 3)
+            break;
+    }
+}
+
+void render_end(struct str *ret, const struct look *look, const char *fleet, const json_t *op)
+{
+    const char *state = pick_text(op, "state", ""), *kind = pick_text(op, "kind", "switch");
+    const char *why = pick_text(op, "why", "");
+    int64_t took = pick_time(op, "ended") - pick_time(op, "created");
+    char text[32];
+
+    if (word_is(state, "complete")) {
+        look_add(ret, look, GREEN_INK, look->unicode ? "✔ " : "");
+        look_clean(ret, fleet);
+        str_add(ret, ": ");
+        op_name(ret, op);
+        if (word_is(kind, "pause"))
+            str_add(ret, " is complete: nobody works until 'baton resume'");
+        else {
+            str_add(ret, " is complete: ");
+            color_add(ret, look, pick_text(op, "to", "?"));
+            str_add(ret, " works");
+        }
+    } else if (word_is(state, "rolled-back")) {
+        look_add(ret, look, YELLOW, look->unicode ? "↩ " : "");
+        look_clean(ret, fleet);
+        str_add(ret, ": ");
+        op_name(ret, op);
+        str_add(ret, " was rolled back, ");
+        color_add(ret, look, pick_text(op, "from", "?"));
+        str_add(ret, " works as before");
+    } else {
+        look_add(ret, look, RED, look->unicode ? "✘ " : "");
+        look_clean(ret, fleet);
+        str_add(ret, ": ");
+        op_name(ret, op);
+        str_add(ret, " needs an operator");
+    }
+    if (took > 0)
+        str_addf(ret, " (%s)", seconds_text(text, took));
+    if (*why) {
+        str_add(ret, ".\n  Cause: ");
+        look_clean(ret, why);
+    }
+    str_add_char(ret, '\n');
+}
+
+/* ---- history ---- */
+
+void render_history(struct str *ret, const struct look *look, const json_t *answer, int limit, int64_t now_unix_ms)
+{
+    const json_t *ops = pick(answer, "switches");
+    struct table *t;
+    size_t i;
+    json_t *op;
+
+    if (json_array_size(ops) == 0) {
+        str_add(ret, "Nothing was done to this fleet yet.\n");
+        return;
+    }
+    t = table_new(look);
+    table_column(t, "NUMBER", TABLE_RIGHT);
+    table_column(t, "WHAT", TABLE_LEFT);
+    table_column(t, "TO", TABLE_LEFT);
+    table_column(t, "STATE", TABLE_LEFT);
+    table_column(t, "BEGAN", TABLE_LEFT);
+    table_column(t, "TOOK", TABLE_RIGHT);
+    table_column(t, "BY", TABLE_LEFT);
+    table_column(t, "REASON", TABLE_TRUNC);
+    json_array_foreach((json_t *)ops, i, op)
+    {
+        const char *state = pick_text(op, "state", ""), *kind = pick_text(op, "kind", "");
+        const char *to = word_is(kind, "switch") || word_is(kind, "rollback") ? pick_text(op, "to", "") : "";
+        int64_t created = pick_time(op, "created"), ended = pick_time(op, "ended");
+        const char *reason = pick_text(op, "reason", ""), *why = pick_text(op, "why", "");
+        char time[32], took[32];
+
+        if (limit > 0 && i == (size_t)limit)
+            break;
+        table_row(t);
+        table_cell(t, PLAIN, "%" PRId64, pick_int(op, "number", 0));
+        table_cell(t, PLAIN, "%s", kind);
+        table_cell(t, look_color(to), "%s", to);
+        table_cell(t, state_style(state), "%s", state);
+        table_cell(t, PLAIN, "%s", time_text(time, created));
+        table_cell(t, PLAIN, "%s", created ? seconds_text(took, (ended ? ended : now_unix_ms) - created) : "-");
+        table_cell(t, PLAIN, "%s", pick_text(op, "by", ""));
+        table_cell(t, PLAIN, "%s%s%s%s", reason, *why ? (*reason ? " [" : "[") : "", why, *why ? "]" : "");
+    }
+    table_end(t, ret);
+}
+
+/* ---- findings and errors ---- */
+
+static void finding_part(struct str *ret, const struct look *look, const char *label, const char *text)
+{
+    struct str clean = STR_WITH_MAX(TEXT_MAX);
+    int width = look->width ? look->width : 0;
+
+    if (!*text)
+        return;
+    look_clean(&clean, text);
+    look_addf(ret, look, DIM, "    %-5s", label);
+    look_wrap(ret, clean.buf, width, 9);
+    str_add_char(ret, '\n');
+    str_free(&clean);
+}
+
+void render_findings(struct str *ret, const struct look *look, const json_t *findings)
+{
+    size_t i;
+    json_t *f;
+
+    json_array_foreach((json_t *)findings, i, f)
+    {
+        const char *severity = pick_text(f, "severity", "note");
+        enum style style = word_is(severity, "refusal") ? RED : word_is(severity, "warning") ? YELLOW : CYAN;
+        struct str clean = STR_WITH_MAX(TEXT_MAX);
+
+        str_add(ret, "  ");
+        look_add(ret, look, style, severity);
+        str_add(ret, " ");
+        look_clean(&clean, pick_text(f, "what", ""));
+        look_wrap(ret, clean.buf, look->width, (int)strlen(severity) + 3);
+        str_free(&clean);
+        if (*pick_text(f, "code", "")) {
+            str_add(ret, " ");
+            str_add(ret, look_code(look, DIM));
+            str_add_char(ret, '[');
+            look_clean(ret, pick_text(f, "code", ""));
+            str_add_char(ret, ']');
+            str_add(ret, look_code(look, PLAIN));
+        }
+        str_add_char(ret, '\n');
+        finding_part(ret, look, "why", pick_text(f, "why", ""));
+        finding_part(ret, look, "mend", pick_text(f, "mend", ""));
+    }
+}
+
+void render_error(struct str *ret, const struct look *look, int status, const json_t *answer)
+{
+    const json_t *error = pick(answer, "error");
+    const char *message = pick_text(error, "message", NULL), *mend = pick_text(error, "mend", "");
+
+    look_add(ret, look, RED, "baton:");
+    str_add_char(ret, ' ');
+    if (message)
+        look_clean(ret, message);
+    else
+        str_addf(ret, "the controller answered with status %d and nothing that Baton understands", status);
+    str_add_char(ret, '\n');
+    if (*mend) {
+        str_add(ret, "  ");
+        look_clean(ret, mend);
+        str_add_char(ret, '\n');
+    }
+    render_findings(ret, look, pick(error, "findings"));
+}
+
+/* ---- receipt ---- */
+
+static int64_t ms_as_us(const json_t *json, const char *path)
+{
+    const json_t *value = pick(json, path);
+
+    return json_is_number(value) ? (int64_t)(json_number_value(value) * 1000 + 0.5) : -1;
+}
+
+static void label(struct str *ret, const struct look *look, const char *text)
+{
+    look_addf(ret, look, DIM, "  %-12s", text);
+}
+
+static void version_add(struct str *ret, const struct look *look, const char *color, const char *version)
+{
+    color_add(ret, look, color);
+    if (*version) {
+        str_add_char(ret, ' ');
+        clean_add(ret, look, DIM, version);
+    }
+}
+
+/* "replayed" and "possibly_repeated" are {from, to} or null. */
+static int64_t range_count(const json_t *pass, const char *path)
+{
+    const json_t *range = pick(pass, path);
+
+    return json_is_object(range) ? pick_int(range, "to", 0) - pick_int(range, "from", 0) : 0;
+}
+
+static void offset_cell(struct table *t, const json_t *pass, const char *path, enum style style)
+{
+    int64_t offset = pick_int(pass, path, -1);
+    char text[32];
+
+    table_cell(t, style, "%s", offset < 0 ? "-" : render_number(text, offset));
+}
+
+static void pass_row(struct table *t, const json_t *partition, const json_t *pass, const char *way)
+{
+    bool moved = pick_int(pass, "from", -1) >= 0 && pick_int(pass, "from", -1) != pick_int(pass, "committed", -1);
+    bool replayed = range_count(pass, "replayed") > 0;
+    int64_t twice = range_count(pass, "possibly_repeated") + range_count(pass, "replayed");
+    char text[32];
+
+    table_row(t);
+    table_cell(t, PLAIN, "%s/%" PRId64 "%s", pick_text(partition, "topic", "?"), pick_int(partition, "partition", -1),
+               way);
+    offset_cell(t, pass, "released", PLAIN);
+    offset_cell(t, pass, "committed", PLAIN);
+    offset_cell(t, pass, "from", moved && !replayed ? RED : PLAIN);
+    offset_cell(t, pass, "first", PLAIN);
+    table_cell(t, PLAIN, "%s", render_us(text, ms_as_us(pass, "standstill_ms")));
+    table_cell(t, DIM, "%s", render_us(text, ms_as_us(pass, "standstill_upper_bound_ms")));
+    table_cell(t, twice ? YELLOW : PLAIN, "%s%s", render_number(text, twice), replayed ? " (replay)" : "");
+}
+
+static void passes_table(struct str *ret, const struct look *look, const json_t *receipt, const char *direction,
+                         const char *way)
+{
+    struct table *t = table_new(look);
+    size_t i;
+    json_t *p;
+
+    table_column(t, "PARTITION", TABLE_LEFT);
+    table_column(t, "RELEASED", TABLE_RIGHT);
+    table_column(t, "READ BACK", TABLE_RIGHT);
+    table_column(t, "FROM", TABLE_RIGHT);
+    table_column(t, "FIRST", TABLE_RIGHT);
+    table_column(t, "STANDSTILL", TABLE_RIGHT);
+    table_column(t, "AT MOST", TABLE_RIGHT);
+    table_column(t, "TWICE?", TABLE_RIGHT);
+    json_array_foreach((json_t *)pick(receipt, "partitions"), i, p) if (json_is_object(json_object_get(p, direction)))
+        pass_row(t, p, json_object_get(p, direction), way);
+    table_end(t, ret);
+}
+
+static bool any_pass(const json_t *receipt, const char *direction)
+{
+    size_t i;
+    json_t *p;
+
+    json_array_foreach((json_t *)pick(receipt, "partitions"), i,
+                       p) if (json_is_object(json_object_get(p, direction))) return true;
+    return false;
+}
+
+static void receipt_sums(struct str *ret, const struct look *look, const json_t *receipt)
+{
+    int64_t lost = pick_int(receipt, "totals.lost", 0), repeated = pick_int(receipt, "totals.repeated", 0);
+    int64_t known = pick_int(receipt, "totals.standstill_ms.known", 0);
+    char a[32], b[32], c[32];
+
+    label(ret, look, "partitions");
+    str_addf(ret, "%" PRId64 " ordered, %" PRId64 " passed, %" PRId64 " returned\n",
+             pick_int(receipt, "totals.ordered", 0), pick_int(receipt, "totals.passed", 0),
+             pick_int(receipt, "totals.returned", 0));
+    label(ret, look, "lost");
+    look_addf(ret, look, lost ? RED : GREEN_INK, "%-8" PRId64, lost);
+    look_add(ret, look, DIM,
+             lost ? "partitions whose new holder did not begin where the old one had committed\n"
+                  : "every new holder began at the offset read back from the brokers\n");
+    label(ret, look, "repeated");
+    look_addf(ret, look, repeated ? YELLOW : GREEN_INK, "%-8" PRId64, repeated);
+    look_add(ret, look, DIM,
+             repeated ? "records that both colors may have processed, listed below\n"
+                      : "no record may have been processed by both colors\n");
+    label(ret, look, "standstill");
+    if (known > 0)
+        str_addf(ret, "p50 %s, p99 %s, max %s", render_us(a, ms_as_us(receipt, "totals.standstill_ms.p50")),
+                 render_us(b, ms_as_us(receipt, "totals.standstill_ms.p99")),
+                 render_us(c, ms_as_us(receipt, "totals.standstill_ms.max")));
+    else
+        str_add(ret, "not known");
+    str_add_char(ret, '\n');
+}
+
+void render_receipt(struct str *ret, const struct look *look, const json_t *receipt)
+{
+    const char *state = pick_text(receipt, "state", ""), *kind = pick_text(receipt, "kind", "");
+    int64_t created = pick_time(receipt, "created"), ended = pick_time(receipt, "ended");
+    size_t stages = pick_count(receipt, "stages");
+    bool passes = word_is(kind, "switch") || word_is(kind, "rollback");
+    char time[32], took[32];
+
+    look_add(ret, look, BOLD, "Receipt: ");
+    clean_add(ret, look, BOLD, pick_text(receipt, "fleet", "?"));
+    str_add(ret, ", ");
+    op_name(ret, receipt);
+    str_add(ret, ", ");
+    look_add(ret, look, state_style(state), state);
+    str_add_char(ret, '\n');
+    if (passes) {
+        label(ret, look, "passed");
+        version_add(ret, look, pick_text(receipt, "from", "?"), pick_text(receipt, "version_from", ""));
+        str_add(ret, look->unicode ? " → " : " -> ");
+        version_add(ret, look, pick_text(receipt, "to", "?"), pick_text(receipt, "version_to", ""));
+        if (pick_int(receipt, "of_number", 0) > 0)
+            str_addf(ret, ", taking back switch %" PRId64, pick_int(receipt, "of_number", 0));
+        str_add_char(ret, '\n');
+    }
+    label(ret, look, "when");
+    str_addf(ret, "%s", time_text(time, created));
+    if (created && ended)
+        str_addf(ret, ", took %s", seconds_text(took, ended - created));
+    str_add_char(ret, '\n');
+    label(ret, look, "by");
+    look_clean(ret, pick_text(receipt, "by", ""));
+    str_add_char(ret, '\n');
+    if (*pick_text(receipt, "reason", "")) {
+        label(ret, look, "reason");
+        look_clean(ret, pick_text(receipt, "reason", ""));
+        str_add_char(ret, '\n');
+    }
+    if (*pick_text(receipt, "why", "")) {
+        label(ret, look, "cause");
+        look_clean(ret, pick_text(receipt, "why", ""));
+        str_add_char(ret, '\n');
+    }
+    if (stages > 1) {
+        label(ret, look, "stages");
+        for (size_t i = 0; i < stages; i++)
+            str_addf(ret, "%s%d%%", i ? ", " : "", stage_percent(receipt, i));
+        str_add_char(ret, '\n');
+    }
+    receipt_sums(ret, look, receipt);
+    if (any_pass(receipt, "forth")) {
+        str_add_char(ret, '\n');
+        passes_table(ret, look, receipt, "forth", "");
+    }
+    if (any_pass(receipt, "back")) {
+        str_add(ret, "\nThe way back\n");
+        passes_table(ret, look, receipt, "back", "");
+    }
+}
+
+void render_receipt_short(struct str *ret, const struct look *look, const json_t *receipt)
+{
+    int64_t lost = pick_int(receipt, "totals.lost", 0), repeated = pick_int(receipt, "totals.repeated", 0);
+    int64_t passed = pick_int(receipt, "totals.passed", 0), returned = pick_int(receipt, "totals.returned", 0);
+    char a[32], b[32], c[32];
+
+    str_addf(ret, "  %" PRId64 " partition%s passed", passed, plural(passed));
+    if (returned)
+        str_addf(ret, ", %" PRId64 " returned", returned);
+    str_add(ret, ", lost ");
+    look_addf(ret, look, lost ? RED : GREEN_INK, "%" PRId64, lost);
+    str_add(ret, ", repeated ");
+    look_addf(ret, look, repeated ? YELLOW : GREEN_INK, "%" PRId64, repeated);
+    if (pick_int(receipt, "totals.standstill_ms.known", 0) > 0)
+        str_addf(ret, ", standstill p50 %s, p99 %s, max %s",
+                 render_us(a, ms_as_us(receipt, "totals.standstill_ms.p50")),
+                 render_us(b, ms_as_us(receipt, "totals.standstill_ms.p99")),
+                 render_us(c, ms_as_us(receipt, "totals.standstill_ms.max")));
+    str_add_char(ret, '\n');
+}
+
+void render_verify(struct str *ret, const struct look *look, const json_t *answer)
+{
+    bool agrees = pick_bool(answer, "agrees", false);
+    int64_t partitions = pick_int(answer, "partitions", 0);
+
+    look_add(ret, look, agrees ? GREEN_INK : RED, agrees ? "The brokers agree" : "The brokers do not agree");
+    str_addf(ret, " with it: %" PRId64 " partition%s read again.\n", partitions, plural(partitions));
+    render_findings(ret, look, pick(answer, "findings"));
+}
