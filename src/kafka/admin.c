@@ -26,7 +26,8 @@
 #define QUESTION_TOPICS_MAX 1024
 #define GROUP_MEMBERS_MAX 10000
 #define GROUP_PARTITIONS_MAX 100000
-#define METADATA_SLICE_MS 1000 /* how soon a close is noticed */
+#define METADATA_SLICE_MS_MIN 20
+#define METADATA_SLICE_MS_MAX 1000 /* how soon a close is noticed */
 
 /* ---- waiting for one event, for the blocking calls ---- */
 
@@ -604,6 +605,25 @@ static bool admin_stopping(struct kafka_admin *a)
     return stopping;
 }
 
+/*
+ * In slices that grow: a call that finds no connection asks for one, in vain when another was opened in the last
+ * milliseconds, and then waits for a timer of one second. The next call asks again.
+ */
+static int topic_ask_until(struct kafka_handle *h, struct kafka_admin *stopper, const char *topic, int *ret, int64_t deadline_ms,
+                           struct errmsg *m)
+{
+    int slice_ms = METADATA_SLICE_MS_MIN, r;
+
+    for (;;) {
+        int64_t left_ms = deadline_ms - clock_ms();
+
+        r = topic_ask(h, topic, ret, left_ms < 1 ? 1 : left_ms < slice_ms ? (int)left_ms : slice_ms, m);
+        if ((r != ERR_TIMEOUT && r != ERR_UNAVAILABLE) || clock_ms() >= deadline_ms || (stopper && admin_stopping(stopper)))
+            return r;
+        slice_ms = slice_ms * 2 < METADATA_SLICE_MS_MAX ? slice_ms * 2 : METADATA_SLICE_MS_MAX;
+    }
+}
+
 static void topics_answer(struct kafka_admin *a, struct question *q)
 {
     struct kafka_answer *answer = q->answer;
@@ -611,14 +631,8 @@ static void topics_answer(struct kafka_admin *a, struct question *q)
     for (int i = 0; i < answer->topic_count && !answer->error; i++) {
         struct kafka_topic_info *info = &answer->topics[i];
         struct errmsg m = { 0 };
-        int r;
+        int r = topic_ask_until(a->handle, a, info->topic, &info->partition_count, q->deadline_ms, &m);
 
-        do {
-            int64_t left_ms = q->deadline_ms - clock_ms();
-
-            r = topic_ask(a->handle, info->topic, &info->partition_count,
-                          left_ms < 1 ? 1 : left_ms > METADATA_SLICE_MS ? METADATA_SLICE_MS : (int)left_ms, &m);
-        } while ((r == ERR_TIMEOUT || r == ERR_UNAVAILABLE) && clock_ms() < q->deadline_ms && !admin_stopping(a));
         info->exists = r == ERR_OK && info->partition_count > 0;
         if (r == ERR_TIMEOUT || r == ERR_UNAVAILABLE)
             answer_fail(answer, r, &m); /* the same for all that follow */
@@ -748,14 +762,7 @@ int kafka_topic_partitions(struct kafka_handle *h, const char *topic, int *ret, 
     int64_t deadline_ms = clock_ms() + timeout_ms;
     int r = kafka_handle_connect(h, timeout_ms, m);
 
-    if (r < 0)
-        return r;
-    do {
-        int64_t left_ms = deadline_ms - clock_ms();
-
-        r = topic_ask(h, topic, ret, left_ms < METADATA_SLICE_MS ? METADATA_SLICE_MS : (int)left_ms, m);
-    } while ((r == ERR_TIMEOUT || r == ERR_UNAVAILABLE) && clock_ms() < deadline_ms);
-    return r;
+    return r < 0 ? r : topic_ask_until(h, NULL, topic, ret, deadline_ms, m);
 }
 
 static int config_find(const rd_kafka_ConfigResource_t *resource, const char *name, char *ret, size_t ret_size, struct errmsg *m)

@@ -17,6 +17,7 @@
 #include "kafka/log.h"
 
 #define DELIVERY_MS_MAX "10000"
+#define WARM_MS_MAX 400
 
 /* A token is kept as the message's opaque pointer. */
 _Static_assert(sizeof(void *) >= sizeof(uint64_t), "tokens need pointers of 64 bits");
@@ -41,11 +42,17 @@ static int appender_start(struct kafka_appender *a, struct errmsg *m)
     static const char *const extra[] = { "enable.idempotence", "true", "acks", "all", "linger.ms", "0",
                                          "message.timeout.ms", DELIVERY_MS_MAX, "request.timeout.ms", "5000",
                                          "compression.type", "none", "partitioner", "murmur2_random",
-                                         "queue.buffering.max.kbytes", "65536", "enable.metrics.push", "false", NULL };
+                                         "queue.buffering.max.kbytes", "65536", "enable.metrics.push", "false",
+                                         /* else a topic that was deleted comes back without its configuration */
+                                         "allow.auto.create.topics", "false", NULL };
+    int partitions;
     int r = kafka_handle_open(&a->handle, RD_KAFKA_PRODUCER, "appender", a->settings, extra, appender_configure, a, m);
 
     if (r < 0)
         return r;
+    /* A producer asks for its id when it is born, before it is connected, and again half a second later, or as soon as
+     * any metadata comes in: so it is given some. That there is no such topic, or no broker, is no matter here. */
+    kafka_topic_partitions(&a->handle, CONTROL_TOPIC, &partitions, WARM_MS_MAX, NULL);
     a->queue = rd_kafka_queue_get_main(a->handle.rk);
     if (a->wake_fd >= 0)
         kafka_queue_wake(a->queue, a->wake_fd);

@@ -32,7 +32,8 @@
 #define SETTING_VALUE_MAX (64 * 1024) /* a certificate chain in PEM fits */
 #define SETTINGS_FILE_MAX (512 * 1024)
 #define PROPERTIES_MAX 512
-#define CONNECT_SLICE_MS 250
+#define CONNECT_SLICE_MS_MIN 20
+#define CONNECT_SLICE_MS_MAX 250
 #define VERDICT_AGE_MS 1500 /* a refused login or handshake is believed after so long */
 
 /* ---- the properties librdkafka knows ---- */
@@ -732,6 +733,8 @@ int kafka_explain(struct kafka_handle *h, rd_kafka_resp_err_t code, const char *
 static const char *const handle_defaults[] = {
     "socket.connection.setup.timeout.ms", "8000", /* a host that swallows packets is trouble after 8 s, not 30 */
     "reconnect.backoff.max.ms", "2000",           /* a broker that is back is noticed within 2 s, not 10 */
+    /* half of it passes before a new handle opens its second connection, and every handle needs two: 5 ms, not 50 */
+    "reconnect.backoff.ms", "10",
     "socket.keepalive.enable", "true",
     "client.id", "baton",
 };
@@ -835,48 +838,70 @@ static bool trouble_is_verdict(struct kafka_handle *h)
     return verdict;
 }
 
-int kafka_handle_connect(struct kafka_handle *h, int timeout_ms, struct errmsg *m)
+/*
+ * Asks the brokers something small, so that the handle connects now. A consumer with a group id whose main thread was
+ * quicker than its list of brokers does so only after a second. rd_kafka_metadata() without a topic would ask for all
+ * topics of the cluster; this one's name is not allowed in Kafka, so that no broker ever creates it.
+ */
+static void connect_kick(struct kafka_handle *h, int slice_ms)
+{
+    const struct rd_kafka_metadata *metadata;
+    rd_kafka_topic_t *rkt = rd_kafka_topic_new(h->rk, "baton/connect", NULL);
+
+    if (!rkt)
+        return;
+    if (rd_kafka_metadata(h->rk, 0, rkt, &metadata, slice_ms) == RD_KAFKA_RESP_ERR_NO_ERROR)
+        rd_kafka_metadata_destroy(metadata);
+    rd_kafka_topic_destroy(rkt);
+}
+
+/* The first answer of any broker brings the cluster's id, which librdkafka keeps. */
+static char *cluster_id(struct kafka_handle *h, int timeout_ms, struct errmsg *m, int *ret_error)
 {
     int64_t deadline_ms = clock_ms() + timeout_ms;
-    rd_kafka_resp_err_t code;
+    int slice_ms = CONNECT_SLICE_MS_MIN;
+    char *id;
 
-    for (;;) {
-        const struct rd_kafka_metadata *metadata;
+    while (!(id = rd_kafka_clusterid(h->rk, 0))) {
         int64_t left_ms = deadline_ms - clock_ms();
-        int slice_ms = left_ms > CONNECT_SLICE_MS ? CONNECT_SLICE_MS : left_ms > 1 ? (int)left_ms : 1;
 
-        /* no topics: asks for the brokers alone, which needs no ACL */
-        code = rd_kafka_metadata(h->rk, 0, NULL, &metadata, slice_ms);
-        if (code == RD_KAFKA_RESP_ERR_NO_ERROR) {
-            rd_kafka_metadata_destroy(metadata);
-            return ERR_OK;
-        }
-        if (trouble_is_verdict(h) || clock_ms() >= deadline_ms)
+        if (trouble_is_verdict(h) || left_ms <= 0)
             break;
-        if (code != RD_KAFKA_RESP_ERR__TIMED_OUT && code != RD_KAFKA_RESP_ERR__TRANSPORT)
-            break;
+        /* in slices that grow: topic_ask_until() says why */
+        connect_kick(h, left_ms < slice_ms ? (int)left_ms : slice_ms);
+        slice_ms = slice_ms * 2 < CONNECT_SLICE_MS_MAX ? slice_ms * 2 : CONNECT_SLICE_MS_MAX;
     }
-    if (kafka_trouble(h, NULL) == ERR_OK &&
-        (code == RD_KAFKA_RESP_ERR__TIMED_OUT || code == RD_KAFKA_RESP_ERR__TRANSPORT))
-        return err_set(m, ERR_UNAVAILABLE,
-                       "connect: no answer from %s within %d ms: check the address, that a broker runs there, and firewalls between",
-                       h->bootstrap, timeout_ms);
-    return kafka_explain(h, code, "connect", m);
+    if (id)
+        return id;
+    *ret_error = kafka_trouble(h, m);
+    *ret_error = *ret_error ? err_wrap(m, *ret_error, "connect")
+                            : err_set(m, ERR_UNAVAILABLE,
+                                      "connect: no answer from %s within %d ms: check the address, that a broker runs there, and "
+                                      "firewalls between",
+                                      h->bootstrap, timeout_ms);
+    return NULL;
+}
+
+int kafka_handle_connect(struct kafka_handle *h, int timeout_ms, struct errmsg *m)
+{
+    int r = ERR_OK;
+    char *id = cluster_id(h, timeout_ms, m, &r);
+
+    if (id)
+        rd_kafka_mem_free(h->rk, id);
+    return r;
 }
 
 int kafka_is_embedded(struct kafka_handle *h, int timeout_ms, struct errmsg *m)
 {
-    char *id;
-    bool embedded;
-    int r = kafka_handle_connect(h, timeout_ms, m);
+    int r = ERR_OK;
+    char *id = cluster_id(h, timeout_ms, m, &r);
 
-    if (r < 0)
+    if (!id)
         return r;
-    id = rd_kafka_clusterid(h->rk, timeout_ms);
-    embedded = id && strncmp(id, "mockCluster", 11) == 0;
-    if (id)
-        rd_kafka_mem_free(h->rk, id);
-    return embedded;
+    r = strncmp(id, "mockCluster", 11) == 0;
+    rd_kafka_mem_free(h->rk, id);
+    return r;
 }
 
 int kafka_version_check(struct errmsg *m)

@@ -79,7 +79,7 @@ int kafka_handle_open(struct kafka_handle *ret, rd_kafka_type_t type, const char
                       const char *const *extra, void (*configure)(rd_kafka_conf_t *conf, void *opaque), void *opaque,
                       struct errmsg *m);
 void kafka_handle_close(struct kafka_handle *h);
-/* Waits until a broker answered a metadata request, at most timeout_ms; ERR_UNAVAILABLE or ERR_DENIED with broker, cause, mend. */
+/* Waits until a broker has answered this handle once, at most timeout_ms; ERR_UNAVAILABLE or ERR_DENIED with broker, cause, mend. */
 int kafka_handle_connect(struct kafka_handle *h, int timeout_ms, struct errmsg *m);
 /* A sentence with cause and mend for a code that a call on this handle gave. Returns an enum err. */
 int kafka_explain(struct kafka_handle *h, rd_kafka_resp_err_t code, const char *doing, struct errmsg *m);

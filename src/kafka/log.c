@@ -294,9 +294,15 @@ struct kafka_handle *kafka_reader_handle(struct kafka_reader *r)
 
 static int reader_start(struct kafka_reader *r, struct errmsg *m)
 {
+    int error, partitions;
+
     r->rkt = rd_kafka_topic_new(r->fetcher.rk, r->topic, NULL);
     if (!r->rkt)
         return kafka_explain(&r->fetcher, rd_kafka_last_error(), "follow the topic", m);
+    /* A fetch that starts without a known leader looks for one half a second later. */
+    error = kafka_topic_partitions(&r->fetcher, r->topic, &partitions, OPEN_MS_MAX, m);
+    if (error < 0)
+        return error;
     r->queue = rd_kafka_queue_new(r->fetcher.rk);
     r->main = rd_kafka_queue_get_main(r->fetcher.rk);
     if (r->wake_fd >= 0) {
