@@ -39,7 +39,7 @@ PURE_CALLS = set('abs bsearch labs llabs memchr memcmp memcpy memmove memset qso
                  'exp fabs floor log log1p pow sqrt'.split())
 IMPURE_OF_BASE = re.compile(r'clock_(?!format)|log_(?!quote)')
 OF_THE_COMPILER = re.compile(r'_GLOBAL_OFFSET_TABLE_|__stack_chk_fail|__gcov_|__llvm_')
-FORTIFIED = re.compile(r'__(\w+)_chk')
+FORTIFIED = re.compile(r'^__(\w+)_chk$')
 THIRD_PARTY = {name for _, libraries in LAYERS.values() for name in libraries or [] if not name.endswith('/')} \
     | {'sqlite3.h', 'zlib.h', 'zstd.h', 'event.h', 'cmocka.h'}
 INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]')
