@@ -42,6 +42,7 @@ import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Properties;
+import java.util.Set;
 import java.util.TreeMap;
 import org.apache.kafka.clients.consumer.ConsumerRecord;
 import org.apache.kafka.clients.consumer.KafkaConsumer;
@@ -263,9 +264,11 @@ public final class Auditor {
     }
 
     /*
-     * Anything in a receipt that names a topic and a partition and, at the same place or in a list below it, ranges
-     * {"from": a, "to": b} under "repeats": [a, b) may have been repeated.
+     * What a receipt says may have been repeated: below a topic and a partition, ranges {"from": a, "to": b} under one of
+     * these names stand for [a, b).
      */
+    private static final Set<String> REPEATS = Set.of("possibly_repeated", "replayed");
+
     private void readReceipt(JsonNode n, String topic, int partition, boolean inRepeats) {
         if (n.isObject()) {
             JsonNode t = n.get("topic");
@@ -275,7 +278,7 @@ public final class Auditor {
             if (inRepeats && topicHere != null && partitionHere >= 0)
                 list(new TopicPartition(topicHere, partitionHere), n.get("from"), n.get("to"));
             n.properties().forEach(e -> readReceipt(e.getValue(), topicHere, partitionHere,
-                inRepeats || e.getKey().equals("repeats")));
+                inRepeats || REPEATS.contains(e.getKey())));
         } else if (n.isArray()) {
             n.forEach(e -> readReceipt(e, topic, partition, inRepeats));
         }

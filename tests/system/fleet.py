@@ -225,6 +225,7 @@ class Fleet:
                 self.spec[k] = v
         self.versions = {"blue": "1.0", "green": "2.0"}
         self.controllers, self.members, self.producers, self.commands = [], [], [], []
+        self.more_files = []  # of workers that are not ours
         self.random = random.Random(name)
         os.makedirs(folder, exist_ok=True)
         for topic, partitions in topics.items():
@@ -458,6 +459,15 @@ class Fleet:
         more = ["--to", to] if to else []
         return self.run("switch", self.name, "-o", "json", *more, *args, address=address)
 
+    def switch_when_allowed(self, *args, seconds=90):
+        """A switch, ordered again while the preflight refuses: what happened just before it may have to settle."""
+        until = time.monotonic() + seconds
+        while True:
+            answer = self.switch(*args).wait(150)
+            if answer.code != 1 or time.monotonic() > until:
+                return answer
+            time.sleep(0.5)
+
     def states(self):
         return [p["state"] for p in self.status()["partitions"]]
 
@@ -493,7 +503,7 @@ class Fleet:
         try:
             if name == "before":
                 yield ret
-                ret["command"] = self.switch("--deadline", "60s", *args)
+                ret["answer"] = self.switch_when_allowed("--deadline", "60s", *args)
             elif name == "releasing":
                 self.hold(active)
                 ret["command"] = self.switch("--deadline", "60s", *args)
@@ -528,6 +538,8 @@ class Fleet:
                     m.thaw()
         if "answer" not in ret:
             ret["answer"] = ret["command"].wait(150)
+        if self.number() < number:
+            raise Failure(f"the switch was refused: exit code {ret['answer'].code}, {ret['answer'].err[-1500:]}")
         ret["op"] = self.op(number)
 
     def wait_op_exists(self, ret):
@@ -587,7 +599,7 @@ class Fleet:
         return ret
 
     def files(self):
-        return [f for m in self.members for f in m.files]
+        return [f for m in self.members for f in m.files] + self.more_files
 
     def audit(self, *flags):
         """Stops the producer, waits until all is consumed, and audits."""

@@ -31,7 +31,7 @@ static rd_kafka_queue_t *queue;
 static void die(const char *what, const char *why)
 {
     fprintf(stderr, "probe: %s: %s\n", what, why);
-    exit(1);
+    _Exit(1);
 }
 
 static rd_kafka_t *handle(rd_kafka_type_t type, const char *bootstrap, const char *const *settings)
@@ -474,7 +474,7 @@ int main(int argc, char **argv)
             commands[i].run(argc - 3, argv + 3);
         else
             commands[i].run_alone(argv[1], argc - 3, argv + 3);
-        return fflush(stdout) != 0; /* the process ends here; nothing is worth freeing */
+        _Exit(fflush(stdout) != 0); /* librdkafka's threads are at work: no exit handlers under their feet */
     }
     die(argv[2], "unknown command");
 }

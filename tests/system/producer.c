@@ -56,7 +56,7 @@ static int64_t now_ns(clockid_t clock)
 static void die(const char *what, const char *why)
 {
     fprintf(stderr, "producer: %s: %s\n", what, why);
-    exit(1);
+    _Exit(1);
 }
 
 static void on_delivery(rd_kafka_t *rk, const rd_kafka_message_t *m, void *opaque)
