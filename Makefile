@@ -25,7 +25,7 @@ all: $(BUILD)/build.ninja ## build everything into build/ (installs what is miss
 define setup_folder
 @scripts/setup.sh build
 @found=$$(JOBS=$(JOBS) scripts/librdkafka.sh) && \
-    PKG_CONFIG_PATH="$$found:$$PKG_CONFIG_PATH" meson setup $(@D) $(MESON)
+    PKG_CONFIG_PATH="$$found:$$PKG_CONFIG_PATH" meson setup --prefix=$(PREFIX) $(@D) $(MESON)
 endef
 
 $(BUILD)/build.ninja:
@@ -57,9 +57,12 @@ system: all setup-test kafka ## the system tests alone
 bench: all setup-test kafka ## all figures, as ratios, on a real Kafka; also in build/bench.json
 	@python3 bench/run.py $(BENCH)
 
-install: all ## program, library, header, manual, completion under PREFIX=/usr/local (DESTDIR is heeded)
-	@meson configure $(BUILD) --prefix=$(abspath $(PREFIX)) >/dev/null
-	@meson install -C $(BUILD)
+# Under sudo nothing is built: root has another cache, and should own no file here.
+install: ## program, library, header, manual, completion under PREFIX=/usr/local (DESTDIR is heeded); run make first
+	@test -f $(BUILD)/build.ninja || { echo 'nothing is built yet: run make first, as yourself' >&2; exit 1; }
+	@meson introspect $(BUILD) --buildoptions | grep -q '"name": "prefix", "value": "$(PREFIX)"' || \
+	    { meson configure $(BUILD) --prefix=$(PREFIX) && ninja -C $(BUILD) -j $(JOBS); } >/dev/null
+	@meson install -C $(BUILD) --no-rebuild
 
 format: ## let clang-format settle the layout
 	@clang-format -i $$(git ls-files '*.[ch]')
