@@ -1,0 +1,354 @@
+/* carry - see carry.h. */
+#include "member/carry.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/check.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "member/flow.h"
+#include "member/intake.h"
+#include "wire/record.h"
+
+#define QUESTION_MS_MAX 5000
+#define PARTS_MIN 16
+
+/* --- room ------------------------------------------------------------------------------------------------------------- */
+
+static int reserve_more(struct baton_consumer *c, int part_max)
+{
+    const size_t count = (size_t)part_max;
+    struct holder_part_at *at = realloc(c->fx.parts, 4 * count * sizeof(*at));
+    struct report_part *reported;
+    struct holder_part *parts;
+
+    if (!at)
+        return ERR_NOMEM;
+    c->fx.parts = at;
+    c->fx.part_max = 4 * part_max;
+    reported = realloc(c->report.parts, count * sizeof(*reported));
+    if (!reported)
+        return ERR_NOMEM;
+    c->report.parts = reported;
+    c->report.part_max = part_max;
+    if (intake_grow(c, part_max) < 0)
+        return ERR_NOMEM;
+    parts = realloc(c->holder.parts, count * sizeof(*parts));
+    if (!parts)
+        return ERR_NOMEM;
+    memset(parts + c->holder.part_max, 0, (count - (size_t)c->holder.part_max) * sizeof(*parts));
+    c->holder.parts = parts;
+    c->holder.part_max = part_max;
+    return ERR_OK;
+}
+
+int carry_reserve(struct baton_consumer *c, int part_count)
+{
+    int part_max = c->holder.part_max > 0 ? c->holder.part_max : PARTS_MIN, r;
+
+    while (part_max < part_count)
+        part_max *= 2;
+    if (part_max == c->holder.part_max)
+        return ERR_OK;
+    pthread_mutex_lock(&c->lock);
+    r = reserve_more(c, part_max);
+    pthread_mutex_unlock(&c->lock);
+    return r;
+}
+
+/* A window for the partition of this slot, once; slots keep it for the next partition. */
+static bool window_ready(struct baton_consumer *c, int slot)
+{
+    struct window *w = &c->holder.parts[slot].window;
+    struct window_slot *slots;
+
+    if (w->slots)
+        return true;
+    slots = calloc((size_t)c->options.in_flight_max, sizeof(*slots));
+    if (!slots)
+        return false;
+    pthread_mutex_lock(&c->lock);
+    w->slots = slots;
+    w->room = (uint32_t)c->options.in_flight_max;
+    pthread_mutex_unlock(&c->lock);
+    return true;
+}
+
+void carry_release(struct baton_consumer *c)
+{
+    while (c->asks) {
+        struct ask *next = c->asks->next;
+
+        free(c->asks);
+        c->asks = next;
+    }
+    for (int i = 0; i < c->holder.part_max; i++)
+        free(c->holder.parts[i].window.slots);
+    free(c->holder.parts);
+    free(c->fx.parts);
+    free(c->report.parts);
+    c->holder.parts = NULL;
+    c->holder.part_max = 0;
+    c->fx.parts = NULL;
+    c->report.parts = NULL;
+}
+
+/* --- asks ------------------------------------------------------------------------------------------------------------- */
+
+struct ask *carry_find(struct baton_consumer *c, uint64_t token)
+{
+    for (struct ask *ask = c->asks; ask; ask = ask->next)
+        if (ask->token == token)
+            return ask;
+    return NULL;
+}
+
+static struct ask *ask_new(struct baton_consumer *c, enum ask_type type, const struct holder_effect *e)
+{
+    struct ask *ask = malloc(sizeof(*ask) + (size_t)e->count * sizeof(ask->parts[0]));
+
+    if (!ask) {
+        pthread_mutex_lock(&c->lock);
+        consumer_fail(c, ERR_NOMEM, "out of memory for a question to the brokers");
+        pthread_mutex_unlock(&c->lock);
+        return NULL;
+    }
+    *ask = (struct ask){ .next = c->asks, .type = type, .token = e->token, .count = e->count };
+    memcpy(ask->parts, c->fx.parts + e->first, (size_t)e->count * sizeof(ask->parts[0]));
+    c->asks = ask;
+    return ask;
+}
+
+void carry_answer(struct baton_consumer *c, struct ask *ask, const bool *failed, bool all_failed)
+{
+    static const enum holder_event_type answers[] = {
+        [ASK_COMMIT] = HOLDER_COMMITTED, [ASK_OFFSETS] = HOLDER_OFFSETS, [ASK_ACTIVE] = HOLDER_ACTIVE_OFFSETS
+    };
+    struct ask **at = &c->asks;
+
+    while (*at != ask)
+        at = &(*at)->next;
+    *at = ask->next;
+    carry_step(c, (struct holder_event){ .type = answers[ask->type],
+                                         .token = ask->token,
+                                         .failed = all_failed,
+                                         .parts = ask->parts,
+                                         .part_failed = failed,
+                                         .part_count = ask->count });
+    free(ask);
+}
+
+void carry_refused(struct baton_consumer *c)
+{
+    struct ask *ask;
+
+    do {
+        for (ask = c->asks; ask && !ask->refused; ask = ask->next)
+            ;
+        if (ask)
+            carry_answer(c, ask, NULL, true);
+    } while (ask);
+    if (c->report_refused) {
+        const uint64_t sequence = c->report_refused;
+
+        c->report_refused = 0;
+        carry_step(c, (struct holder_event){ .type = HOLDER_REPORT_FAILED, .sequence = sequence });
+    }
+}
+
+/* --- effects ---------------------------------------------------------------------------------------------------------- */
+
+static const char *topic_of(const struct baton_consumer *c, int slot)
+{
+    return c->fleet.spec.topics[c->holder.parts[slot].topic];
+}
+
+static void commit(struct baton_consumer *c, const struct holder_effect *e)
+{
+    struct ask *ask = ask_new(c, ASK_COMMIT, e);
+    rd_kafka_topic_partition_list_t *list;
+    char mark[MARK_TEXT_MAX];
+
+    if (!ask)
+        return;
+    list = rd_kafka_topic_partition_list_new(e->count);
+    for (int i = 0; i < ask->count; i++) {
+        const struct holder_part_at *at = &ask->parts[i];
+        rd_kafka_topic_partition_t *tp =
+            rd_kafka_topic_partition_list_add(list, topic_of(c, at->part), c->holder.parts[at->part].partition);
+
+        mark_format(mark, at->mark);
+        tp->offset = at->offset;
+        tp->metadata = strdup(mark);
+        tp->metadata_size = tp->metadata ? strlen(mark) : 0;
+        ask->refused = ask->refused || !tp->metadata; /* without its mark it would be a foreign one */
+    }
+    if (!c->main_open || ask->refused ||
+        rd_kafka_commit_queue(c->main.rk, list, c->commit_queue, NULL, (void *)(uintptr_t)ask->token) !=
+            RD_KAFKA_RESP_ERR_NO_ERROR)
+        ask->refused = true;
+    rd_kafka_topic_partition_list_destroy(list);
+}
+
+static void read_offsets(struct baton_consumer *c, const struct holder_effect *e, enum ask_type type)
+{
+    const enum color color = type == ASK_ACTIVE ? color_other(c->options.color) : c->options.color;
+    struct ask *ask = ask_new(c, type, e);
+    struct kafka_tp *tps;
+
+    if (!ask)
+        return;
+    tps = calloc((size_t)ask->count, sizeof(*tps));
+    if (!tps || !c->admin) {
+        ask->refused = true;
+        free(tps);
+        return;
+    }
+    for (int i = 0; i < ask->count; i++) {
+        text_copy(tps[i].topic, sizeof(tps[i].topic), topic_of(c, ask->parts[i].part));
+        tps[i].partition = c->holder.parts[ask->parts[i].part].partition;
+    }
+    kafka_admin_offsets(c->admin, ask->token, c->fleet.spec.colors[color].group, tps, ask->count, QUESTION_MS_MAX);
+    free(tps);
+}
+
+static void attach(struct baton_consumer *c, const struct holder_effect *e)
+{
+    for (int i = 0; i < e->count; i++) {
+        const struct holder_part_at *at = &c->fx.parts[e->first + i];
+        const struct holder_part *p = &c->holder.parts[at->part];
+        bool routed = window_ready(c, at->part);
+
+        pthread_mutex_lock(&c->lock);
+        routed = routed && intake_route(c, p->topic, p->partition, at->part) == ERR_OK;
+        if (!routed)
+            consumer_fail(c, ERR_NOMEM, "out of memory for the records of a partition");
+        pthread_mutex_unlock(&c->lock);
+        if (routed)
+            flow_attach(c, at->part, at->offset);
+    }
+}
+
+static void report(struct baton_consumer *c)
+{
+    struct record_key key = { .kind = RECORD_REPORT };
+    struct str json = STR_WITH_MAX(RECORD_BYTES_MAX);
+    char key_text[RECORD_KEY_MAX];
+    struct errmsg m = { 0 };
+    uint64_t sequence;
+    int r;
+
+    pthread_mutex_lock(&c->lock);
+    holder_report(&c->holder, &c->report, clock_unix_us());
+    pthread_mutex_unlock(&c->lock);
+    sequence = c->report.sequence;
+    text_copy(c->report.member_id, sizeof(c->report.member_id), c->member_id);
+    c->report.eager = c->eager;
+    text_copy(key.fleet, sizeof(key.fleet), c->options.fleet);
+    text_copy(key.id, sizeof(key.id), c->incarnation);
+    record_key_format(key_text, &key);
+    r = c->appender ? report_encode(&json, &c->report, &c->fleet, &m) : ERR_STATE;
+    if (r == ERR_OK)
+        r = kafka_append(c->appender, sequence, c->reports_topic, -1, key_text, json.buf, json.len, &m);
+    str_free(&json);
+    if (r == ERR_OK)
+        return;
+    c->report_refused = sequence;
+    if (c->appender)
+        log_warn("report_failed", "error=\"%s\", trying again", m.text);
+}
+
+static void leave(struct baton_consumer *c)
+{
+    rd_kafka_error_t *error;
+
+    c->leaving = true;
+    if (!c->main_open)
+        return; /* the turn sees that there is nothing to leave */
+    flow_apply(c, c->revoke_waits ? FLOW_ANSWER_REVOKE : FLOW_CHANGE);
+    error = rd_kafka_consumer_close_queue(c->main.rk, c->group_queue);
+    if (error) {
+        log_warn("leave_failed", "error=\"%s\", the brokers will notice by the session time-out", rd_kafka_error_string(error));
+        rd_kafka_error_destroy(error);
+        c->left = true;
+    }
+}
+
+static void ask_end(struct baton_consumer *c, uint64_t token)
+{
+    int i = 0;
+
+    while (i < ENDS_MAX && c->ends[i].token != 0)
+        i++;
+    ASSERT(i < ENDS_MAX); /* each belongs to a rebalance younger than QUESTION_MS_MAX */
+    c->ends[i].token = token;
+    c->ends[i].refused = !c->reader;
+    if (c->reader)
+        kafka_reader_ask_end(c->reader, token, QUESTION_MS_MAX);
+}
+
+/* True: it belongs to flow_apply(), now or after the last effect. */
+static bool carry_out(struct baton_consumer *c, const struct holder_effect *e)
+{
+    switch (e->type) {
+    case HOLDER_ATTACH:
+        attach(c, e);
+        return true;
+    case HOLDER_DETACH:
+        for (int i = 0; i < e->count; i++)
+            flow_detach(c, c->fx.parts[e->first + i].part);
+        return true;
+    case HOLDER_COMMIT:
+        commit(c, e);
+        return false;
+    case HOLDER_READ_OFFSETS:
+        read_offsets(c, e, ASK_OFFSETS);
+        return false;
+    case HOLDER_READ_ACTIVE:
+        read_offsets(c, e, ASK_ACTIVE);
+        return false;
+    case HOLDER_READ_LOG_END:
+        ask_end(c, e->token);
+        return false;
+    case HOLDER_REPORT:
+        report(c);
+        return false;
+    case HOLDER_ANSWER_ASSIGN:
+        flow_apply(c, FLOW_ANSWER_ASSIGN);
+        return false;
+    case HOLDER_ANSWER_REVOKE:
+        flow_apply(c, FLOW_ANSWER_REVOKE);
+        return false;
+    case HOLDER_LEAVE:
+        leave(c);
+        return false;
+    case HOLDER_CLOSED:
+        c->over = true;
+        return false;
+    }
+    return false;
+}
+
+void carry_step(struct baton_consumer *c, struct holder_event ev)
+{
+    bool changed = false;
+
+    ev.now_ms = clock_ms();
+    ev.now_unix_us = clock_unix_us();
+    pthread_mutex_lock(&c->lock);
+    holder_effects_clear(&c->fx);
+    holder_step(&c->holder, &ev, &c->fx);
+    pthread_mutex_unlock(&c->lock);
+    for (int i = 0; i < c->fx.count; i++) {
+        /* a marked change of the flow is made before the next effect of another kind: "in their order" */
+        if (changed && c->fx.items[i].type != HOLDER_ATTACH && c->fx.items[i].type != HOLDER_DETACH) {
+            if (c->fx.items[i].type != HOLDER_ANSWER_REVOKE && c->fx.items[i].type != HOLDER_ANSWER_ASSIGN)
+                flow_apply(c, FLOW_CHANGE);
+            changed = false;
+        }
+        changed = carry_out(c, &c->fx.items[i]) || changed;
+    }
+    if (changed)
+        flow_apply(c, FLOW_CHANGE);
+}

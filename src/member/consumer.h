@@ -1,0 +1,146 @@
+/*
+ * consumer - one member of a fleet, as its three parts see it.
+ *
+ *     the program's threads                  the library's thread (loop.c)
+ *     baton_poll, baton_done  (baton.c)      Kafka's events in, the holder's effects out
+ *            |                                       |
+ *            |  records (intake.c)                   |  what librdkafka fetches (flow.c)
+ *            +------------ lock: holder, lanes ------+
+ *
+ * The rules are core/holder's. The lock guards the holder, the document, the lanes and the record pool; it is never held over a
+ * call that can wait. Only the library's thread changes the document and talks to the group; a program's thread that
+ * finds nothing ready fetches by itself, so that a record changes hands once and wakes nobody.
+ */
+#ifndef MEMBER_CONSUMER_H
+#define MEMBER_CONSUMER_H
+
+#include <pthread.h>
+
+#include "baton/baton.h"
+#include "core/holder.h"
+#include "core/terms.h"
+#include "kafka/log.h"
+#include "member/options.h"
+
+#define FETCH_MAX 256   /* records taken from librdkafka at once */
+#define ENDS_MAX 32     /* one for every rebalance that is not settled */
+#define READY_MAX 4096  /* records taken and not delivered: no more is fetched above */
+
+struct baton_record {
+    struct baton_consumer *consumer;
+    rd_kafka_message_t *message; /* NULL: the record is free */
+    struct baton_record *next;   /* in its lane, or among the free */
+    int part;
+    uint64_t epoch;
+};
+
+struct record_chunk {
+    struct record_chunk *next;
+    struct baton_record records[FETCH_MAX];
+};
+
+/* Beside every slot of the holder: the partition's way through librdkafka and to the program. */
+struct lane {
+    struct baton_record *head, *tail; /* taken, not delivered */
+    int next_lane;                    /* among those with records, -1: last */
+    bool open;    /* what is taken now belongs here; shut from detach until attached anew */
+    bool blocked; /* the first record waits until something in flight is done */
+
+    uint16_t topic; /* of this lane: the holder may have freed its slot already */
+    int32_t partition;
+    bool attached;  /* librdkafka has it in its assignment */
+    bool paused;    /* ... paused (baton.standby=paused) */
+    bool wanted;    /* the holder wants it fetched ... */
+    bool again;     /* ... from `start` on, whatever is fetched now */
+    int64_t start;
+    int64_t taken;  /* offset after the last record taken, or `start` */
+    bool out_of_range; /* the log has nothing at `taken` ... */
+    int64_t repaired_to; /* ... so it went on here */
+};
+
+struct intake_topic {
+    rd_kafka_topic_t *reference; /* keeps `seen` from being reused for another topic */
+    const rd_kafka_topic_t *seen;
+    int32_t *part_of;            /* by partition: slot + 1, 0: none */
+    int32_t part_of_count;
+};
+
+struct intake {
+    rd_kafka_queue_t *queue; /* all partitions' records; NULL before the group is joined */
+    struct lane *lanes;      /* as many as the holder's slots */
+    int first_lane, last_lane; /* those with records, in turn; -1: none */
+    int ready;               /* records in lanes */
+    struct intake_topic topics[TOPICS_MAX];
+    int last_topic;          /* of the last record: they come in runs */
+
+    rd_kafka_message_t *batch[FETCH_MAX]; /* the fetching thread's */
+    bool fetching;           /* a program's thread is inside librdkafka ... */
+    bool hold;               /* ... and none may go there: the flow is being changed */
+    int waiters;             /* threads waiting on ready_cond */
+    pthread_cond_t ready_cond, hold_cond;
+
+    struct record_chunk *chunks;
+    struct baton_record *free;
+    int free_count;
+    int64_t in_flight;
+};
+
+enum life { LIFE_NEW, LIFE_OPEN, LIFE_CLOSING, LIFE_CLOSED };
+
+struct baton_consumer {
+    struct options options;
+    char incarnation[INCARNATION_MAX + 1];
+    pthread_mutex_t lock;
+    pthread_cond_t closed_cond;
+    enum life life;
+    int64_t close_by_ms;   /* while LIFE_CLOSING: abandon then */
+    bool clean;            /* closed with nothing left in flight */
+    int failed;            /* enum err for every baton_poll(), 0: none */
+    char why[BATON_WHY_MAX]; /* what it waits for or why it failed */
+    int wake_fd;           /* -1: not open */
+    bool wake_pending;
+
+    struct holder holder;
+    struct fleet fleet;
+    struct intake intake;
+
+    /* From here on the library's thread alone. */
+    pthread_t thread;
+    bool thread_runs;
+    struct kafka_handle main; /* the group's; rk NULL: not joined yet */
+    bool main_open, left;
+    rd_kafka_queue_t *group_queue, *commit_queue;
+    struct kafka_reader *reader;
+    struct kafka_admin *admin;
+    struct kafka_appender *appender;
+    struct terms terms;
+    struct doc *doc;          /* storage of one record's decoding */
+    struct holder_effects fx;
+    struct report report;
+    char reports_topic[PREFIX_MAX + sizeof(REPORTS_TOPIC)];
+    char control_topic[PREFIX_MAX + sizeof(CONTROL_TOPIC)];
+    char member_id[MEMBER_ID_MAX + 1]; /* written under the lock */
+    char client_id[CLIENT_ID_MAX + 1], host[HOST_MAX + 1], instance_id[CLIENT_ID_MAX + 1];
+    int topics_subscribed;
+    bool eager;
+    bool revoke_waits;        /* librdkafka waits for the answer to a revocation */
+    bool leaving;             /* the group is being left: nothing is attached any more */
+    struct ask *asks;         /* questions and commits that are outstanding */
+    struct {
+        uint64_t token; /* 0: free */
+        bool refused;
+    } ends[ENDS_MAX];         /* questions for the control log's end */
+    uint64_t report_refused;  /* sequence of a report that could not even be sent, 0: none */
+    bool control_read;        /* the control log has been read to its end once */
+    bool close_fed, abandon_fed, over;
+    int64_t control_retry_ms; /* open the control log then */
+    bool control_told, fleet_told, active_told, standby_told, fenced_told;
+    rd_kafka_resp_err_t group_error_told;
+};
+
+/* Asks the library's thread for a turn. Under the lock. */
+void consumer_wake(struct baton_consumer *c);
+/* No more records, ever: baton_poll() answers `code` from now on. Under the lock. */
+void consumer_fail(struct baton_consumer *c, int code, const char *why);
+
+#endif

@@ -1,0 +1,338 @@
+/* group - see group.h. */
+#include "member/group.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/check.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/str.h"
+#include "member/carry.h"
+#include "member/flow.h"
+#include "member/intake.h"
+
+#define METADATA_MS_MAX 2000
+
+typedef rd_kafka_topic_partition_list_t tp_list;
+
+static void fail(struct baton_consumer *c, int code, const char *why)
+{
+    pthread_mutex_lock(&c->lock);
+    consumer_fail(c, code, why);
+    pthread_mutex_unlock(&c->lock);
+}
+
+static void note_why(struct baton_consumer *c, const char *why)
+{
+    pthread_mutex_lock(&c->lock);
+    if (!c->failed)
+        text_copy(c->why, sizeof(c->why), why);
+    pthread_mutex_unlock(&c->lock);
+}
+
+/* --- joining ---------------------------------------------------------------------------------------------------------- */
+
+/* Rebalances come as events on this thread, never as callbacks within a call. */
+static void configure(rd_kafka_conf_t *conf, void *opaque)
+{
+    (void)opaque;
+    rd_kafka_conf_set_events(conf, RD_KAFKA_EVENT_REBALANCE | RD_KAFKA_EVENT_OFFSET_COMMIT);
+}
+
+static int open_handle(struct baton_consumer *c, struct errmsg *m)
+{
+    const char *assignor = options_assignor(&c->options);
+    struct kafka_settings *settings;
+    rd_kafka_queue_t *records;
+    int r = options_consumer(&c->options, &c->fleet.spec, &settings, m);
+
+    if (r < 0)
+        return r;
+    r = kafka_handle_open(&c->main, RD_KAFKA_CONSUMER, "group", settings, NULL, configure, c, m);
+    if (r == ERR_OK) {
+        const char *client_id = kafka_settings_get(settings, "client.id"), *instance = kafka_settings_get(settings, "group.instance.id");
+
+        text_copy(c->report.client_id, sizeof(c->report.client_id), client_id ? client_id : "");
+        text_copy(c->report.instance_id, sizeof(c->report.instance_id), instance ? instance : "");
+    }
+    kafka_settings_free(settings);
+    if (r < 0)
+        return r;
+    text_copy(c->report.assignor, sizeof(c->report.assignor), assignor);
+    rd_kafka_poll_set_consumer(c->main.rk);
+    c->group_queue = rd_kafka_queue_get_consumer(c->main.rk);
+    c->commit_queue = rd_kafka_queue_new(c->main.rk);
+    records = rd_kafka_queue_new(c->main.rk);
+    kafka_queue_wake(c->group_queue, c->wake_fd);
+    kafka_queue_wake(c->commit_queue, c->wake_fd);
+    pthread_mutex_lock(&c->lock);
+    c->main_open = true;
+    c->intake.queue = records;
+    intake_wake_all(c);
+    pthread_mutex_unlock(&c->lock);
+    return ERR_OK;
+}
+
+/* The first attach of a topic without metadata costs up to a second: fetch it now. */
+static void warm(struct baton_consumer *c, rd_kafka_topic_t *rkt)
+{
+    const struct rd_kafka_metadata *metadata;
+
+    if (rd_kafka_metadata(c->main.rk, 0, rkt, &metadata, METADATA_MS_MAX) == RD_KAFKA_RESP_ERR_NO_ERROR)
+        rd_kafka_metadata_destroy(metadata);
+}
+
+static int subscribe(struct baton_consumer *c, struct errmsg *m)
+{
+    const struct spec *spec = &c->fleet.spec;
+    tp_list *list = rd_kafka_topic_partition_list_new(spec->topic_count);
+    rd_kafka_resp_err_t err;
+
+    for (int i = 0; i < spec->topic_count; i++) {
+        rd_kafka_topic_partition_list_add(list, spec->topics[i], RD_KAFKA_PARTITION_UA);
+        if (!c->intake.topics[i].reference) {
+            rd_kafka_topic_t *rkt = rd_kafka_topic_new(c->main.rk, spec->topics[i], NULL);
+
+            if (!rkt)
+                continue;
+            warm(c, rkt);
+            pthread_mutex_lock(&c->lock);
+            c->intake.topics[i].reference = rkt;
+            pthread_mutex_unlock(&c->lock);
+        }
+    }
+    err = rd_kafka_subscribe(c->main.rk, list);
+    rd_kafka_topic_partition_list_destroy(list);
+    if (err)
+        return kafka_explain(&c->main, err, "subscribe to the fleet's topics", m);
+    c->topics_subscribed = spec->topic_count;
+    log_info("joining", "fleet=%s color=%s group=%s topics=%d", spec->fleet, color_name(c->options.color),
+             spec->colors[c->options.color].group, spec->topic_count);
+    return ERR_OK;
+}
+
+int group_join(struct baton_consumer *c, struct errmsg *m)
+{
+    int r = c->main_open ? ERR_OK : open_handle(c, m);
+
+    return r < 0 ? r : subscribe(c, m);
+}
+
+int group_fits(const struct baton_consumer *c, const struct fleet *next, struct errmsg *m)
+{
+    const char *group = next->spec.colors[c->options.color].group;
+
+    if (!c->main_open)
+        return ERR_OK;
+    if (strcmp(group, c->fleet.spec.colors[c->options.color].group) != 0)
+        return err_set(m, ERR_CONFLICT, "the fleet file now names group '%s' for %s: restart this consumer", group,
+                       color_name(c->options.color));
+    for (int i = 0; i < c->topics_subscribed; i++)
+        if (i >= next->spec.topic_count || strcmp(next->spec.topics[i], c->fleet.spec.topics[i]) != 0)
+            return err_set(m, ERR_CONFLICT, "the fleet was made anew with other topics: restart this consumer");
+    return ERR_OK;
+}
+
+/* --- rebalances ------------------------------------------------------------------------------------------------------- */
+
+/* The partitions of the event as the holder names them; those of unknown topics are left out. *ret is the caller's. */
+static int partitions_of(const struct baton_consumer *c, const tp_list *list, struct holder_topic_partition **ret)
+{
+    const int count = list ? list->cnt : 0; /* may be 0, with elems NULL */
+    int n = 0;
+
+    *ret = calloc(count > 0 ? (size_t)count : 1, sizeof(**ret));
+    if (!*ret)
+        return ERR_NOMEM;
+    for (int i = 0; i < count; i++) {
+        const int topic = fleet_topic(&c->fleet, list->elems[i].topic);
+
+        if (topic >= 0)
+            (*ret)[n++] = (struct holder_topic_partition){ (uint16_t)topic, list->elems[i].partition };
+    }
+    return n;
+}
+
+static int slots_used(const struct baton_consumer *c)
+{
+    int n = 0;
+
+    for (int i = 0; i < c->holder.part_max; i++)
+        n += c->holder.parts[i].used;
+    return n;
+}
+
+/* The group's name for us changes with a lost session. */
+static void learn_member_id(struct baton_consumer *c)
+{
+    char *id = rd_kafka_memberid(c->main.rk);
+
+    pthread_mutex_lock(&c->lock);
+    text_copy(c->member_id, sizeof(c->member_id), id ? id : "");
+    pthread_mutex_unlock(&c->lock);
+    if (id)
+        rd_kafka_mem_free(c->main.rk, id);
+}
+
+static void on_rebalance(struct baton_consumer *c, rd_kafka_event_t *event)
+{
+    const bool assign = rd_kafka_event_error(event) == RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS;
+    const char *protocol = rd_kafka_rebalance_protocol(c->main.rk);
+    struct holder_topic_partition *tps = NULL;
+    enum holder_event_type type = HOLDER_ASSIGNED;
+    int count;
+
+    c->eager = protocol && strcmp(protocol, "EAGER") == 0;
+    c->revoke_waits = !assign;
+    if (c->leaving) { /* nobody asks the holder any more; librdkafka waits all the same */
+        flow_apply(c, assign ? FLOW_ANSWER_ASSIGN : FLOW_ANSWER_REVOKE);
+        return;
+    }
+    learn_member_id(c);
+    if (assign)
+        note_why(c, "");
+    count = partitions_of(c, rd_kafka_event_topic_partition_list(event), &tps);
+    if (count < 0 || (assign && carry_reserve(c, slots_used(c) + count) < 0)) {
+        fail(c, ERR_NOMEM, "out of memory for the partitions of a rebalance");
+        flow_apply(c, assign ? FLOW_ANSWER_ASSIGN : FLOW_ANSWER_REVOKE);
+        free(tps);
+        return;
+    }
+    if (!assign)
+        type = rd_kafka_assignment_lost(c->main.rk) ? HOLDER_LOST : HOLDER_REVOKED;
+    log_debug("rebalance", "event=%s partitions=%d", assign ? "assigned" : type == HOLDER_LOST ? "lost" : "revoked", count);
+    carry_step(c, (struct holder_event){ .type = type, .tps = tps, .tp_count = count });
+    free(tps);
+}
+
+/* --- trouble ---------------------------------------------------------------------------------------------------------- */
+
+static void on_error(struct baton_consumer *c, rd_kafka_event_t *event)
+{
+    rd_kafka_resp_err_t code = rd_kafka_event_error(event);
+    char fatal[512], doing[GROUP_NAME_MAX + 40];
+    struct errmsg m = { 0 };
+
+    if (code == RD_KAFKA_RESP_ERR__FATAL || rd_kafka_event_error_is_fatal(event)) {
+        code = rd_kafka_fatal_error(c->main.rk, fatal, sizeof(fatal));
+        err_set(&m, ERR_KAFKA, "Kafka has put this consumer out: %s (%s)", fatal, rd_kafka_err2name(code));
+        fail(c, ERR_KAFKA, m.text);
+        return;
+    }
+    switch ((int)code) {
+    case RD_KAFKA_RESP_ERR__TRANSPORT: /* the connections' own trouble is told by kafka/client */
+    case RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN:
+    case RD_KAFKA_RESP_ERR__RESOLVE:
+    case RD_KAFKA_RESP_ERR__TIMED_OUT:
+    case RD_KAFKA_RESP_ERR__SSL:
+    case RD_KAFKA_RESP_ERR__AUTHENTICATION:
+        return;
+    default:
+        break;
+    }
+    if (code == c->group_error_told)
+        return;
+    c->group_error_told = code;
+    snprintf(doing, sizeof(doing), "work in group '%s'", c->fleet.spec.colors[c->options.color].group);
+    kafka_explain(&c->main, code, doing, &m);
+    log_warn("group_trouble", "error=\"%s\" detail=\"%s\", librdkafka tries again", m.text, rd_kafka_event_error_string(event));
+    note_why(c, m.text);
+}
+
+/* --- commits ---------------------------------------------------------------------------------------------------------- */
+
+static void on_committed(struct baton_consumer *c, rd_kafka_event_t *event)
+{
+    struct ask *ask = carry_find(c, (uint64_t)(uintptr_t)rd_kafka_event_opaque(event));
+    const tp_list *list = rd_kafka_event_topic_partition_list(event);
+    const rd_kafka_resp_err_t err = rd_kafka_event_error(event);
+    bool *failed;
+
+    if (!ask)
+        return;
+    if (err)
+        log_debug("commit_failed", "error=%s partitions=%d", rd_kafka_err2name(err), ask->count);
+    failed = calloc(ask->count > 0 ? (size_t)ask->count : 1, sizeof(*failed));
+    if (!failed || err || !list || list->cnt != ask->count) {
+        free(failed);
+        carry_answer(c, ask, NULL, true); /* one that failed may take others of its request along: all are tried again */
+        return;
+    }
+    for (int i = 0; i < ask->count; i++) {
+        const struct holder_part *p = &c->holder.parts[ask->parts[i].part];
+        const char *topic = c->fleet.spec.topics[p->topic];
+        const rd_kafka_topic_partition_t *tp = &list->elems[i]; /* librdkafka sorts by topic before it sends */
+
+        if (tp->partition != p->partition || strcmp(tp->topic, topic) != 0)
+            tp = rd_kafka_topic_partition_list_find(list, topic, p->partition);
+        failed[i] = !tp || tp->err;
+    }
+    carry_answer(c, ask, failed, false);
+    free(failed);
+}
+
+/* --- the way in ------------------------------------------------------------------------------------------------------- */
+
+/* Lanes are fed from another queue; a record here came past its lane, and would be missed: its partition is attached anew. */
+static void on_stray(struct baton_consumer *c, rd_kafka_event_t *event)
+{
+    const rd_kafka_message_t *message;
+
+    while ((message = rd_kafka_event_message_next(event))) {
+        const int topic = message->rkt ? fleet_topic(&c->fleet, rd_kafka_topic_name(message->rkt)) : -1;
+        const int slot = topic < 0 || message->err ? -1 : holder_find(&c->holder, topic, message->partition);
+
+        if (slot < 0 || !c->intake.lanes[slot].attached)
+            continue;
+        log_error("stray_record", "topic=%s partition=%d offset=%lld, attaching the partition anew",
+                  rd_kafka_topic_name(message->rkt), message->partition, (long long)message->offset);
+        flow_attach(c, slot, c->holder.parts[slot].window.position);
+    }
+    flow_apply(c, FLOW_CHANGE);
+}
+
+static void on_event(struct baton_consumer *c, rd_kafka_event_t *event)
+{
+    switch (rd_kafka_event_type(event)) {
+    case RD_KAFKA_EVENT_REBALANCE:
+        c->group_error_told = RD_KAFKA_RESP_ERR_NO_ERROR;
+        on_rebalance(c, event);
+        break;
+    case RD_KAFKA_EVENT_ERROR:
+        on_error(c, event);
+        break;
+    case RD_KAFKA_EVENT_OFFSET_COMMIT:
+        on_committed(c, event);
+        break;
+    case RD_KAFKA_EVENT_FETCH:
+        on_stray(c, event);
+        break;
+    default:
+        break;
+    }
+}
+
+void group_events(struct baton_consumer *c)
+{
+    rd_kafka_event_t *event;
+
+    while ((event = rd_kafka_queue_poll(c->group_queue, 0)) || (event = rd_kafka_queue_poll(c->commit_queue, 0))) {
+        on_event(c, event);
+        rd_kafka_event_destroy(event);
+    }
+    if (c->leaving && !c->left && rd_kafka_consumer_closed(c->main.rk))
+        c->left = true;
+}
+
+void group_release(struct baton_consumer *c)
+{
+    if (!c->main_open)
+        return;
+    rd_kafka_queue_io_event_enable(c->group_queue, -1, NULL, 0);
+    rd_kafka_queue_io_event_enable(c->commit_queue, -1, NULL, 0);
+    rd_kafka_queue_destroy(c->group_queue);
+    rd_kafka_queue_destroy(c->commit_queue);
+    kafka_handle_close(&c->main);
+    c->main_open = false;
+}

@@ -1,0 +1,480 @@
+/* loop - see loop.h. */
+#include "member/loop.h"
+
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/check.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/str.h"
+#include "member/carry.h"
+#include "member/group.h"
+#include "member/intake.h"
+#include "member/flow.h"
+#include "wire/record.h"
+
+#define CONTROL_RETRY_MS 1000
+#define READ_MAX 256        /* records of the control log in one turn */
+#define GOODBYE_MS_MAX 5000 /* after the deadline of a close: for leaving and the last report */
+#define APPEND_FLUSH_MS 500
+
+static void note_why(struct baton_consumer *c, const char *why)
+{
+    pthread_mutex_lock(&c->lock);
+    if (!c->failed)
+        text_copy(c->why, sizeof(c->why), why);
+    pthread_mutex_unlock(&c->lock);
+}
+
+static void fail(struct baton_consumer *c, int code, const char *why)
+{
+    pthread_mutex_lock(&c->lock);
+    consumer_fail(c, code, why);
+    pthread_mutex_unlock(&c->lock);
+}
+
+/* --- the control log -------------------------------------------------------------------------------------------------- */
+
+/* False: it is not there yet, or cannot be read now; asked again later. */
+static bool control_open(struct baton_consumer *c)
+{
+    struct errmsg m = { 0 };
+    int r;
+
+    if (c->reader)
+        return true;
+    if (clock_ms() < c->control_retry_ms)
+        return false;
+    r = kafka_reader_open(&c->reader, c->options.kafka, c->control_topic, c->wake_fd, &m);
+    if (r == ERR_OK)
+        r = kafka_admin_open(&c->admin, kafka_reader_handle(c->reader), c->wake_fd, &m);
+    if (r == ERR_OK) {
+        c->control_told = false;
+        kafka_reader_ask_end(c->reader, 0, CONTROL_RETRY_MS * 5); /* when is all of it read for the first time? */
+        return true;
+    }
+    kafka_reader_close(c->reader);
+    c->reader = NULL;
+    c->control_retry_ms = clock_ms() + CONTROL_RETRY_MS;
+    if (!c->control_told)
+        log_warn("control_log_missing", "topic=%s error=\"%s\", waiting for it", c->control_topic, m.text);
+    c->control_told = true;
+    note_why(c, m.text);
+    return false;
+}
+
+/* Room in our copy of the document for what the record says that the fleet has. */
+static int room_for(struct baton_consumer *c, const struct doc *doc)
+{
+    const int first = doc->kind == DOC_SHARD ? doc->shard * SHARD_BATONS : 0;
+    const int needed = first + doc->fleet.baton_count;
+    int room = c->fleet.baton_max > 0 ? c->fleet.baton_max : SHARD_BATONS;
+    struct baton *batons;
+
+    if (doc->kind == DOC_GONE || needed <= c->fleet.baton_max)
+        return ERR_OK;
+    if (needed > BATONS_MAX)
+        return ERR_TOO_LARGE;
+    while (room < needed)
+        room *= 2;
+    pthread_mutex_lock(&c->lock);
+    batons = realloc(c->fleet.batons, (size_t)room * sizeof(*batons));
+    if (batons) {
+        c->fleet.batons = batons;
+        c->fleet.baton_max = room;
+    }
+    pthread_mutex_unlock(&c->lock);
+    return batons ? ERR_OK : ERR_NOMEM;
+}
+
+static void doc_apply(struct baton_consumer *c, int64_t position)
+{
+    struct errmsg m = { 0 };
+
+    if ((c->doc->kind == DOC_HEAD || c->doc->kind == DOC_WHOLE) && group_fits(c, &c->doc->fleet, &m) < 0) {
+        fail(c, ERR_CONFLICT, m.text);
+        return;
+    }
+    if (room_for(c, c->doc) < 0) {
+        fail(c, ERR_NOMEM, "out of memory for the fleet's document");
+        return;
+    }
+    carry_step(c, (struct holder_event){ .type = HOLDER_DOC, .doc = c->doc, .log_position = position });
+    pthread_mutex_lock(&c->lock);
+    if (c->fleet.exists)
+        c->holder.config.session_timeout_ms = options_session_ms(&c->options, &c->fleet.spec);
+    pthread_mutex_unlock(&c->lock);
+}
+
+static void on_record(void *opaque, const struct kafka_record *rec)
+{
+    struct baton_consumer *c = opaque;
+    struct baton *batons = c->doc->fleet.batons;
+    struct record_key key;
+    struct errmsg m = { 0 };
+    int r;
+
+    record_key_parse(&key, rec->key, rec->key_len, true);
+    if (key.kind == RECORD_TERM && rec->value)
+        terms_claim(&c->terms, rec->offset);
+    if ((key.kind != RECORD_HEAD && key.kind != RECORD_SHARD) || strcmp(key.fleet, c->options.fleet) != 0)
+        return;
+    if (key.kind == RECORD_SHARD && !rec->value)
+        return; /* a smaller fleet's head no longer counts it */
+    memset(c->doc, 0, sizeof(*c->doc));
+    fleet_init(&c->doc->fleet, batons, SHARD_BATONS);
+    r = fleet_decode(c->doc, &key, &c->fleet, rec->value, rec->value_len, &m);
+    if (r < 0) {
+        log_error(r == ERR_NEWER ? "record_newer" : "record_corrupt", "topic=%s offset=%lld error=\"%s\", %s", c->control_topic,
+                  (long long)rec->offset, m.text,
+                  r == ERR_NEWER ? "obeying the document before it: update this program" : "obeying the document before it");
+        note_why(c, m.text);
+        return;
+    }
+    if (c->doc->kind != DOC_GONE && !terms_valid(&c->terms, c->doc->version.term))
+        return; /* a deposed leader's (PROTOCOL rule 1) */
+    doc_apply(c, rec->offset + 1);
+}
+
+/* Answers to "where is the end?", once everything before it has been handed out. */
+static void control_ends(struct baton_consumer *c)
+{
+    for (int i = 0; i < ENDS_MAX; i++) {
+        int64_t end = 0;
+        enum kafka_end state;
+
+        if (c->ends[i].token == 0)
+            continue;
+        state = c->ends[i].refused ? KAFKA_END_FAILED : kafka_reader_end(c->reader, c->ends[i].token, &end);
+        if (state == KAFKA_END_PENDING)
+            continue;
+        const uint64_t token = c->ends[i].token;
+
+        c->ends[i].token = 0;
+        carry_step(c, (struct holder_event){
+                          .type = HOLDER_LOG_END, .token = token, .failed = state == KAFKA_END_FAILED, .log_position = end });
+    }
+}
+
+/* Has the log been read to an end that was fresh after we opened it? */
+static void control_first_end(struct baton_consumer *c)
+{
+    int64_t end;
+
+    if (c->control_read)
+        return;
+    switch (kafka_reader_end(c->reader, 0, &end)) {
+    case KAFKA_END_PENDING:
+        break;
+    case KAFKA_END_REACHED:
+        c->control_read = true;
+        break;
+    case KAFKA_END_FAILED:
+        kafka_reader_ask_end(c->reader, 0, CONTROL_RETRY_MS * 5);
+        break;
+    }
+}
+
+static void control_turn(struct baton_consumer *c)
+{
+    struct errmsg m = { 0 };
+    int64_t position;
+    int r;
+
+    if (!control_open(c))
+        return;
+    r = kafka_reader_poll(c->reader, READ_MAX, on_record, c, &m);
+    if (r < 0) {
+        log_warn("control_log_trouble", "topic=%s error=\"%s\", going on with what is known", c->control_topic, m.text);
+        note_why(c, m.text);
+    }
+    position = kafka_reader_position(c->reader, 0);
+    if (position > c->holder.log_position)
+        carry_step(c, (struct holder_event){ .type = HOLDER_LOG_POSITION, .log_position = position });
+    control_first_end(c);
+    control_ends(c);
+}
+
+/* --- joining ---------------------------------------------------------------------------------------------------------- */
+
+static void join_if_due(struct baton_consumer *c)
+{
+    struct errmsg m = { 0 };
+    int r = ERR_OK;
+
+    if (!c->control_read || c->close_fed || c->failed)
+        return;
+    if (!c->fleet.exists) {
+        if (!c->fleet_told) {
+            err_set(&m, ERR_NOT_FOUND, "there is no fleet '%s' yet: make it with `baton fleet apply`", c->options.fleet);
+            log_warn("fleet_missing", "fleet=%s error=\"%s\", waiting for it", c->options.fleet, m.text);
+            note_why(c, m.text);
+            c->fleet_told = true;
+        }
+        return;
+    }
+    if (c->topics_subscribed == c->fleet.spec.topic_count)
+        return;
+    if (!c->appender)
+        r = kafka_appender_open(&c->appender, c->options.kafka, c->wake_fd, &m);
+    if (r == ERR_OK)
+        r = group_join(c, &m);
+    if (r < 0) {
+        log_error("join_failed", "fleet=%s error=\"%s\"", c->options.fleet, m.text);
+        fail(c, r, m.text);
+        return;
+    }
+    c->fleet_told = false;
+    note_why(c, "");
+}
+
+/* --- answers ---------------------------------------------------------------------------------------------------------- */
+
+static void on_offsets(struct baton_consumer *c, const struct kafka_answer *answer)
+{
+    struct ask *ask = carry_find(c, answer->token);
+    bool *failed;
+
+    if (!ask)
+        return;
+    failed = calloc(ask->count > 0 ? (size_t)ask->count : 1, sizeof(*failed));
+    if (!failed || answer->error || answer->tp_count != ask->count) {
+        if (answer->error)
+            log_debug("offsets_unread", "error=\"%s\", asking again", answer->message.text);
+        free(failed);
+        carry_answer(c, ask, NULL, true);
+        return;
+    }
+    for (int i = 0; i < ask->count; i++) {
+        failed[i] = answer->tps[i].failed;
+        ask->parts[i].offset = answer->tps[i].offset;
+        ask->parts[i].mark = answer->tps[i].mark;
+    }
+    carry_answer(c, ask, failed, false);
+    free(failed);
+}
+
+static void answers_turn(struct baton_consumer *c)
+{
+    struct kafka_answer *answer;
+    struct kafka_appended appended;
+
+    while (c->admin && (answer = kafka_admin_poll(c->admin))) {
+        if (answer->type == KAFKA_ANSWER_OFFSETS)
+            on_offsets(c, answer);
+        kafka_answer_free(answer);
+    }
+    while (c->appender && kafka_appender_poll(c->appender, &appended))
+        carry_step(c, (struct holder_event){ .type = appended.error ? HOLDER_REPORT_FAILED : HOLDER_REPORT_ACKED,
+                                             .sequence = appended.token });
+}
+
+/* --- closing ---------------------------------------------------------------------------------------------------------- */
+
+static void close_turn(struct baton_consumer *c)
+{
+    const int64_t now_ms = clock_ms();
+    int64_t close_by_ms;
+    bool closing, failed, in_flight;
+
+    pthread_mutex_lock(&c->lock);
+    closing = c->life == LIFE_CLOSING;
+    failed = c->failed != 0;
+    close_by_ms = c->close_by_ms;
+    in_flight = c->intake.in_flight > 0;
+    pthread_mutex_unlock(&c->lock);
+    if (!closing && !failed)
+        return;
+    if (!c->main_open) { /* was never in the group, never spoke */
+        c->over = true;
+        return;
+    }
+    if (!c->close_fed) {
+        c->close_fed = true;
+        carry_step(c, (struct holder_event){ .type = HOLDER_CLOSE });
+    }
+    if (closing && now_ms >= close_by_ms && !c->abandon_fed) {
+        c->abandon_fed = true;
+        if (in_flight)
+            log_warn("close_deadline", "records in flight are left undone, they will be delivered again");
+        carry_step(c, (struct holder_event){ .type = HOLDER_ABANDON });
+    }
+    if (c->left && !c->holder.left)
+        carry_step(c, (struct holder_event){ .type = HOLDER_LEFT });
+    if (closing && now_ms >= close_by_ms + GOODBYE_MS_MAX && !c->over) {
+        log_warn("close_unfinished", "the brokers do not answer: they will notice by the session time-out");
+        c->over = true;
+    }
+}
+
+/* --- what it is at ---------------------------------------------------------------------------------------------------- */
+
+void loop_count(const struct baton_consumer *c, int *assigned, int *active, bool *fenced)
+{
+    *assigned = *active = 0;
+    for (int i = 0; i < c->holder.part_max; i++) {
+        *assigned += c->holder.parts[i].used && c->holder.parts[i].assigned;
+        *active += c->holder.parts[i].used && c->holder.parts[i].state == PART_ACTIVE;
+    }
+    *fenced = *active == 0 && c->active_told && holder_fenced(&c->holder, clock_ms());
+}
+
+/* Every assigned partition has heard the newest word and gone where it sends it. */
+static bool settled(const struct baton_consumer *c)
+{
+    for (int i = 0; i < c->holder.part_max; i++) {
+        const struct holder_part *p = &c->holder.parts[i];
+
+        if (p->used && p->assigned && (p->barrier != BARRIER_PASSED || p->state == PART_READING || p->state == PART_STARTING))
+            return false;
+    }
+    return true;
+}
+
+/* State changes are told here, and nowhere else. */
+static void tell(struct baton_consumer *c)
+{
+    int assigned, active;
+    bool fenced;
+
+    if (!c->holder.joined)
+        return;
+    pthread_mutex_lock(&c->lock);
+    loop_count(c, &assigned, &active, &fenced);
+    pthread_mutex_unlock(&c->lock);
+    if (fenced && !c->fenced_told)
+        log_warn("fenced", "fleet=%s color=%s, no word from the group's coordinator for the session time-out: delivering nothing",
+                 c->options.fleet, color_name(c->options.color));
+    c->fenced_told = fenced;
+    if (active > 0 && !c->active_told)
+        log_info("active", "fleet=%s color=%s partitions=%d of=%d epoch=%llu", c->options.fleet, color_name(c->options.color),
+                 active, assigned, (unsigned long long)c->fleet.version.epoch);
+    if (active == 0 && !c->standby_told && !fenced && !c->close_fed && !c->failed && settled(c)) {
+        c->standby_told = true;
+        log_info("standby", "fleet=%s color=%s partitions=0 of=%d epoch=%llu", c->options.fleet, color_name(c->options.color),
+                 assigned, (unsigned long long)c->fleet.version.epoch);
+    }
+    if (active > 0)
+        c->standby_told = false;
+    if (!fenced)
+        c->active_told = active > 0;
+}
+
+/* --- the thread ------------------------------------------------------------------------------------------------------- */
+
+static void turn(struct baton_consumer *c)
+{
+    kafka_eventfd_clear(c->wake_fd);
+    pthread_mutex_lock(&c->lock);
+    c->wake_pending = false; /* before everything is read: what comes from now on wakes again */
+    pthread_mutex_unlock(&c->lock);
+    if (c->main_open)
+        group_events(c);
+    control_turn(c);
+    answers_turn(c);
+    carry_refused(c);
+    join_if_due(c);
+    if (c->main_open)
+        flow_repair(c);
+    close_turn(c);
+    if (c->main_open)
+        carry_step(c, (struct holder_event){ .type = HOLDER_TICK });
+    tell(c);
+}
+
+static void wait_for_news(struct baton_consumer *c)
+{
+    struct pollfd fd = { .fd = c->wake_fd, .events = POLLIN };
+    const int64_t now_ms = clock_ms();
+    int64_t wait_ms = c->main_open ? holder_next_ms(&c->holder, now_ms) - now_ms : 100;
+
+    if (wait_ms > 0)
+        poll(&fd, 1, (int)wait_ms);
+}
+
+static bool finished(struct baton_consumer *c)
+{
+    bool closing;
+
+    pthread_mutex_lock(&c->lock);
+    closing = c->life == LIFE_CLOSING;
+    pthread_mutex_unlock(&c->lock);
+    return closing && c->over;
+}
+
+static void *loop_run(void *opaque)
+{
+    struct baton_consumer *c = opaque;
+
+    pthread_setname_np(pthread_self(), "baton");
+    while (!finished(c)) {
+        turn(c);
+        if (!finished(c))
+            wait_for_news(c);
+    }
+    kafka_appender_close(c->appender, APPEND_FLUSH_MS);
+    kafka_admin_close(c->admin);
+    kafka_reader_close(c->reader);
+    c->appender = NULL;
+    c->admin = NULL;
+    c->reader = NULL;
+    pthread_mutex_lock(&c->lock);
+    c->clean = c->intake.in_flight == 0 && (!c->main_open || c->left);
+    c->life = LIFE_CLOSED;
+    pthread_cond_broadcast(&c->closed_cond);
+    pthread_mutex_unlock(&c->lock);
+    return NULL;
+}
+
+int loop_start(struct baton_consumer *c, struct errmsg *m)
+{
+    const struct holder_config config = { .color = c->options.color,
+                                          .session_timeout_ms = 45000, /* the document's, when it is there */
+                                          .commit_interval_ms = c->options.commit_interval_ms,
+                                          .revoke_ms_max = c->options.revoke_timeout_ms,
+                                          .report_interval_ms = c->options.report_interval_ms,
+                                          .retry_ms = 100,
+                                          .watchdog_ms = 2000 };
+    sigset_t all, before;
+    int r;
+
+    c->doc = calloc(1, sizeof(*c->doc));
+    if (c->doc)
+        c->doc->fleet.batons = calloc(SHARD_BATONS, sizeof(struct baton));
+    if (!c->doc || !c->doc->fleet.batons || carry_reserve(c, 1) < 0)
+        return err_set(m, ERR_NOMEM, "documents");
+    fleet_init(&c->fleet, NULL, 0);
+    holder_init(&c->holder, &config, &c->fleet, c->holder.parts, c->holder.part_max, clock_ms());
+    terms_init(&c->terms);
+    c->wake_fd = kafka_eventfd(m);
+    if (c->wake_fd < 0)
+        return c->wake_fd;
+    sigfillset(&all); /* the host's signals are for the host's threads */
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    r = pthread_create(&c->thread, NULL, loop_run, c);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (r != 0)
+        return err_set(m, ERR_IO, "start a thread: %s", strerror(r));
+    c->thread_runs = true;
+    return ERR_OK;
+}
+
+void loop_release(struct baton_consumer *c)
+{
+    group_release(c);
+    carry_release(c);
+    if (c->doc)
+        free(c->doc->fleet.batons);
+    free(c->doc);
+    c->doc = NULL;
+    free(c->fleet.batons);
+    c->fleet.batons = NULL;
+    if (c->wake_fd >= 0)
+        close(c->wake_fd);
+    c->wake_fd = -1;
+}
