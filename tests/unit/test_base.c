@@ -322,6 +322,7 @@ static void near_words_are_suggested(void **state)
     assert_string_equal(suggest("bootstrap.server", words, ARRAY_COUNT(words)), "bootstrap.servers");
     assert_string_equal(suggest("on-unreachable", words, ARRAY_COUNT(words)), "on_unreachable");
     assert_null(suggest("red", words, ARRAY_COUNT(words)));
+    assert_null(suggest("grass", words, ARRAY_COUNT(words)));
     assert_null(suggest("", words, ARRAY_COUNT(words)));
     assert_null(suggest("green", words, 0));
     memset(word, 'a', sizeof(word) - 1);
