@@ -44,7 +44,10 @@ int claim_decode(struct claim *ret, const char *json, size_t len, struct errmsg 
     return ERR_OK;
 }
 
-/* Whatever its format: "term" keeps its meaning in all of them, so that a dead term's record is void before it is newer. */
+/*
+ * Whatever its format: "term" keeps its meaning in all of them, so that a dead term's record is void before it is
+ * newer.
+ */
 int record_term(int64_t *ret, const char *json, size_t len, struct errmsg *m)
 {
     struct json_reader reader = { .m = m };

@@ -1,8 +1,8 @@
 /*
  * doc_json - the fleet document as records: a head with its batons, or a head and shards of SHARD_BATONS.
  *
- * The index of a baton is its identity, so their order survives exactly: neighbours that follow each other in the table and
- * agree in all names become one run (runs.h), nothing is sorted. A shard is written before its head, so it
+ * The index of a baton is its identity, so their order survives exactly: neighbours that follow each other in the
+ * table and agree in all names become one run (runs.h), nothing is sorted. A shard is written before its head, so it
  * must be read before anybody has the head: it brings the topics' names along.
  */
 #include <stdlib.h>
@@ -192,7 +192,8 @@ static void read_head(struct doc *doc, const struct json_at *record)
     }
     doc->kind = DOC_WHOLE;
     if (count > f->baton_max && !record->reader->error)
-        record->reader->error = err_set(record->reader->m, ERR_TOO_LARGE, "%d batons, there is room for %d", count, f->baton_max);
+        record->reader->error =
+            err_set(record->reader->m, ERR_TOO_LARGE, "%d batons, there is room for %d", count, f->baton_max);
     read_batons(f, record, false);
     if (f->baton_count != count)
         json_fail(record, "batons", "%d batons where baton_count says %d", f->baton_count, count);
@@ -219,7 +220,8 @@ static void read_topics(struct fleet *f, const struct json_at *record, const str
     }
 }
 
-static void read_doc(struct doc *doc, const struct json_at *record, const struct record_key *key, const struct fleet *head)
+static void read_doc(struct doc *doc, const struct json_at *record, const struct record_key *key,
+                     const struct fleet *head)
 {
     struct fleet *f = &doc->fleet;
 

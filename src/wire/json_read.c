@@ -66,7 +66,8 @@ struct json_at json_member(const struct json_at *at, const char *key)
 
 struct json_at json_item(const struct json_at *at, size_t index)
 {
-    return (struct json_at){ .reader = at->reader, .up = at, .index = index, .value = json_array_get(at->value, index) };
+    return (
+        struct json_at){ .reader = at->reader, .up = at, .index = index, .value = json_array_get(at->value, index) };
 }
 
 static void add_path(struct str *path, const struct json_at *at)

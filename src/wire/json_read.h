@@ -27,7 +27,7 @@ struct json_at {
     const struct json_at *up; /* NULL: the whole */
     const char *key;          /* NULL: an item of an array */
     size_t index;
-    json_t *value;            /* NULL: not there */
+    json_t *value; /* NULL: not there */
 };
 
 /* The text as a tree (json_decref() it): one object, duplicate keys refused. ERR_CORRUPT or ERR_NOMEM. */
@@ -55,11 +55,11 @@ const char *json_text(const struct json_at *at, const char *key);
 void json_copy_text(const struct json_at *at, const char *key, char *ret, size_t ret_size);
 
 /* Reads a name with one of the core's *_parse functions. */
-#define json_name(at, key, ret, parse)                                                    \
-    do {                                                                                  \
-        const char *json_name_ = json_text(at, key);                                      \
-        if (!(at)->reader->error && !parse(ret, json_name_))                              \
-            json_fail(at, key, "'%.40s' is none of the names known here", json_name_);    \
+#define json_name(at, key, ret, parse)                                                 \
+    do {                                                                               \
+        const char *json_name_ = json_text(at, key);                                   \
+        if (!(at)->reader->error && !parse(ret, json_name_))                           \
+            json_fail(at, key, "'%.40s' is none of the names known here", json_name_); \
     } while (0)
 
 #endif

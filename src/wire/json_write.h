@@ -1,8 +1,8 @@
 /*
  * json_write - JSON straight into a str, one value after the other.
  *
- * No tree is built, so the cost is that of the text; commas are seen to. Text that is no UTF-8 is written with '?' for each
- * wrong byte: a strange client id must not make a record that nobody can read.
+ * No tree is built, so the cost is that of the text; commas are seen to. Text that is no UTF-8 is written with '?'
+ * for each wrong byte: a strange client id must not make a record that nobody can read.
  *
  *     struct json_out o = { .text = ret };
  *     json_open(&o, NULL, '{');

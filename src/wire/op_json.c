@@ -1,9 +1,9 @@
 /*
  * op_json - one operation and its passes as records: what the receipt is made of.
  *
- * The op is one record; the passes, one a baton in the order of the fleet's table, stand in records of SHARD_BATONS. A
- * pass in which nothing has happened is left out, and so is every number that is not known, for a small canary of a large
- * fleet changes little. Incarnations are long and few, so each record lists them once.
+ * The op is one record; the passes, one a baton in the order of the fleet's table, stand in records of SHARD_BATONS.
+ * A pass in which nothing has happened is left out, and so is every number that is not known, for a small canary of a
+ * large fleet changes little. Incarnations are long and few, so each record lists them once.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -132,8 +132,12 @@ static void gather_name(struct names *names, const char *name)
 }
 
 static const struct pass pass_untouched = {
-    .released = OFFSET_NONE, .committed = OFFSET_NONE, .from = OFFSET_NONE,
-    .first = OFFSET_NONE, .doubt = OFFSET_NONE, .repeat_to = OFFSET_NONE,
+    .released = OFFSET_NONE,
+    .committed = OFFSET_NONE,
+    .from = OFFSET_NONE,
+    .first = OFFSET_NONE,
+    .doubt = OFFSET_NONE,
+    .repeat_to = OFFSET_NONE,
 };
 
 static bool pass_is_untouched(const struct pass *p)
@@ -227,7 +231,8 @@ int passes_encode(struct str *ret, const struct op *op, int shard, const struct 
     return r;
 }
 
-static void read_name(char ret[INCARNATION_MAX + 1], const struct json_at *pass, const char *key, const struct json_at *names)
+static void read_name(char ret[INCARNATION_MAX + 1], const struct json_at *pass, const char *key,
+                      const struct json_at *names)
 {
     const int64_t last = (int64_t)json_array_size(names->value) - 1;
     struct json_at name;
@@ -287,7 +292,8 @@ static void read_passes(struct op *op, int pass_max, int shard, const struct jso
     int next = first;
 
     if (total > pass_max && !record->reader->error)
-        record->reader->error = err_set(record->reader->m, ERR_TOO_LARGE, "%d passes, there is room for %d", total, pass_max);
+        record->reader->error =
+            err_set(record->reader->m, ERR_TOO_LARGE, "%d passes, there is room for %d", total, pass_max);
     if (end <= first)
         json_fail(record, "pass_count", "%d passes do not reach into shard %d", total, shard);
     if (!json_array_member(&names, record, "members", NAMES_MAX) ||

@@ -1,13 +1,12 @@
 /*
  * receipt_json - the receipt and the findings as the API and `-o json` give them: names for people, nothing left out.
  *
- * A number that is not known is null, never 0. A partition appears when the operation ordered its release; "forth" is the
- * way of the operation, "back" the way back of the same one.
+ * A number that is not known is null, never 0. A partition appears when the operation ordered its release; "forth" is
+ * the way of the operation, "back" the way back of the same one.
  */
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "base/check.h"
 #include "base/clock.h"
 #include "wire/json_write.h"
 #include "wire/record.h"
@@ -122,11 +121,14 @@ static int finish(const struct json_out *o, struct errmsg *m, const char *what)
 
 int receipt_encode(struct str *ret, const struct op *op, const struct fleet *f, struct errmsg *m)
 {
-    int64_t *scratch = calloc((size_t)op->pass_count * 2 + 1, sizeof(*scratch));
     struct json_out o = { .text = ret };
     struct receipt_sum sum;
+    int64_t *scratch;
 
-    ASSERT(op->pass_count <= f->baton_count);
+    if (op->pass_count > f->baton_count)
+        return err_set(m, ERR_STATE, "operation %u is of %d partitions, the fleet has %d", (unsigned)op->number,
+                       op->pass_count, f->baton_count);
+    scratch = calloc((size_t)op->pass_count * 2 + 1, sizeof(*scratch));
     if (!scratch)
         return err_set(m, ERR_NOMEM, "write the receipt");
     receipt_sum(&sum, op, scratch);

@@ -1,9 +1,12 @@
 /*
  * record - documents, operations, reports, claims and orders as records of the two topics, and back.
  *
- * Everything is JSON with bounds on size and depth, duplicate keys refused. A field that is not known is skipped; a record whose
- * "format" is higher than ours is ERR_NEWER, a broken one ERR_CORRUPT with a sentence that names the field.
- * docs/control-log.md describes every field.
+ * Everything is JSON with bounds on size and depth, duplicate keys refused. A field that is not known is skipped; a
+ * record whose "format" is higher than ours is ERR_NEWER, a broken one ERR_CORRUPT with a sentence that names the
+ * field. docs/control-log.md describes every field.
+ *
+ * An encoder appends to `ret`; its text has at most RECORD_BYTES_MAX, or it is ERR_TOO_LARGE and `ret` is not to be
+ * used. A decoder that fails leaves what it was to fill undefined, but safe to free and to fill again.
  */
 #ifndef WIRE_RECORD_H
 #define WIRE_RECORD_H
@@ -18,13 +21,13 @@
 #define RECORD_KEY_MAX 200
 
 enum record_kind {
-    RECORD_TERM,     /* "term" */
-    RECORD_HEAD,     /* "fleet/<name>" */
-    RECORD_SHARD,    /* "fleet/<name>/batons/<n>" */
-    RECORD_OP,       /* "switch/<fleet>/<number>" */
-    RECORD_PASSES,   /* "switch/<fleet>/<number>/batons/<n>" */
-    RECORD_REPORT,   /* in baton.reports: "<fleet>/<incarnation>" */
-    RECORD_ORDER,    /* in baton.reports: "order/<request id>": an order handed over through Kafka, or its answer */
+    RECORD_TERM,   /* "term" */
+    RECORD_HEAD,   /* "fleet/<name>" */
+    RECORD_SHARD,  /* "fleet/<name>/batons/<n>" */
+    RECORD_OP,     /* "switch/<fleet>/<number>" */
+    RECORD_PASSES, /* "switch/<fleet>/<number>/batons/<n>" */
+    RECORD_REPORT, /* in baton.reports: "<fleet>/<incarnation>" */
+    RECORD_ORDER,  /* in baton.reports: "order/<request id>": an order handed over through Kafka, or its answer */
     RECORD_UNKNOWN,
 };
 struct record_key {
@@ -39,9 +42,9 @@ void record_key_format(char ret[RECORD_KEY_MAX], const struct record_key *key);
 void record_key_parse(struct record_key *ret, const char *key, size_t len, bool control);
 
 struct claim {
-    char controller[64];     /* random id of the process */
+    char controller[64]; /* random id of the process */
     char host[HOST_MAX + 1];
-    char address[300];       /* "http://10.0.0.5:8080" where it takes changes, "" for a command that leads by itself */
+    char address[300]; /* "http://10.0.0.5:8080" where it takes changes, "" for a command that leads by itself */
     char version[32];
     int64_t unix_ms;
 };
@@ -54,9 +57,9 @@ int record_term(int64_t *ret, const char *json, size_t len, struct errmsg *m);
 /* shard -1: the head, with its batons when baton_count <= SHARD_BATONS; else that shard. */
 int fleet_encode(struct str *ret, const struct fleet *f, int shard, struct errmsg *m);
 /*
- * Into doc, whose fleet.batons / baton_max the caller has set (BATONS_MAX or less; too few: ERR_TOO_LARGE). An empty value is
- * DOC_GONE. A shard may be read before any head (compaction keeps each key's last place), so it carries its topics' names AND their
- * indexes in spec.topics; with `head` given the two must agree.
+ * Into doc, whose fleet.batons / baton_max the caller has set (BATONS_MAX or less; too few: ERR_TOO_LARGE). An empty
+ * value is DOC_GONE. A shard may be read before any head (compaction keeps each key's last place), so it carries its
+ * topics' names AND their indexes in spec.topics; with `head` given the two must agree.
  */
 int fleet_decode(struct doc *doc, const struct record_key *key, const struct fleet *head, const char *json, size_t len,
                  struct errmsg *m);
@@ -65,6 +68,11 @@ int op_encode(struct str *ret, const struct op *op, const struct fleet *f, struc
 int op_decode(struct op *ret, const char *json, size_t len, struct errmsg *m); /* leaves forth/back/pass_count alone */
 /* Passes SHARD_BATONS * shard and on; `f` names the partitions. */
 int passes_encode(struct str *ret, const struct op *op, int shard, const struct fleet *f, struct errmsg *m);
+/*
+ * Into op->forth and op->back, which have room for pass_max; op->pass_count grows as far as this shard reaches, and
+ * what lies before it and was not read is a pass in which nothing has happened. op->number, unless 0, must be the
+ * record's.
+ */
 int passes_decode(struct op *op, int pass_max, int shard, const char *json, size_t len, struct errmsg *m);
 
 /* `f` resolves topics; entries of unknown topics are dropped on decode (the member is ahead). */
@@ -82,7 +90,7 @@ struct handed {
     bool is_answer;
     char method[8];
     char path[512];
-    int status;      /* of an answer */
+    int status; /* of an answer */
     char by[BY_MAX + 1];
     char *body;      /* malloc; NULL: none */
     int64_t unix_ms; /* when it was asked; an order older than its patience is not taken up */

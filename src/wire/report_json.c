@@ -1,9 +1,9 @@
 /*
  * report_json - what a member says of itself, as a record of baton.reports.
  *
- * Partitions that are in one state and follow each other make a run (runs.h). Times are told as "so many microseconds before
- * this report was made": short while they matter, and no number is lost. Entries of topics that the reader's fleet does not
- * know are dropped: the member has read a newer document.
+ * Partitions that are in one state and follow each other make a run (runs.h). Times are told as "so many microseconds
+ * before this report was made": short while they matter, and no number is lost. Entries of topics that the reader's
+ * fleet does not know are dropped: the member has read a newer document.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -56,7 +56,8 @@ static bool same_run(const struct report_part *a, const struct report_part *b)
     return a->topic == b->topic && a->order == b->order && a->local == b->local && a->owned == b->owned;
 }
 
-static void put_run(struct json_out *o, const struct fleet *f, const struct report *r, const struct report_part *p, int count)
+static void put_run(struct json_out *o, const struct fleet *f, const struct report *r, const struct report_part *p,
+                    int count)
 {
     int64_t values[RUN_MAX];
 
@@ -76,10 +77,15 @@ static void put_run(struct json_out *o, const struct fleet *f, const struct repo
 
 int report_encode(struct str *ret, const struct report *r, const struct fleet *f, struct errmsg *m)
 {
+    struct json_out o;
     size_t start;
-    struct json_out o = record_begin(ret, &start);
     int error;
 
+    for (int i = 0; i < r->part_count; i++)
+        if (r->parts[i].topic >= f->spec.topic_count) /* the fleet was deleted and made again meanwhile */
+            return err_set(m, ERR_STATE, "a partition is of topic %d, the fleet has %d", r->parts[i].topic,
+                           f->spec.topic_count);
+    o = record_begin(ret, &start);
     json_put_text(&o, "fleet", r->fleet);
     json_put_text(&o, "color", color_name(r->color));
     json_put_text(&o, "incarnation", r->incarnation);
@@ -109,7 +115,6 @@ int report_encode(struct str *ret, const struct report *r, const struct fleet *f
         const struct report_part *p = &r->parts[i];
         int count = 1;
 
-        ASSERT(p->topic < f->spec.topic_count);
         while (i + count < r->part_count && count < RUN_MAX && p[count].partition == p->partition + count &&
                same_run(p, &p[count]))
             count++;
@@ -154,7 +159,8 @@ static void read_member(struct report *r, const struct json_at *record)
     r->stale_ignored = (uint64_t)record_count(record, "stale_ignored");
 }
 
-static void read_column(struct report_part *p, const struct json_at *run, size_t column, int count, int64_t sent_unix_us)
+static void read_column(struct report_part *p, const struct json_at *run, size_t column, int count,
+                        int64_t sent_unix_us)
 {
     const enum column_kind kind = columns[column].kind;
     const int64_t none = column_none(kind);

@@ -83,7 +83,8 @@ void column_put(struct json_out *o, const char *key, const int64_t *values, int 
     json_close(o, ']');
 }
 
-void column_read(const struct json_at *run, const char *key, int64_t *ret, int count, int64_t min, int64_t max, int64_t none)
+void column_read(const struct json_at *run, const char *key, int64_t *ret, int count, int64_t min, int64_t max,
+                 int64_t none)
 {
     struct json_at list;
     const bool is_list = json_is_array(json_object_get(run->value, key));

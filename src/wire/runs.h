@@ -1,9 +1,9 @@
 /*
  * runs - neighbouring partitions in one entry: "partitions": "0-11" and one column for each number.
  *
- * Documents and reports list thousands of partitions that differ in little. A run holds partitions of one topic that follow
- * each other and agree in all names; what may differ stands in columns: left out when nothing is known of any, one number
- * when it is the same for all, else a list with one item each, null where nothing is known.
+ * Documents and reports list thousands of partitions that differ in little. A run holds partitions of one topic that
+ * follow each other and agree in all names; what may differ stands in columns: left out when nothing is known of any,
+ * one number when it is the same for all, else a list with one item each, null where nothing is known.
  */
 #ifndef WIRE_RUNS_H
 #define WIRE_RUNS_H
@@ -20,7 +20,8 @@ int run_partitions(const struct json_at *run, int32_t *ret_first, int count_max)
 
 void column_put(struct json_out *o, const char *key, const int64_t *values, int count, int64_t none);
 /* Fills ret[0..count-1]; after a failure with `none`. */
-void column_read(const struct json_at *run, const char *key, int64_t *ret, int count, int64_t min, int64_t max, int64_t none);
+void column_read(const struct json_at *run, const char *key, int64_t *ret, int count, int64_t min, int64_t max,
+                 int64_t none);
 
 /* Which partitions of which topics have been read: finds one that stands there twice. */
 struct partition_set {

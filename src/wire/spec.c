@@ -1,8 +1,9 @@
 /*
  * spec - see spec.h: the table of options and the meaning of a fleet file.
  *
- * A default is written in the table as a user would write it and goes through the same parser, so no default can be one that a
- * file could not have. A choice's number in the core is its place in `choices`; the unit test compares both.
+ * A default is written in the table as a user would write it and goes through the same parser, so no default can be
+ * one that a file could not have. A choice's number in the core is its place in `choices`; the unit test compares
+ * both.
  */
 #include <stdarg.h>
 #include <stddef.h>
@@ -19,24 +20,28 @@
 #define DAY (24 * HOUR)
 #define AT(field) offsetof(struct spec, field)
 
+// clang-format off
 enum option_index {
-    OPT_FLEET, OPT_TOPICS, OPT_STRATEGY, OPT_BLUE_GROUP, OPT_GREEN_GROUP, OPT_ACTIVE, OPT_RESET, OPT_STAGES, OPT_OBSERVE,
-    OPT_DEADLINE, OPT_UNREACHABLE, OPT_DOUBT, OPT_SESSION, OPT_PROCESSING, OPT_FOLLOW, OPT_KEEP, OPT_HISTORY, OPT_COUNT
+    OPT_FLEET, OPT_TOPICS, OPT_STRATEGY, OPT_BLUE_GROUP, OPT_GREEN_GROUP, OPT_ACTIVE, OPT_RESET, OPT_STAGES,
+    OPT_OBSERVE, OPT_DEADLINE, OPT_UNREACHABLE, OPT_DOUBT, OPT_SESSION, OPT_PROCESSING, OPT_FOLLOW, OPT_KEEP,
+    OPT_HISTORY, OPT_COUNT
 };
 
 const struct spec_option spec_options[] = {
     [OPT_FLEET] = { "fleet", OPTION_NAME, NULL, 1, FLEET_NAME_MAX, NULL,
-      "Name of the fleet: one logical consumer application. Lower-case letters, digits and '-'; it cannot be changed later.",
+      "Name of the fleet: one logical consumer application. Lower-case letters, digits and '-'; it cannot be "
+      "changed later.",
       "payments", AT(fleet) },
     [OPT_TOPICS] = { "topics", OPTION_TOPICS, NULL, 1, TOPICS_MAX, NULL,
       "Topics the fleet consumes. More can be appended later; one that is there cannot be taken away.",
       "[orders, refunds]", AT(topics) },
     [OPT_STRATEGY] = { "strategy", OPTION_CHOICE, "separate-groups", 0, 0, "separate-groups",
-      "How the two colors share Kafka groups. With separate groups each color has one of its own, fully assigned, so a switch "
-      "needs no rebalance.",
+      "How the two colors share Kafka groups. With separate groups each color has one of its own, fully assigned, "
+      "so a switch needs no rebalance.",
       "separate-groups", AT(strategy) },
     [OPT_BLUE_GROUP] = { "colors.blue.group", OPTION_GROUP, "<fleet>-blue", 1, GROUP_NAME_MAX, NULL,
-      "Consumer group (group.id) of the blue members. Give the group that the application has today to go on where it stands.",
+      "Consumer group (group.id) of the blue members. Give the group that the application has today to go on "
+      "where it stands.",
       "payments", AT(colors[BLUE].group) },
     [OPT_GREEN_GROUP] = { "colors.green.group", OPTION_GROUP, "<fleet>-green", 1, GROUP_NAME_MAX, NULL,
       "Consumer group (group.id) of the green members.",
@@ -45,40 +50,42 @@ const struct spec_option spec_options[] = {
       "Color that holds every partition when the fleet is made. Afterwards only a switch moves partitions.",
       "blue", AT(first_active) },
     [OPT_RESET] = { "offsets.reset", OPTION_CHOICE, "earliest", 0, 0, "earliest|latest|none",
-      "Where a partition begins when the active group has committed nothing, like auto.offset.reset; none refuses to begin. "
-      "Earliest, because the other default, Kafka's own latest, skips records in silence.",
+      "Where a partition begins when the active group has committed nothing, like auto.offset.reset; none refuses "
+      "to begin. Earliest, because the other default, Kafka's own latest, skips records in silence.",
       "earliest", AT(offset_reset) },
     [OPT_STAGES] = { "switch.stages", OPTION_PERCENTS, "[100%]", 1, STAGES_MAX, NULL,
-      "Shares of the partitions that the new color holds after each stage; growing, the last is 100%. All at once unless "
-      "told otherwise, because a canary is a decision.",
+      "Shares of the partitions that the new color holds after each stage; growing, the last is 100%. All at once "
+      "unless told otherwise, because a canary is a decision.",
       "[10%, 50%, 100%]", AT(stages_percent) },
     [OPT_OBSERVE] = { "switch.observe", OPTION_DURATION, "10s", 0, DAY, NULL,
-      "How long each stage, the last one too, is watched before it counts: a member that dies in it turns the switch back. "
-      "Ten seconds show a consumer that crashes on its first records.",
+      "How long each stage, the last one too, is watched before it counts: a member that dies in it turns the "
+      "switch back. Ten seconds show a consumer that crashes on its first records.",
       "30s", AT(observe_ms) },
     [OPT_DEADLINE] = { "switch.deadline", OPTION_DURATION, "60s", SECOND, HOUR, NULL,
-      "Longest time of one stage's pass, and of the way back; past it everything returns to the color that had it. A minute "
-      "lets slow records finish and does not keep an operator waiting.",
+      "Longest time of one stage's pass, and of the way back; past it everything returns to the color that had "
+      "it. A minute lets slow records finish and does not keep an operator waiting.",
       "60s", AT(deadline_ms) },
     [OPT_UNREACHABLE] = { "switch.on_unreachable", OPTION_CHOICE, "refuse", 0, 0, "refuse|fence",
-      "What to do when a member of the old color does not answer. refuse waits until the deadline and turns back; fence goes on "
-      "without it once the brokers show that it is gone, and the receipt lists what it may have processed as well.",
+      "What to do when a member of the old color does not answer. refuse waits until the deadline and turns back; "
+      "fence goes on without it once the brokers show that it is gone, and the receipt lists what it may have "
+      "processed as well.",
       "refuse", AT(on_unreachable) },
     [OPT_DOUBT] = { "switch.on_doubt", OPTION_CHOICE, "wait", 0, 0, "wait|list",
-      "What to do about records that a lost member may have processed without committing them. wait lets its own color do them "
-      "first; list hands them over and lists them in the receipt.",
+      "What to do about records that a lost member may have processed without committing them. wait lets its own "
+      "color do them first; list hands them over and lists them in the receipt.",
       "wait", AT(on_doubt) },
     [OPT_SESSION] = { "members.session_timeout", OPTION_DURATION, "45s", 6 * SECOND, HOUR, NULL,
-      "Session timeout of both groups, session.timeout.ms: a member silent for so long is out of its group. Kafka's own default; "
-      "under group.protocol=consumer it is the broker's (45s) and must be written here as it is there.",
+      "Session timeout of both groups, session.timeout.ms: a member silent for so long is out of its group. "
+      "Kafka's own default; under group.protocol=consumer it is the broker's (45s) and must be written here as it "
+      "is there.",
       "45s", AT(session_timeout_ms) },
     [OPT_PROCESSING] = { "members.processing_max", OPTION_DURATION, "30s", 100, HOUR, NULL,
-      "Longest time from the delivery of a record until it is marked done. A lost member is waited for so much longer, since it "
-      "may still be at work; too short a time breaks that promise.",
+      "Longest time from the delivery of a record until it is marked done. A lost member is waited for so much "
+      "longer, since it may still be at work; too short a time breaks that promise.",
       "30s", AT(processing_ms_max) },
     [OPT_FOLLOW] = { "members.follow_interval", OPTION_DURATION, "10s", 100, 10 * MINUTE, NULL,
-      "How often a standby commits the active color's offsets into its own group, so that lag monitors and autoscalers see the "
-      "truth.",
+      "How often a standby commits the active color's offsets into its own group, so that lag monitors and "
+      "autoscalers see the truth.",
       "10s", AT(follow_interval_ms) },
     [OPT_KEEP] = { "keep_standby", OPTION_DURATION, "10m", 0, 7 * DAY, NULL,
       "How long after a switch the old color should be kept running, for a rollback in milliseconds.",
@@ -87,6 +94,7 @@ const struct spec_option spec_options[] = {
       "Switches of which the control log keeps the receipt.",
       "100", AT(history_count) },
 };
+// clang-format on
 const int spec_option_count = OPT_COUNT;
 
 /* ---- meaning ---- */
@@ -94,12 +102,15 @@ const int spec_option_count = OPT_COUNT;
 struct reading {
     struct spec *spec;
     bool skip_unknown;
-    struct { int line, column; } places[OPT_COUNT]; /* where an option was given */
+    struct {
+        int line, column;
+    } places[OPT_COUNT]; /* where an option was given */
     struct spec_fault *fault;
     bool failed;
 };
 
-static void fail_at(struct reading *r, int line, int column, const char *fmt, ...) __attribute__((format(printf, 4, 5)));
+static void fail_at(struct reading *r, int line, int column, const char *fmt, ...)
+    __attribute__((format(printf, 4, 5)));
 static void fail_at(struct reading *r, int line, int column, const char *fmt, ...)
 {
     va_list ap;
@@ -135,7 +146,8 @@ static const char *kind_name(const struct spec_value *v)
 
 static void fail_kind(struct reading *r, const struct spec_option *o, const struct spec_value *v, const char *wanted)
 {
-    fail_at(r, v->line, v->column, "%s: %s is wanted, as in '%s', and here is %s", o->key, wanted, o->example, kind_name(v));
+    fail_at(r, v->line, v->column, "%s: %s is wanted, as in '%s', and here is %s", o->key, wanted, o->example,
+            kind_name(v));
 }
 
 static void *field(struct spec *spec, const struct spec_option *o)
@@ -240,7 +252,9 @@ static const char *fleet_fault(const char *name)
 
 static void set_text(struct reading *r, const struct spec_option *o, const struct spec_value *v)
 {
-    const char *fault = o->type == OPTION_NAME ? fleet_fault(v->text) : o->type == OPTION_GROUP ? group_fault(v->text) : NULL;
+    const char *fault = o->type == OPTION_NAME    ? fleet_fault(v->text)
+                        : o->type == OPTION_GROUP ? group_fault(v->text)
+                                                  : NULL;
 
     if (!fault && !text_copy(field(r->spec, o), (size_t)o->max + 1, v->text))
         fault = "it is too long";
@@ -453,7 +467,8 @@ static void read_map(struct reading *r, const char *prefix, const struct spec_va
     for (const struct spec_value *v = map->first; v && !r->failed; v = v->next) {
         char path[2 * SPEC_KEY_MAX];
         int option = -1;
-        const bool fits = snprintf(path, sizeof(path), "%s%s%s", prefix, prefix[0] ? "." : "", v->key) < (int)sizeof(path);
+        const bool fits =
+            snprintf(path, sizeof(path), "%s%s%s", prefix, prefix[0] ? "." : "", v->key) < (int)sizeof(path);
         const bool known = fits && !strchr(v->key, '.') && find_key(&option, path);
 
         if (!known && r->skip_unknown)
@@ -464,7 +479,8 @@ static void read_map(struct reading *r, const char *prefix, const struct spec_va
         }
         for (const struct spec_value *before = map->first; before != v; before = before->next)
             if (strcmp(before->key, v->key) == 0 && !r->skip_unknown)
-                fail_at(r, v->key_line, v->key_column, "key '%s' stands there twice, first in line %d", path, before->key_line);
+                fail_at(r, v->key_line, v->key_column, "key '%s' stands there twice, first in line %d", path,
+                        before->key_line);
         if (option >= 0) {
             r->places[option].line = v->line;
             r->places[option].column = v->column;
@@ -478,8 +494,9 @@ static void read_map(struct reading *r, const char *prefix, const struct spec_va
 }
 
 /*
- * What must hold between options: returns the one at fault, or -1, and in *ret_other the one it does not go with. Without
- * `policies` only what must hold of every spec ever written, for a rule that came later must not break a running fleet.
+ * What must hold between options: returns the one at fault, or -1, and in *ret_other the one it does not go with.
+ * Without `policies` only what must hold of every spec ever written, for a rule that came later must not break a
+ * running fleet.
  */
 static int find_conflict(const struct spec *s, bool policies, char *ret, size_t ret_size, int *ret_other)
 {
@@ -487,13 +504,15 @@ static int find_conflict(const struct spec *s, bool policies, char *ret, size_t 
     char fence[32], session[32], processing[32];
 
     if (strcmp(s->colors[BLUE].group, s->colors[GREEN].group) == 0) {
-        snprintf(ret, ret_size, "both colors have group '%.80s': with separate groups each needs its own", s->colors[BLUE].group);
+        snprintf(ret, ret_size, "both colors have group '%.80s': with separate groups each needs its own",
+                 s->colors[BLUE].group);
         *ret_other = OPT_BLUE_GROUP;
         return OPT_GREEN_GROUP;
     }
     if (policies && s->on_unreachable == UNREACHABLE_FENCE && s->deadline_ms <= fence_ms) {
         snprintf(ret, ret_size,
-                 "with on_unreachable: fence it must be longer than %s, or it ends before a silent member can count as gone: "
+                 "with on_unreachable: fence it must be longer than %s, or it ends before a silent member can count as "
+                 "gone: "
                  "session_timeout (%s) until the brokers drop it, then session_timeout and processing_max (%s) more",
                  format_duration(fence, fence_ms), format_duration(session, s->session_timeout_ms),
                  format_duration(processing, s->processing_ms_max));
@@ -532,7 +551,8 @@ int spec_from_tree(struct spec *ret, const struct spec_tree *tree, bool skip_unk
 
     spec_defaults(&spec);
     if (root->kind != SPEC_MAP)
-        fail_at(&r, root->line, root->column, "keys are wanted, as in 'fleet: payments', and here is %s", kind_name(root));
+        fail_at(&r, root->line, root->column, "keys are wanted, as in 'fleet: payments', and here is %s",
+                kind_name(root));
     else
         read_map(&r, "", root);
     if (!spec.fleet[0])

@@ -1,10 +1,10 @@
 /*
  * spec - the fleet file: one table of options, read from YAML by people and from JSON by the log.
  *
- * The table gives each option's key, type, bounds, default as a user would write it, and sentence of help; the
- * YAML reader, the JSON reader and writer, `baton fleet apply --help`, the manual page and docs/fleet-file.md come from it.
- * Both readers are strict, as people write what they read. The log's reader (doc_json) takes the same JSON and skips what it
- * does not know.
+ * The table gives each option's key, type, bounds, default as a user would write it, and sentence of help; the YAML
+ * reader, the JSON reader and writer, `baton fleet apply --help`, the manual page and docs/fleet-file.md come from
+ * it. Both readers are strict, as people write what they read. The log's reader (doc_json) takes the same JSON and
+ * skips what it does not know.
  */
 #ifndef WIRE_SPEC_H
 #define WIRE_SPEC_H
@@ -17,16 +17,25 @@
 
 #define SPEC_BYTES_MAX (256 * 1024)
 
-enum option_type { OPTION_TEXT, OPTION_NAME, OPTION_DURATION, OPTION_INT, OPTION_CHOICE, OPTION_PERCENTS, OPTION_TOPICS, OPTION_GROUP };
+enum option_type {
+    OPTION_TEXT,
+    OPTION_NAME,
+    OPTION_DURATION,
+    OPTION_INT,
+    OPTION_CHOICE,
+    OPTION_PERCENTS,
+    OPTION_TOPICS,
+    OPTION_GROUP
+};
 struct spec_option {
-    const char *key;       /* "switch.deadline": nesting as dots */
+    const char *key; /* "switch.deadline": nesting as dots */
     enum option_type type;
-    const char *standard;  /* default as written, NULL: must be given */
+    const char *standard; /* default as written, NULL: must be given */
     int64_t min, max;
-    const char *choices;   /* "wait|list" */
-    const char *help;      /* one sentence */
+    const char *choices; /* "wait|list" */
+    const char *help;    /* one sentence */
     const char *example;
-    size_t at;             /* offset of what it sets in struct spec */
+    size_t at; /* offset of what it sets in struct spec */
 };
 extern const struct spec_option spec_options[];
 extern const int spec_option_count;

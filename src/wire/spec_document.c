@@ -68,14 +68,15 @@ static const char *type_name(enum option_type type)
     return "";
 }
 
+// clang-format off
 static const char head[] =
     "# The fleet file\n"
     "\n"
-    "A fleet file says what one fleet is: which topics it consumes, under which groups, and how a switch goes. `baton fleet\n"
-    "apply payments.yaml` makes the fleet or changes it; `examples/` holds ready ones. The same keys are taken as JSON by\n"
-    "`PUT /v1/fleets/{name}`.\n"
+    "A fleet file says what one fleet is: which topics it consumes, under which groups, and how a switch goes.\n"
+    "`baton fleet apply payments.yaml` makes the fleet or changes it; `examples/` holds ready ones. The same keys are\n"
+    "taken as JSON by `PUT /v1/fleets/{name}`.\n"
     "\n"
-    "<!-- Made by spec_document() from the table in src/wire/spec.c: change that, then run `build/src/wire/fleet-file-doc`. -->\n"
+    "<!-- Made from the table in src/wire/spec.c: change that, then run build/src/wire/fleet-file-doc. -->\n"
     "\n"
     "The least file:\n"
     "\n"
@@ -101,9 +102,10 @@ static const char head[] =
     "  processing_max: 30s\n"
     "```\n"
     "\n"
-    "A file is refused, with line, column, the line itself and, where one is near, the word that was meant, when it holds an\n"
-    "unknown key, a key twice, a value of the wrong kind or out of its bounds, a duration without a unit, options that\n"
-    "contradict each other, a tab as indentation, an anchor, alias or tag, or a second document. It has at most 256 KiB.\n"
+    "A file is refused, with line, column, the line itself and, where one is near, the word that was meant, when it\n"
+    "holds an unknown key, a key twice, a value of the wrong kind or out of its bounds, a duration without a unit,\n"
+    "options that contradict each other, a tab as indentation, an anchor, alias or tag, or a second document. It has\n"
+    "at most 256 KiB.\n"
     "\n"
     "A duration is a sum of whole numbers with units, largest first: `d`, `h`, `m`, `s`, `ms`; `1m30s`.\n"
     "\n"
@@ -113,13 +115,30 @@ static const char head[] =
     "- With `switch.on_unreachable: fence`, `switch.deadline` is longer than twice `members.session_timeout` plus\n"
     "  `members.processing_max`: earlier no silent member can count as gone, and every such switch would turn back.\n"
     "\n"
-    "Of a fleet that exists, `fleet`, the groups, `strategy` and `active` stay as they are, and topics are only appended; all else may\n"
-    "change between two switches.\n"
+    "Of a fleet that exists, `fleet`, the groups, `strategy` and `active` stay as they are, and topics are only\n"
+    "appended; all else may change between two switches.\n"
     "\n"
     "## Options\n"
     "\n"
     "| key | kind | default |\n"
     "|---|---|---|\n";
+// clang-format on
+
+/* Words on lines of at most 100 letters. */
+static void add_wrapped(struct str *ret, const char *text)
+{
+    size_t column = 0;
+
+    while (*text) {
+        const size_t word = strcspn(text, " ");
+
+        if (column > 0)
+            str_add_char(ret, column + 1 + word > 100 ? '\n' : ' ');
+        column = column > 0 && column + 1 + word <= 100 ? column + 1 + word : word;
+        str_add_bytes(ret, text, word);
+        text += word + (text[word] == ' ');
+    }
+}
 
 void spec_document(struct str *ret)
 {
@@ -136,7 +155,9 @@ void spec_document(struct str *ret)
     for (int i = 0; i < spec_option_count; i++) {
         const struct spec_option *o = &spec_options[i];
 
-        str_addf(ret, "\n### `%s`\n\n%s\n\nAllowed: ", o->key, o->help);
+        str_addf(ret, "\n### `%s`\n\n", o->key);
+        add_wrapped(ret, o->help);
+        str_add(ret, "\n\nAllowed: ");
         spec_option_bounds(ret, o);
         str_addf(ret, ". Example: `%s`.", o->example);
         if (o->standard)

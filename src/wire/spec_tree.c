@@ -50,12 +50,11 @@ static bool add_json_members(struct spec_tree *tree, struct spec_value *v, const
     size_t index;
 
     if (json_is_array(json)) {
-        json_array_foreach(json, index, member)
-            if (!add_json(tree, v, member, depth + 1))
-                return false;
+        json_array_foreach(json, index, member) if (!add_json(tree, v, member, depth + 1)) return false;
         return true;
     }
-    json_object_foreach((json_t *)json, key, member) {
+    json_object_foreach((json_t *)json, key, member)
+    {
         struct spec_value *added = add_json(tree, v, member, depth + 1);
 
         if (!added)
@@ -70,9 +69,12 @@ static bool add_json_members(struct spec_tree *tree, struct spec_value *v, const
 /* NULL: too deep, too many values or out of memory. */
 static struct spec_value *add_json(struct spec_tree *tree, struct spec_value *up, const json_t *json, int depth)
 {
-    const enum spec_kind kind = json_is_null(json) ? SPEC_NULL : json_is_string(json) ? SPEC_TEXT
-                              : json_is_integer(json) ? SPEC_NUMBER : json_is_array(json) ? SPEC_LIST
-                              : json_is_object(json) ? SPEC_MAP : SPEC_OTHER;
+    const enum spec_kind kind = json_is_null(json)      ? SPEC_NULL
+                                : json_is_string(json)  ? SPEC_TEXT
+                                : json_is_integer(json) ? SPEC_NUMBER
+                                : json_is_array(json)   ? SPEC_LIST
+                                : json_is_object(json)  ? SPEC_MAP
+                                                        : SPEC_OTHER;
     struct spec_value *v = depth > SPEC_DEPTH_MAX ? NULL : spec_tree_add(tree, up, kind);
     char digits[32];
 

@@ -1,8 +1,8 @@
 /*
  * spec_tree - a fleet file after its syntax and before its meaning: YAML and JSON both become this small tree.
  *
- * Bounded by SPEC_VALUES_MAX values. The meaning is read by spec_from_tree(), once for both; what is wrong comes back with the
- * place, and each reader says the place in its own way.
+ * Bounded by SPEC_VALUES_MAX values. The meaning is read by spec_from_tree(), once for both; what is wrong comes back
+ * with the place, and each reader says the place in its own way.
  */
 #ifndef WIRE_SPEC_TREE_H
 #define WIRE_SPEC_TREE_H
@@ -18,10 +18,10 @@
 enum spec_kind { SPEC_NULL, SPEC_TEXT, SPEC_NUMBER, SPEC_LIST, SPEC_MAP, SPEC_OTHER };
 struct spec_value {
     enum spec_kind kind;
-    bool plain;        /* a text without quotes: may be meant as a number */
-    char *key;         /* of a member of a map */
-    char *text;        /* of a text or number */
-    int line, column;  /* from 1; 0: no place, as in JSON */
+    bool plain;       /* a text without quotes: may be meant as a number */
+    char *key;        /* of a member of a map */
+    char *text;       /* of a text or number */
+    int line, column; /* from 1; 0: no place, as in JSON */
     int key_line, key_column;
     struct spec_value *first, *last; /* of a list or map */
     struct spec_value *next;
@@ -41,11 +41,15 @@ struct spec_fault {
     int line, column;
     char what[600];
 };
-/* ERR_OK, or ERR_INVALID with *fault. `skip_unknown`: keys that are not ours are skipped, policies not checked (the log). */
+/*
+ * ERR_OK, or ERR_INVALID with *fault. `skip_unknown`: keys that are not ours are skipped, policies not checked (the
+ * log).
+ */
 int spec_from_tree(struct spec *ret, const struct spec_tree *tree, bool skip_unknown, struct spec_fault *fault);
 
 /* The number of `text` in "a|b|c", -1 when it is none; all of them in `names`. */
-int spec_choice_index(const char *choices, const char *text, char names[SPEC_CHOICES_MAX][SPEC_KEY_MAX], int *ret_count);
+int spec_choice_index(const char *choices, const char *text, char names[SPEC_CHOICES_MAX][SPEC_KEY_MAX],
+                      int *ret_count);
 
 /* Out of a record: fails at its place. */
 void spec_from_record(struct spec *ret, const struct json_at *at);

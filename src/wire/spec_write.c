@@ -1,5 +1,6 @@
 /*
- * spec_write - a spec back to JSON and to YAML, both canonical: every option, in the table's order, and they read back the same.
+ * spec_write - a spec back to JSON and to YAML, both canonical: every option, in the table's order, and they read
+ * back the same.
  */
 #include <stdio.h>
 #include <string.h>

@@ -1,8 +1,9 @@
 /*
  * spec_yaml - the syntax of a fleet file: YAML by libfyaml's events into a small tree (spec_tree.h).
  *
- * Events, not documents: an anchor is refused when it is met, so no alias can grow into a bomb, and duplicate keys are ours to
- * name with both lines. What is wrong is said as "file:line:column: what", then the line itself and a caret below the place.
+ * Events, not documents: an anchor is refused when it is met, so no alias can grow into a bomb, and duplicate keys
+ * are ours to name with both lines. What is wrong is said as "file:line:column: what", then the line itself and a
+ * caret below the place.
  */
 #include <libfyaml.h>
 #include <stdio.h>
@@ -102,7 +103,8 @@ static int check_text(const struct source *s, struct errmsg *m)
     bool indent = true;
 
     if (s->len > SPEC_BYTES_MAX)
-        return err_set(m, ERR_INVALID, "%.200s: the file has %zu bytes, at most %d are allowed", s->name, s->len, SPEC_BYTES_MAX);
+        return err_set(m, ERR_INVALID, "%.200s: the file has %zu bytes, at most %d are allowed", s->name, s->len,
+                       SPEC_BYTES_MAX);
     for (size_t i = 0; i < s->len; i++) {
         const unsigned char c = (unsigned char)s->text[i];
 
@@ -216,7 +218,8 @@ static int add_scalar(struct builder *b, struct fy_token *token, const struct fy
 static int refuse_ornaments(struct builder *b, struct fy_token *anchor, struct fy_token *tag)
 {
     if (anchor)
-        return build_fail(b, fy_token_start_mark(anchor), "anchors and aliases are not used in fleet files; write the value out");
+        return build_fail(b, fy_token_start_mark(anchor),
+                          "anchors and aliases are not used in fleet files; write the value out");
     if (tag)
         return build_fail(b, fy_token_start_mark(tag), "tags are not used in fleet files; write the bare value");
     return ERR_OK;
@@ -296,8 +299,9 @@ static int parse_yaml(struct spec_tree *tree, const struct source *source, struc
     struct builder b = { .source = source, .m = m, .tree = tree };
     const struct fy_diag_cfg diag_cfg = { .level = FYET_ERROR, .module_mask = ~0u };
     struct fy_diag *diag = fy_diag_create(&diag_cfg);
-    const struct fy_parse_cfg cfg = { .flags = FYPCF_QUIET | FYPCF_COLLECT_DIAG | FYPCF_DEFAULT_VERSION_1_2 | FYPCF_JSON_NONE,
-                                      .diag = diag };
+    const struct fy_parse_cfg cfg = {
+        .flags = FYPCF_QUIET | FYPCF_COLLECT_DIAG | FYPCF_DEFAULT_VERSION_1_2 | FYPCF_JSON_NONE, .diag = diag
+    };
     struct fy_parser *parser = NULL;
     int r = ERR_NOMEM;
 

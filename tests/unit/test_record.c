@@ -139,9 +139,13 @@ static void test_keys(void **state)
         { "term", true, { .kind = RECORD_TERM, .shard = -1 } },
         { "fleet/payments", true, { .kind = RECORD_HEAD, .fleet = "payments", .shard = -1 } },
         { "fleet/payments/batons/31", true, { .kind = RECORD_SHARD, .fleet = "payments", .shard = 31 } },
-        { "switch/payments/4294967295", true, { .kind = RECORD_OP, .fleet = "payments", .number = 4294967295u, .shard = -1 } },
+        { "switch/payments/4294967295",
+          true,
+          { .kind = RECORD_OP, .fleet = "payments", .number = 4294967295u, .shard = -1 } },
         { "switch/a-b/7/batons/0", true, { .kind = RECORD_PASSES, .fleet = "a-b", .number = 7 } },
-        { "payments/0123456789abcdef", false, { .kind = RECORD_REPORT, .fleet = "payments", .id = "0123456789abcdef", .shard = -1 } },
+        { "payments/0123456789abcdef",
+          false,
+          { .kind = RECORD_REPORT, .fleet = "payments", .id = "0123456789abcdef", .shard = -1 } },
         { "order/ci-run_7.1", false, { .kind = RECORD_ORDER, .id = "ci-run_7.1", .shard = -1 } },
     };
 
@@ -164,13 +168,37 @@ static void test_keys(void **state)
 static void test_unknown_keys(void **state)
 {
     static const char *const control[] = {
-        "", "term/", "terms", "fleet", "fleet/", "fleet/Payments", "fleet/-a", "fleet/a/", "fleet/a/batons", "fleet/a/batons/32",
-        "fleet/a/batons/-1", "fleet/a/batons/01", "fleet/a/batons/1/2", "fleet/a/judge/1", "switch/a", "switch/a/0", "switch/a/01",
-        "switch/a/4294967296", "switch/a/1/batons", "switch/a/1/batons/32", "switch/a/+1", "switch/a/1 ", "member/a",
-        "fleet/0123456789012345678901234567890123456789012345678901234567890123", "a/b/c/d/e/f/g",
+        "",
+        "term/",
+        "terms",
+        "fleet",
+        "fleet/",
+        "fleet/Payments",
+        "fleet/-a",
+        "fleet/a/",
+        "fleet/a/batons",
+        "fleet/a/batons/32",
+        "fleet/a/batons/-1",
+        "fleet/a/batons/01",
+        "fleet/a/batons/1/2",
+        "fleet/a/judge/1",
+        "switch/a",
+        "switch/a/0",
+        "switch/a/01",
+        "switch/a/4294967296",
+        "switch/a/1/batons",
+        "switch/a/1/batons/32",
+        "switch/a/+1",
+        "switch/a/1 ",
+        "member/a",
+        "fleet/0123456789012345678901234567890123456789012345678901234567890123",
+        "a/b/c/d/e/f/g",
     };
-    static const char *const reports[] = { "", "payments", "payments/", "/x", "payments/a/b", "order/", "order/a b", "PAY/x",
-                                           "payments/0123456789012345678901234567890123456" };
+    static const char *const reports[] = {
+        "",          "payments",     "payments/",
+        "/x",        "payments/a/b", "order/",
+        "order/a b", "PAY/x",        "payments/0123456789012345678901234567890123456"
+    };
     char longest[400];
     struct record_key key;
 
@@ -212,8 +240,11 @@ static void test_longest_keys(void **state)
 
 /* ---- claims and what all records share ---- */
 
-static const struct claim a_claim = { .controller = "c0ffee", .host = "node-1", .address = "http://10.0.0.5:8080",
-                                      .version = "0.1.0", .unix_ms = 1795363200000 };
+static const struct claim a_claim = { .controller = "c0ffee",
+                                      .host = "node-1",
+                                      .address = "http://10.0.0.5:8080",
+                                      .version = "0.1.0",
+                                      .unix_ms = 1795363200000 };
 
 static void test_claim(void **state)
 {
@@ -260,15 +291,17 @@ static void test_broken_records(void **state)
     assert_claim_refused("7", ERR_CORRUPT, "not JSON: ");
     assert_claim_refused("{}", ERR_CORRUPT, "format: a whole number is wanted, here is nothing");
     assert_claim_refused("{\"format\":\"1\"}", ERR_CORRUPT, "format: a whole number is wanted, here is a text");
-    assert_claim_refused("{\"format\":1.0," CLAIM_REST, ERR_CORRUPT, "format: a whole number is wanted, here is a number with a point");
+    assert_claim_refused("{\"format\":1.0," CLAIM_REST, ERR_CORRUPT,
+                         "format: a whole number is wanted, here is a number with a point");
     assert_claim_refused("{\"format\":0," CLAIM_REST, ERR_CORRUPT, "format: 0 is not from 1 to ");
     assert_claim_refused("{\"format\":1,\"format\":1," CLAIM_REST, ERR_CORRUPT, "duplicate");
     assert_claim_refused("{\"format\":2}", ERR_NEWER, "it is of format 2, this Baton reads formats up to 1");
     assert_claim_refused("{\"format\":1} x", ERR_CORRUPT, "not JSON: ");
     assert_claim_refused("{\"format\":1,\"controller\":\"\\u0000\"}", ERR_CORRUPT, "not JSON: ");
     assert_claim_refused("{\"format\":1,\"controller\":\"\xff\"}", ERR_CORRUPT, "not JSON: ");
-    assert_claim_refused("{\"format\":1,\"controller\":\"0123456789012345678901234567890123456789012345678901234567890123\"}",
-                         ERR_CORRUPT, "controller: 64 bytes, at most 63 are allowed");
+    assert_claim_refused(
+        "{\"format\":1,\"controller\":\"0123456789012345678901234567890123456789012345678901234567890123\"}",
+        ERR_CORRUPT, "controller: 64 bytes, at most 63 are allowed");
     assert_claim_refused("{\"format\":9223372036854775808}", ERR_CORRUPT, "not JSON: ");
     memset(deep, '[', sizeof(deep));
     memcpy(deep, "{\"a\":", 5);
@@ -276,7 +309,8 @@ static void test_broken_records(void **state)
     assert_non_null(strstr(m.text, "nested deeper than 12 levels"));
     /* What is not known is skipped. */
     assert_int_equal(claim_decode(&back, "{\"format\":1,\"new\":{\"a\":[1]}," CLAIM_REST,
-                                  strlen("{\"format\":1,\"new\":{\"a\":[1]}," CLAIM_REST), &m), ERR_OK);
+                                  strlen("{\"format\":1,\"new\":{\"a\":[1]}," CLAIM_REST), &m),
+                     ERR_OK);
 }
 
 static void test_too_large_a_record(void **state)
@@ -327,18 +361,27 @@ static void test_document_text(void **state)
     f->switch_number = 6;
     f->baton_count = 6;
     for (int i = 0; i < 6; i++)
-        f->batons[i] = (struct baton){ .partition = i, .state = RIGHT_HELD, .holder = GREEN, .from = i < 3 ? 100 + i : 0,
-                                       .epoch = i < 3 ? 17 : 12, .order = 17, .doubt = i == 4 ? 9 : OFFSET_NONE };
+        f->batons[i] = (struct baton){ .partition = i,
+                                       .state = RIGHT_HELD,
+                                       .holder = GREEN,
+                                       .from = i < 3 ? 100 + i : 0,
+                                       .epoch = i < 3 ? 17 : 12,
+                                       .order = 17,
+                                       .doubt = i == 4 ? 9 : OFFSET_NONE };
     f->batons[5].partition = 9;
     assert_int_equal(fleet_encode(&text, f, -1, &m), ERR_OK);
-    assert_non_null(strstr(text.buf, "{\"format\":1,\"term\":1042,\"epoch\":17,\"fleet\":\"payments\",\"phase\":\"observing\",\"active\":\"green\","
-                                     "\"switch\":{\"number\":6,\"deadline_unix_ms\":1795363200000,\"reason\":\"deploy\"},"
-                                     "\"written_unix_us\":1795363200000000,\"spec\":{\"fleet\":\"payments\",\"topics\":[\"orders\"],"));
-    assert_non_null(strstr(text.buf,
-        "\"baton_count\":6,\"batons\":["
-        "{\"topic\":\"orders\",\"partitions\":\"0-2\",\"state\":\"held\",\"holder\":\"green\",\"epoch\":17,\"order\":17,\"from\":[100,101,102]},"
-        "{\"topic\":\"orders\",\"partitions\":\"3-4\",\"state\":\"held\",\"holder\":\"green\",\"epoch\":12,\"order\":17,\"from\":0,\"doubt\":[null,9]},"
-        "{\"topic\":\"orders\",\"partitions\":\"9\",\"state\":\"held\",\"holder\":\"green\",\"epoch\":12,\"order\":17,\"from\":0}]}"));
+    assert_non_null(strstr(
+        text.buf,
+        "{\"format\":1,\"term\":1042,\"epoch\":17,\"fleet\":\"payments\",\"phase\":\"observing\",\"active\":\"green\","
+        "\"switch\":{\"number\":6,\"deadline_unix_ms\":1795363200000,\"reason\":\"deploy\"},"
+        "\"written_unix_us\":1795363200000000,\"spec\":{\"fleet\":\"payments\",\"topics\":[\"orders\"],"));
+    assert_non_null(strstr(text.buf, "\"baton_count\":6,\"batons\":["
+                                     "{\"topic\":\"orders\",\"partitions\":\"0-2\",\"state\":\"held\",\"holder\":"
+                                     "\"green\",\"epoch\":17,\"order\":17,\"from\":[100,101,102]},"
+                                     "{\"topic\":\"orders\",\"partitions\":\"3-4\",\"state\":\"held\",\"holder\":"
+                                     "\"green\",\"epoch\":12,\"order\":17,\"from\":0,\"doubt\":[null,9]},"
+                                     "{\"topic\":\"orders\",\"partitions\":\"9\",\"state\":\"held\",\"holder\":"
+                                     "\"green\",\"epoch\":12,\"order\":17,\"from\":0}]}"));
     str_free(&text);
     free_fleet(f);
 }
@@ -478,8 +521,13 @@ static void assert_document_refused(int shard, const char *from, const char *to,
 
     f->version = f->applied = (struct version){ .term = 5, .epoch = 1000 };
     for (int i = 0; i < f->baton_count; i++)
-        f->batons[i] = (struct baton){ .topic = (uint16_t)(i % 2), .partition = i / 2, .holder = BLUE, .epoch = 3, .order = 4,
-                                       .from = 10 + i, .doubt = i == 3 ? 99 : OFFSET_NONE };
+        f->batons[i] = (struct baton){ .topic = (uint16_t)(i % 2),
+                                       .partition = i / 2,
+                                       .holder = BLUE,
+                                       .epoch = 3,
+                                       .order = 4,
+                                       .from = 10 + i,
+                                       .doubt = i == 3 ? 99 : OFFSET_NONE };
     assert_int_equal(fleet_encode(&good, f, shard, &m), ERR_OK);
     at = strstr(good.buf, from);
     if (!at)
@@ -504,39 +552,60 @@ static void test_broken_documents(void **state)
     (void)state;
     assert_document_refused(-1, "\"format\":1", "\"format\":2", ERR_NEWER, "format 2");
     assert_document_refused(-1, "\"term\":5", "\"term\":-5", ERR_CORRUPT, "term: -5 is not from 0");
-    assert_document_refused(-1, "\"fleet\":\"payments\"", "\"fleet\":\"refunds\"", ERR_CORRUPT, "fleet: it is not 'payments', as the key says");
-    assert_document_refused(-1, "\"observing\"", "\"dreaming\"", ERR_CORRUPT, "phase: 'dreaming' is none of the names known here");
-    assert_document_refused(-1, "\"switch\":{", "\"switch\":7,\"x\":{", ERR_CORRUPT, "switch: an object is wanted, here is a whole number");
-    assert_document_refused(-1, "\"number\":4294967295", "\"number\":4294967296", ERR_CORRUPT, "switch.number: 4294967296 is not from 0 to 4294967295");
-    assert_document_refused(-1, "\"spec\":{\"fleet\":\"payments\"", "\"spec\":{\"fleet\":\"refunds\"", ERR_CORRUPT, "spec.fleet: it is not that of the record");
-    assert_document_refused(-1, "\"observe\":\"10s\"", "\"observe\":\"10\"", ERR_CORRUPT, "spec: switch.observe: \"10\" is not a duration");
-    assert_document_refused(-1, "\"baton_count\":8", "\"baton_count\":9", ERR_TOO_LARGE, "9 batons, there is room for 8");
-    assert_document_refused(-1, "\"baton_count\":8", "\"baton_count\":7", ERR_CORRUPT, "batons: 8 batons where baton_count says 7");
-    assert_document_refused(-1, "\"baton_count\":8", "\"baton_count\":16385", ERR_CORRUPT, "baton_count: 16385 is not from 0 to 16384");
-    assert_document_refused(-1, "\"batons\":[", "\"batons\":[7,", ERR_CORRUPT, "batons[0].topic: a text is wanted, here is nothing");
-    assert_document_refused(-1, "\"topic\":\"topic-1\"", "\"topic\":\"other\"", ERR_CORRUPT, "batons[1].topic: 'other' is none of the fleet's topics");
-    assert_document_refused(-1, "\"partitions\":\"0\"", "\"partitions\":\"0-\"", ERR_CORRUPT, "batons[0].partitions: '0-' is no range");
+    assert_document_refused(-1, "\"fleet\":\"payments\"", "\"fleet\":\"refunds\"", ERR_CORRUPT,
+                            "fleet: it is not 'payments', as the key says");
+    assert_document_refused(-1, "\"observing\"", "\"dreaming\"", ERR_CORRUPT,
+                            "phase: 'dreaming' is none of the names known here");
+    assert_document_refused(-1, "\"switch\":{", "\"switch\":7,\"x\":{", ERR_CORRUPT,
+                            "switch: an object is wanted, here is a whole number");
+    assert_document_refused(-1, "\"number\":4294967295", "\"number\":4294967296", ERR_CORRUPT,
+                            "switch.number: 4294967296 is not from 0 to 4294967295");
+    assert_document_refused(-1, "\"spec\":{\"fleet\":\"payments\"", "\"spec\":{\"fleet\":\"refunds\"", ERR_CORRUPT,
+                            "spec.fleet: it is not that of the record");
+    assert_document_refused(-1, "\"observe\":\"10s\"", "\"observe\":\"10\"", ERR_CORRUPT,
+                            "spec: switch.observe: \"10\" is not a duration");
+    assert_document_refused(-1, "\"baton_count\":8", "\"baton_count\":9", ERR_TOO_LARGE,
+                            "9 batons, there is room for 8");
+    assert_document_refused(-1, "\"baton_count\":8", "\"baton_count\":7", ERR_CORRUPT,
+                            "batons: 8 batons where baton_count says 7");
+    assert_document_refused(-1, "\"baton_count\":8", "\"baton_count\":16385", ERR_CORRUPT,
+                            "baton_count: 16385 is not from 0 to 16384");
+    assert_document_refused(-1, "\"batons\":[", "\"batons\":[7,", ERR_CORRUPT,
+                            "batons[0].topic: a text is wanted, here is nothing");
+    assert_document_refused(-1, "\"topic\":\"topic-1\"", "\"topic\":\"other\"", ERR_CORRUPT,
+                            "batons[1].topic: 'other' is none of the fleet's topics");
+    assert_document_refused(-1, "\"partitions\":\"0\"", "\"partitions\":\"0-\"", ERR_CORRUPT,
+                            "batons[0].partitions: '0-' is no range");
     assert_document_refused(-1, "\"partitions\":\"0\"", "\"partitions\":\"3-2\"", ERR_CORRUPT, "is no range");
     assert_document_refused(-1, "\"partitions\":\"0\"", "\"partitions\":\"00\"", ERR_CORRUPT, "is no range");
-    assert_document_refused(-1, "\"partitions\":\"0\"", "\"partitions\":\"16384\"", ERR_CORRUPT, "is no range such as 0-11 below 16384");
-    assert_document_refused(-1, "\"partitions\":\"0\"", "\"partitions\":\"0-512\"", ERR_CORRUPT, "513 partitions, at most 512 are allowed here");
-    assert_document_refused(-1, "\"partitions\":\"0\"", "\"partitions\":\"1\"", ERR_CORRUPT, "batons[2].partitions: topic-0/1 stands there twice");
+    assert_document_refused(-1, "\"partitions\":\"0\"", "\"partitions\":\"16384\"", ERR_CORRUPT,
+                            "is no range such as 0-11 below 16384");
+    assert_document_refused(-1, "\"partitions\":\"0\"", "\"partitions\":\"0-512\"", ERR_CORRUPT,
+                            "513 partitions, at most 512 are allowed here");
+    assert_document_refused(-1, "\"partitions\":\"0\"", "\"partitions\":\"1\"", ERR_CORRUPT,
+                            "batons[2].partitions: topic-0/1 stands there twice");
     assert_document_refused(-1, "\"state\":\"held\"", "\"state\":\"hold\"", ERR_CORRUPT, "batons[0].state: 'hold'");
-    assert_document_refused(-1, "\"holder\":\"blue\"", "\"holder\":null", ERR_CORRUPT, "batons[0].holder: a text is wanted, here is null");
+    assert_document_refused(-1, "\"holder\":\"blue\"", "\"holder\":null", ERR_CORRUPT,
+                            "batons[0].holder: a text is wanted, here is null");
     assert_document_refused(-1, "\"epoch\":3", "\"epoch\":0", ERR_CORRUPT, "batons[0].epoch: 0 is not from 1 to 1000");
-    assert_document_refused(-1, "\"epoch\":3", "\"epoch\":1001", ERR_CORRUPT, "batons[0].epoch: 1001 is not from 1 to 1000");
+    assert_document_refused(-1, "\"epoch\":3", "\"epoch\":1001", ERR_CORRUPT,
+                            "batons[0].epoch: 1001 is not from 1 to 1000");
     assert_document_refused(-1, "\"order\":4", "\"order\":2", ERR_CORRUPT, "batons[0].order: 2 is not from 3 to 1000");
     assert_document_refused(-1, "\"from\":10", "\"from\":-10", ERR_CORRUPT, "batons[0].from: -10 is not from 0");
     assert_document_refused(-1, "\"from\":10", "\"from\":null", ERR_CORRUPT, "batons[0].from: partition 0 has none");
-    assert_document_refused(-1, "\"from\":10", "\"from\":[10,11]", ERR_CORRUPT, "batons[0].from: 2 items, at most 1 are allowed");
+    assert_document_refused(-1, "\"from\":10", "\"from\":[10,11]", ERR_CORRUPT,
+                            "batons[0].from: 2 items, at most 1 are allowed");
     assert_document_refused(-1, "\"from\":10", "\"from\":[]", ERR_CORRUPT, "batons[0].from: 0 items for 1 partitions");
-    assert_document_refused(-1, "\"from\":10", "\"from\":[true]", ERR_CORRUPT, "batons[0].from[0]: a whole number is wanted, here is true or false");
-    assert_document_refused(-1, "\"doubt\":99", "\"doubt\":\"99\"", ERR_CORRUPT, "batons[3].doubt: a whole number is wanted, here is a text");
+    assert_document_refused(-1, "\"from\":10", "\"from\":[true]", ERR_CORRUPT,
+                            "batons[0].from[0]: a whole number is wanted, here is true or false");
+    assert_document_refused(-1, "\"doubt\":99", "\"doubt\":\"99\"", ERR_CORRUPT,
+                            "batons[3].doubt: a whole number is wanted, here is a text");
     assert_document_refused(1, "\"shard\":1", "\"shard\":0", ERR_CORRUPT, "shard: it is not 1, as the key says");
     assert_document_refused(1, "[\"topic-0\"", "[\"topic-9\"", ERR_CORRUPT, "topics[0]: the head has 'topic-0' there");
     assert_document_refused(1, "[\"topic-0\"", "[\"topic-1\"", ERR_CORRUPT, "topics[0]: the head has 'topic-0' there");
     assert_document_refused(1, "\"batons\":[", "\"batons\":[],\"x\":[", ERR_CORRUPT, "batons: there is none");
-    assert_document_refused(1, "\"partitions\":\"256\"", "\"partitions\":\"300-400\"", ERR_TOO_LARGE, "more than 20 batons");
+    assert_document_refused(1, "\"partitions\":\"256\"", "\"partitions\":\"300-400\"", ERR_TOO_LARGE,
+                            "more than 20 batons");
 }
 
 /* A newer Baton of the same format may add fields, in the spec too. */
@@ -559,8 +628,12 @@ static struct op *new_op(int count)
     op->back = calloc((size_t)count + 1, sizeof(struct pass));
     assert_true(op->forth && op->back);
     for (int i = 0; i < count; i++) {
-        const struct pass none = { .released = OFFSET_NONE, .committed = OFFSET_NONE, .from = OFFSET_NONE, .first = OFFSET_NONE,
-                                   .doubt = OFFSET_NONE, .repeat_to = OFFSET_NONE };
+        const struct pass none = { .released = OFFSET_NONE,
+                                   .committed = OFFSET_NONE,
+                                   .from = OFFSET_NONE,
+                                   .first = OFFSET_NONE,
+                                   .doubt = OFFSET_NONE,
+                                   .repeat_to = OFFSET_NONE };
 
         op->forth[i] = op->back[i] = none;
     }
@@ -631,7 +704,8 @@ static void fill_pass(struct pass *p, int i)
 static void assert_same_pass(const struct pass *a, const struct pass *b)
 {
     assert_true(a->ordered == b->ordered && a->taken == b->taken && a->order == b->order && a->grant == b->grant);
-    assert_true(a->released == b->released && a->committed == b->committed && a->from == b->from && a->first == b->first);
+    assert_true(a->released == b->released && a->committed == b->committed && a->from == b->from &&
+                a->first == b->first);
     assert_true(a->doubt == b->doubt && a->repeat_to == b->repeat_to);
     assert_string_equal(a->released_by, b->released_by);
     assert_string_equal(a->taken_by, b->taken_by);
@@ -743,15 +817,24 @@ static void test_broken_passes(void **state)
         int code;
         const char *what;
     } bad[] = {
-        { "\"number\":8,\"shard\":0,\"pass_count\":1,\"members\":[],\"passes\":[]}", ERR_CORRUPT, "number: it is not that of operation 7" },
-        { "\"number\":7,\"shard\":1,\"pass_count\":1,\"members\":[],\"passes\":[]}", ERR_CORRUPT, "shard: it is not 0" },
-        { "\"number\":7,\"shard\":0,\"pass_count\":5,\"members\":[],\"passes\":[]}", ERR_TOO_LARGE, "5 passes, there is room for 4" },
-        { "\"number\":7,\"shard\":0,\"pass_count\":2,\"members\":[],\"passes\":[{\"baton\":2}]}", ERR_CORRUPT, "passes[0].baton: 2 is not from 0 to 1" },
-        { "\"number\":7,\"shard\":0,\"pass_count\":2,\"members\":[],\"passes\":[{\"baton\":1},{\"baton\":1}]}", ERR_CORRUPT, "passes[1].baton: 1 is not from 2" },
-        { "\"number\":7,\"shard\":0,\"pass_count\":2,\"members\":[],\"passes\":[{\"baton\":1,\"forth\":7}]}", ERR_CORRUPT, "passes[0].forth: an object is wanted" },
-        { "\"number\":7,\"shard\":0,\"pass_count\":2,\"members\":[],\"passes\":[{\"baton\":1,\"back\":{\"ordered\":true,\"taken\":true,\"order\":1,\"grant\":1,\"released_by\":0}}]}",
+        { "\"number\":8,\"shard\":0,\"pass_count\":1,\"members\":[],\"passes\":[]}", ERR_CORRUPT,
+          "number: it is not that of operation 7" },
+        { "\"number\":7,\"shard\":1,\"pass_count\":1,\"members\":[],\"passes\":[]}", ERR_CORRUPT,
+          "shard: it is not 0" },
+        { "\"number\":7,\"shard\":0,\"pass_count\":5,\"members\":[],\"passes\":[]}", ERR_TOO_LARGE,
+          "5 passes, there is room for 4" },
+        { "\"number\":7,\"shard\":0,\"pass_count\":2,\"members\":[],\"passes\":[{\"baton\":2}]}", ERR_CORRUPT,
+          "passes[0].baton: 2 is not from 0 to 1" },
+        { "\"number\":7,\"shard\":0,\"pass_count\":2,\"members\":[],\"passes\":[{\"baton\":1},{\"baton\":1}]}",
+          ERR_CORRUPT, "passes[1].baton: 1 is not from 2" },
+        { "\"number\":7,\"shard\":0,\"pass_count\":2,\"members\":[],\"passes\":[{\"baton\":1,\"forth\":7}]}",
+          ERR_CORRUPT, "passes[0].forth: an object is wanted" },
+        { "\"number\":7,\"shard\":0,\"pass_count\":2,\"members\":[],\"passes\":[{\"baton\":1,\"back\":{\"ordered\":"
+          "true,\"taken\":true,\"order\":1,\"grant\":1,\"released_by\":0}}]}",
           ERR_CORRUPT, "passes[0].back.released_by: members is empty" },
-        { "\"number\":7,\"shard\":0,\"pass_count\":2,\"members\":[\"0123456789012345678901234567890123456\"],\"passes\":[{\"baton\":1,\"back\":{\"ordered\":true,\"taken\":true,\"order\":1,\"grant\":1,\"released_by\":0}}]}",
+        { "\"number\":7,\"shard\":0,\"pass_count\":2,\"members\":[\"0123456789012345678901234567890123456\"],"
+          "\"passes\":[{\"baton\":1,\"back\":{\"ordered\":true,\"taken\":true,\"order\":1,\"grant\":1,\"released_by\":"
+          "0}}]}",
           ERR_CORRUPT, "members[0]: 37 bytes, at most 36 are allowed" },
     };
 
@@ -839,7 +922,8 @@ static void check_report(int topics, int parts)
     for (int i = 0; i < parts; i++) {
         const struct report_part *a = &r->parts[i], *b = &back->parts[i];
 
-        assert_true(a->topic == b->topic && a->partition == b->partition && a->order == b->order && a->local == b->local);
+        assert_true(a->topic == b->topic && a->partition == b->partition && a->order == b->order &&
+                    a->local == b->local);
         assert_true(a->owned == b->owned && a->position == b->position && a->committed == b->committed);
         assert_true(a->in_flight == b->in_flight && a->doubt == b->doubt && a->first == b->first);
         assert_true(a->stopped_unix_us == b->stopped_unix_us && a->drained_unix_us == b->drained_unix_us);
@@ -875,8 +959,12 @@ static void test_report_of_many_idle_is_small(void **state)
 
     (void)state;
     for (int i = 0; i < BATONS_MAX; i++)
-        r->parts[i] = (struct report_part){ .partition = i, .owned = true, .position = OFFSET_NONE, .committed = 1000000 + 3 * i,
-                                            .doubt = OFFSET_NONE, .first = OFFSET_NONE };
+        r->parts[i] = (struct report_part){ .partition = i,
+                                            .owned = true,
+                                            .position = OFFSET_NONE,
+                                            .committed = 1000000 + 3 * i,
+                                            .doubt = OFFSET_NONE,
+                                            .first = OFFSET_NONE };
     assert_int_equal(report_encode(&text, r, f, &m), ERR_OK);
     assert_true(text.len < 150 * 1024);
     str_free(&text);
@@ -975,24 +1063,44 @@ static void test_receipt(void **state)
     op->epoch_first = 16;
     op->epoch_last = 19;
     for (int i = 0; i < 2; i++)
-        op->forth[i] = (struct pass){ .ordered = true, .order = 16, .grant = 17, .released = 100, .committed = 100, .from = 100,
-                                      .first = 100, .doubt = i ? 130 : OFFSET_NONE, .repeat_to = OFFSET_NONE,
-                                      .released_by = "b1", .taken_by = "g1", .drained_unix_us = 5000000, .first_unix_us = 5012345,
-                                      .release_heard_unix_us = 5001000, .take_heard_unix_us = 5020000, .taken = true };
+        op->forth[i] = (struct pass){ .ordered = true,
+                                      .order = 16,
+                                      .grant = 17,
+                                      .released = 100,
+                                      .committed = 100,
+                                      .from = 100,
+                                      .first = 100,
+                                      .doubt = i ? 130 : OFFSET_NONE,
+                                      .repeat_to = OFFSET_NONE,
+                                      .released_by = "b1",
+                                      .taken_by = "g1",
+                                      .drained_unix_us = 5000000,
+                                      .first_unix_us = 5012345,
+                                      .release_heard_unix_us = 5001000,
+                                      .take_heard_unix_us = 5020000,
+                                      .taken = true };
     assert_int_equal(receipt_encode(&text, op, f, &m), ERR_OK);
     assert_string_equal(text.buf,
-        "{\"fleet\":\"payments\",\"number\":6,\"kind\":\"switch\",\"state\":\"complete\",\"from\":\"blue\",\"to\":\"green\","
-        "\"version_from\":null,\"version_to\":\"4.2.0\",\"replay\":false,\"of_number\":null,\"stages\":[\"100%\"],\"by\":\"ann\","
-        "\"reason\":\"deploy 4.2.0\",\"request_id\":\"\",\"created\":\"2026-11-22T16:00:00.123Z\",\"ended\":null,\"cause\":\"none\",\"why\":\"\","
-        "\"on_unreachable\":\"refuse\",\"on_doubt\":\"wait\",\"epoch_first\":16,\"epoch_last\":19,"
-        "\"totals\":{\"ordered\":2,\"passed\":2,\"returned\":0,\"lost\":0,\"repeated\":30,"
-        "\"standstill_ms\":{\"known\":2,\"p50\":12.345,\"p99\":12.345,\"max\":12.345}},\"partitions\":["
-        "{\"topic\":\"orders\",\"partition\":0,\"forth\":{\"order\":16,\"grant\":17,\"taken\":true,\"released\":100,\"committed\":100,"
-        "\"from\":100,\"first\":100,\"standstill_ms\":12.345,\"standstill_upper_bound_ms\":19.000,\"possibly_repeated\":null,"
-        "\"replayed\":null,\"released_by\":\"b1\",\"taken_by\":\"g1\"},\"back\":null},"
-        "{\"topic\":\"orders\",\"partition\":1,\"forth\":{\"order\":16,\"grant\":17,\"taken\":true,\"released\":100,\"committed\":100,"
-        "\"from\":100,\"first\":100,\"standstill_ms\":12.345,\"standstill_upper_bound_ms\":19.000,"
-        "\"possibly_repeated\":{\"from\":100,\"to\":130},\"replayed\":null,\"released_by\":\"b1\",\"taken_by\":\"g1\"},\"back\":null}]}");
+                        "{\"fleet\":\"payments\",\"number\":6,\"kind\":\"switch\",\"state\":\"complete\",\"from\":"
+                        "\"blue\",\"to\":\"green\","
+                        "\"version_from\":null,\"version_to\":\"4.2.0\",\"replay\":false,\"of_number\":null,\"stages\":"
+                        "[\"100%\"],\"by\":\"ann\","
+                        "\"reason\":\"deploy "
+                        "4.2.0\",\"request_id\":\"\",\"created\":\"2026-11-22T16:00:00.123Z\",\"ended\":null,\"cause\":"
+                        "\"none\",\"why\":\"\","
+                        "\"on_unreachable\":\"refuse\",\"on_doubt\":\"wait\",\"epoch_first\":16,\"epoch_last\":19,"
+                        "\"totals\":{\"ordered\":2,\"passed\":2,\"returned\":0,\"lost\":0,\"repeated\":30,"
+                        "\"standstill_ms\":{\"known\":2,\"p50\":12.345,\"p99\":12.345,\"max\":12.345}},\"partitions\":["
+                        "{\"topic\":\"orders\",\"partition\":0,\"forth\":{\"order\":16,\"grant\":17,\"taken\":true,"
+                        "\"released\":100,\"committed\":100,"
+                        "\"from\":100,\"first\":100,\"standstill_ms\":12.345,\"standstill_upper_bound_ms\":19.000,"
+                        "\"possibly_repeated\":null,"
+                        "\"replayed\":null,\"released_by\":\"b1\",\"taken_by\":\"g1\"},\"back\":null},"
+                        "{\"topic\":\"orders\",\"partition\":1,\"forth\":{\"order\":16,\"grant\":17,\"taken\":true,"
+                        "\"released\":100,\"committed\":100,"
+                        "\"from\":100,\"first\":100,\"standstill_ms\":12.345,\"standstill_upper_bound_ms\":19.000,"
+                        "\"possibly_repeated\":{\"from\":100,\"to\":130},\"replayed\":null,\"released_by\":\"b1\","
+                        "\"taken_by\":\"g1\"},\"back\":null}]}");
     str_free(&text);
     free_op(op);
     free_fleet(f);
@@ -1011,14 +1119,18 @@ static void test_findings(void **state)
     str_clear(&text);
     findings_add(f, FINDING_REFUSAL, "uncovered-partition", "what", "why", "mend");
     assert_int_equal(findings_encode(&text, f, &m), ERR_OK);
-    assert_non_null(strstr(text.buf, "\"code\":\"uncovered-partition\",\"what\":\"what\",\"why\":\"why\",\"mend\":\"mend\"}]"));
+    assert_non_null(
+        strstr(text.buf, "\"code\":\"uncovered-partition\",\"what\":\"what\",\"why\":\"why\",\"mend\":\"mend\"}]"));
     str_free(&text);
     free(f);
 }
 
 static void test_handed(void **state)
 {
-    struct handed h = { .method = "POST", .path = "/v1/fleets/payments/switches", .by = "ann", .unix_ms = 1795363200000,
+    struct handed h = { .method = "POST",
+                        .path = "/v1/fleets/payments/switches",
+                        .by = "ann",
+                        .unix_ms = 1795363200000,
                         .patience_ms = 5000 };
     char body[] = "{\"to\": \"green\"}\n";
     struct handed back;
@@ -1098,7 +1210,8 @@ static void feed_shard(const char *json, size_t len)
     for (int i = 0; i < subject_doc->fleet.baton_count; i++) {
         const struct baton *b = &subject_doc->fleet.batons[i];
 
-        assert_true(b->topic < subject_doc->fleet.spec.topic_count && b->partition >= 0 && b->from >= 0 && b->order >= b->epoch);
+        assert_true(b->topic < subject_doc->fleet.spec.topic_count && b->partition >= 0 && b->from >= 0 &&
+                    b->order >= b->epoch);
     }
 }
 
@@ -1245,10 +1358,12 @@ static size_t mutate(char *ret, size_t room, const struct str *good)
 
 static void test_mutations(void **state)
 {
-    struct subject subjects[8] = { { new_text(), feed_head }, { new_text(), feed_shard }, { new_text(), feed_op },
+    struct subject subjects[8] = { { new_text(), feed_head },   { new_text(), feed_shard },  { new_text(), feed_op },
                                    { new_text(), feed_passes }, { new_text(), feed_report }, { new_text(), feed_claim },
                                    { new_text(), feed_handed }, { new_text(), feed_key } };
-    struct handed h = { .is_answer = true, .method = "GET", .path = "/v1/fleets", .status = 200, .body = (char[]){ "x" } };
+    struct handed h = {
+        .is_answer = true, .method = "GET", .path = "/v1/fleets", .status = 200, .body = (char[]){ "x" }
+    };
     struct fleet *large = new_fleet(2, SHARD_BATONS + 20);
     struct op *op = new_op(40);
     struct report *report;
@@ -1299,9 +1414,21 @@ static void test_mutations(void **state)
 /* Every number of every record replaced by the hard ones, and by other kinds. */
 static void test_every_number(void **state)
 {
-    static const char *const hard[] = { "-1", "0", "9223372036854775807", "9223372036854775808", "-9223372036854775808", "1.5",
-                                        "null", "true", "\"x\"", "[]", "{}", "4294967296" };
-    struct subject subjects[3] = { { new_text(), feed_head }, { new_text(), feed_passes }, { new_text(), feed_report } };
+    static const char *const hard[] = { "-1",
+                                        "0",
+                                        "9223372036854775807",
+                                        "9223372036854775808",
+                                        "-9223372036854775808",
+                                        "1.5",
+                                        "null",
+                                        "true",
+                                        "\"x\"",
+                                        "[]",
+                                        "{}",
+                                        "4294967296" };
+    struct subject subjects[3] = { { new_text(), feed_head },
+                                   { new_text(), feed_passes },
+                                   { new_text(), feed_report } };
     struct report *report;
     struct op *op = new_op(8);
     struct errmsg m = { 0 };

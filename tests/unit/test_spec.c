@@ -1,5 +1,6 @@
 /*
- * test_spec - the fleet file: what is taken, what is refused and with which words, and that it survives every way round.
+ * test_spec - the fleet file: what is taken, what is refused and with which words, and that it survives every way
+ * round.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -144,7 +145,8 @@ static void test_round_trip(void **state)
     assert_same_after_json_and_yaml(least);
     assert_same_after_json_and_yaml(full);
     assert_same_after_json_and_yaml("fleet: \"123\"\ntopics: [\"null\", \"1.0\", \"true\", \"-\", a_b]\n");
-    assert_same_after_json_and_yaml("fleet: a\ntopics: [b]\ncolors: {blue: {group: \"a \\\"quoted\\\" \\\\ group \\u00e9\"}}\n");
+    assert_same_after_json_and_yaml(
+        "fleet: a\ntopics: [b]\ncolors: {blue: {group: \"a \\\"quoted\\\" \\\\ group \\u00e9\"}}\n");
 }
 
 static void test_json_stays_as_yaml(void **state)
@@ -152,7 +154,8 @@ static void test_json_stays_as_yaml(void **state)
     struct spec s;
 
     (void)state;
-    read_yaml(&s, "{\"fleet\": \"payments\", \"topics\": [\"orders\"], \"switch\": {\"observe\": \"0s\"}, \"history\": 5}");
+    read_yaml(&s,
+              "{\"fleet\": \"payments\", \"topics\": [\"orders\"], \"switch\": {\"observe\": \"0s\"}, \"history\": 5}");
     assert_int_equal(s.observe_ms, 0);
     assert_int_equal(s.history_count, 5);
 }
@@ -160,29 +163,30 @@ static void test_json_stays_as_yaml(void **state)
 static void test_messages(void **state)
 {
     (void)state;
-    assert_refused("fleet: payments\ntopcis: [orders]\n",
-                   "f.yaml:2:1: unknown key 'topcis', did you mean 'topics'?\n"
-                   "    topcis: [orders]\n"
-                   "    ^");
-    assert_refused("fleet: payments\ntopics: [orders]\nswitch:\n  deadline: 60\n",
-                   "f.yaml:4:13: switch.deadline: \"60\" is not a duration: write whole numbers with a unit of d, h, m, s or ms, "
-                   "largest first, as in 30s, 1m30s or 250ms\n"
-                   "      deadline: 60\n"
-                   "                ^");
+    assert_refused("fleet: payments\ntopcis: [orders]\n", "f.yaml:2:1: unknown key 'topcis', did you mean 'topics'?\n"
+                                                          "    topcis: [orders]\n"
+                                                          "    ^");
+    assert_refused(
+        "fleet: payments\ntopics: [orders]\nswitch:\n  deadline: 60\n",
+        "f.yaml:4:13: switch.deadline: \"60\" is not a duration: write whole numbers with a unit of d, h, m, s or ms, "
+        "largest first, as in 30s, 1m30s or 250ms\n"
+        "      deadline: 60\n"
+        "                ^");
     assert_refused("fleet: payments\ntopics: [orders]\nswitch:\n  observe: 1s\n  observe: 2s\n",
                    "f.yaml:5:3: key 'switch.observe' stands there twice, first in line 4\n"
                    "      observe: 2s\n"
                    "      ^");
-    assert_refused("fleet: payments\n\ttopics: [orders]\n",
-                   "f.yaml:2:1: a tab; YAML is indented with blanks\n"
-                   "    \ttopics: [orders]\n"
-                   "    ^");
-    assert_refused("fleet: p\ntopics: [o]\nswitch: {on_unreachable: fence}\n",
-                   "f.yaml:3:26: switch.deadline: with on_unreachable: fence it must be longer than 2m, or it ends before a silent "
-                   "member can count as gone: session_timeout (45s) until the brokers drop it, then session_timeout and "
-                   "processing_max (30s) more\n"
-                   "    switch: {on_unreachable: fence}\n"
-                   "                             ^");
+    assert_refused("fleet: payments\n\ttopics: [orders]\n", "f.yaml:2:1: a tab; YAML is indented with blanks\n"
+                                                            "    \ttopics: [orders]\n"
+                                                            "    ^");
+    assert_refused(
+        "fleet: p\ntopics: [o]\nswitch: {on_unreachable: fence}\n",
+        "f.yaml:3:26: switch.deadline: with on_unreachable: fence it must be longer than 2m, or it ends before a "
+        "silent "
+        "member can count as gone: session_timeout (45s) until the brokers drop it, then session_timeout and "
+        "processing_max (30s) more\n"
+        "    switch: {on_unreachable: fence}\n"
+        "                             ^");
     /* Columns count letters, and the caret stands below the letter. */
     assert_refused("fleet: p\ntopics: [o]\ncolors: {blue: {group: \"\xc3\xa4\xc3\xb6\"}, gren: 1}\n",
                    "f.yaml:3:31: unknown key 'gren' below 'colors', did you mean 'green'?\n"
@@ -193,22 +197,27 @@ static void test_messages(void **state)
 static void test_unknown_keys(void **state)
 {
     (void)state;
-    assert_refused_with("fleet: p\ntopics: [o]\ndeadline: 60s\n", "3:1: unknown key 'deadline', did you mean 'deadline' below 'switch'?");
+    assert_refused_with("fleet: p\ntopics: [o]\ndeadline: 60s\n",
+                        "3:1: unknown key 'deadline', did you mean 'deadline' below 'switch'?");
     assert_refused_with("fleet: p\ntopics: [o]\nswitch.deadline: 60s\n", "did you mean 'deadline' below 'switch'?");
     assert_refused_with("fleet: p\ntopics: [o]\nswitch: {history: 3}\n", "did you mean 'history' at the left margin?");
-    assert_refused_with("fleet: p\ntopics: [o]\nswitch: {xyzzy: 3}\n",
-                        "unknown key 'xyzzy' below 'switch'; allowed: stages, observe, deadline, on_unreachable, on_doubt");
-    assert_refused_with("fleet: p\ntopics: [o]\nswitch: {on_unreachable: fense}\n", "unknown value 'fense', did you mean 'fence'?");
+    assert_refused_with(
+        "fleet: p\ntopics: [o]\nswitch: {xyzzy: 3}\n",
+        "unknown key 'xyzzy' below 'switch'; allowed: stages, observe, deadline, on_unreachable, on_doubt");
+    assert_refused_with("fleet: p\ntopics: [o]\nswitch: {on_unreachable: fense}\n",
+                        "unknown value 'fense', did you mean 'fence'?");
     assert_refused_with("fleet: p\ntopics: [o]\nactive: purple\n", "unknown value 'purple'; allowed: blue or green");
 }
 
 static void test_wrong_types(void **state)
 {
     (void)state;
-    assert_refused_with("fleet: [p]\ntopics: [o]\n", "1:8: fleet: a name is wanted, as in 'payments', and here is a list");
+    assert_refused_with("fleet: [p]\ntopics: [o]\n",
+                        "1:8: fleet: a name is wanted, as in 'payments', and here is a list");
     assert_refused_with("fleet: p\ntopics: o\n", "2:9: topics: a list is wanted");
     assert_refused_with("fleet: p\ntopics: [o, {a: b}]\n", "topics: a topic's name is wanted");
-    assert_refused_with("fleet: p\ntopics: [o]\nswitch: 3\n", "3:9: switch: keys are wanted below it, and here is a text");
+    assert_refused_with("fleet: p\ntopics: [o]\nswitch: 3\n",
+                        "3:9: switch: keys are wanted below it, and here is a text");
     assert_refused_with("fleet: p\ntopics: [o]\nswitch: {deadline: {a: b}}\n", "switch.deadline: a duration is wanted");
     assert_refused_with("fleet: p\ntopics: [o]\nhistory: '100'\n", "history: a whole number is wanted");
     assert_refused_with("fleet: p\ntopics: [o]\nhistory: 1e2\n", "\"1e2\" is not a whole number");
@@ -217,7 +226,8 @@ static void test_wrong_types(void **state)
     assert_refused_with("fleet: p\ntopics: [o]\nswitch: {stages: [100]}\n", "\"100\" is not a percentage");
     assert_refused_with("fleet: p\ntopics: [o]\nswitch: {observe: 60 s}\n", "\"60 s\" is not a duration");
     assert_refused_with("fleet: p\ntopics: [o]\nswitch: {observe: 10}\n", "\"10\" is not a duration");
-    assert_refused_with("fleet: p\ntopics: [o]\nmembers: {session_timeout: 5s}\n", "\"5s\" is out of range: allowed are 6s to 1h");
+    assert_refused_with("fleet: p\ntopics: [o]\nmembers: {session_timeout: 5s}\n",
+                        "\"5s\" is out of range: allowed are 6s to 1h");
     assert_refused_with("fleet: p\ntopics: [o]\nactive:\n", "active: a value is missing, as in 'blue'");
     assert_refused_with("[fleet, p]\n", "keys are wanted, as in 'fleet: payments', and here is a list");
     assert_refused_with("just words\n", "and here is a text");
@@ -238,12 +248,15 @@ static void test_impossible(void **state)
     assert_refused_with("fleet: p\ntopics: ['..']\n", "Kafka allows no topic of that name");
     assert_refused_with("fleet: Payments\ntopics: [o]\n", "lower-case letters");
     assert_refused_with("fleet: order\ntopics: [o]\n", "choose another");
-    assert_refused_with("fleet: p\ntopics: [o]\ncolors: {blue: {group: g}, green: {group: g}}\n", "colors.green.group: both colors have group 'g'");
-    assert_refused_with("fleet: p\ntopics: [o]\ncolors: {blue: {group: p-green}}\n", "3:24: colors.green.group: both colors");
+    assert_refused_with("fleet: p\ntopics: [o]\ncolors: {blue: {group: g}, green: {group: g}}\n",
+                        "colors.green.group: both colors have group 'g'");
+    assert_refused_with("fleet: p\ntopics: [o]\ncolors: {blue: {group: p-green}}\n",
+                        "3:24: colors.green.group: both colors");
     assert_refused_with("fleet: p\ntopics: [o]\ncolors: {blue: {group: ''}}\n", "it is empty");
     assert_refused_with("fleet: p\ntopics: [o]\ncolors: {blue: {group: baton.controller}}\n", "Baton's controllers");
     assert_refused_with("fleet: p\ntopics: [o]\nswitch: {stages: [50%, 10%]}\n", "10% follows 50%, stages must grow");
-    assert_refused_with("fleet: p\ntopics: [o]\nswitch: {stages: [50%, 60%]}\n", "the last stage is 60%, it must be 100%");
+    assert_refused_with("fleet: p\ntopics: [o]\nswitch: {stages: [50%, 60%]}\n",
+                        "the last stage is 60%, it must be 100%");
     assert_refused_with("fleet: p\ntopics: [o]\nswitch: {stages: []}\n", "the list is empty");
     for (int i = 1; i <= TOPICS_MAX; i++)
         sprintf(many + strlen(many), ", t%d", i);
@@ -311,12 +324,14 @@ static void test_json_is_strict(void **state)
 {
     (void)state;
     assert_json_refused("{\"fleet\":\"p\",\"topcis\":[\"o\"]}", "unknown key 'topcis', did you mean 'topics'?");
-    assert_json_refused("{\"fleet\":7,\"topics\":[\"o\"]}", "fleet: a name is wanted, as in 'payments', and here is a number");
+    assert_json_refused("{\"fleet\":7,\"topics\":[\"o\"]}",
+                        "fleet: a name is wanted, as in 'payments', and here is a number");
     assert_json_refused("{\"fleet\":\"p\",\"topics\":[\"o\"],\"history\":\"7\"}",
                         "history: a whole number is wanted, as in '100', and here is a text");
-    assert_json_refused("{\"fleet\":\"p\",\"topics\":[\"o\"],\"switch\":{\"deadline\":9223372036854775807}}",
-                        "switch.deadline: \"9223372036854775807\" is not a duration: write whole numbers with a unit of d, h, m, s or "
-                        "ms, largest first, as in 30s, 1m30s or 250ms");
+    assert_json_refused(
+        "{\"fleet\":\"p\",\"topics\":[\"o\"],\"switch\":{\"deadline\":9223372036854775807}}",
+        "switch.deadline: \"9223372036854775807\" is not a duration: write whole numbers with a unit of d, h, m, s or "
+        "ms, largest first, as in 30s, 1m30s or 250ms");
     assert_json_refused("{\"fleet\":\"p\",\"topics\":[[[[[[[[[\"o\"]]]]]]]]]}",
                         "it has more than 1024 values or is nested deeper than 6 levels");
 }
