@@ -53,6 +53,7 @@ import org.apache.kafka.common.serialization.ByteArrayDeserializer;
 public final class Auditor {
     private static final int EXAMPLES_MAX = 10;
     private static final ObjectMapper JSON = new ObjectMapper();
+    private static final Set<String> REPEATS = Set.of("possibly_repeated", "replayed");
 
     /* What the topic holds of one partition: the number in each record's payload, by offset. */
     private static final class Input {
@@ -221,7 +222,8 @@ public final class Auditor {
         String[] w = line.split(" ");
         if (w.length < 7 || !(w[4].equals("blue") || w[4].equals("green"))) {
             strange++;
-            examples.addObject().put("what", "strange").put("how", "not a worker's line: '" + line + "'");
+            if (strange <= EXAMPLES_MAX)
+                examples.addObject().put("what", "strange").put("how", "not a worker's line: '" + line + "'");
             return;
         }
         TopicPartition tp = new TopicPartition(w[6], Integer.parseInt(w[0]));
@@ -265,10 +267,8 @@ public final class Auditor {
 
     /*
      * What a receipt says may have been repeated: below a topic and a partition, ranges {"from": a, "to": b} under one of
-     * these names stand for [a, b).
+     * the names in REPEATS stand for [a, b).
      */
-    private static final Set<String> REPEATS = Set.of("possibly_repeated", "replayed");
-
     private void readReceipt(JsonNode n, String topic, int partition, boolean inRepeats) {
         if (n.isObject()) {
             JsonNode t = n.get("topic");
@@ -365,6 +365,7 @@ public final class Auditor {
                     h.put("topic", tp.topic()).put("partition", tp.partition()).put("epoch", e.getKey() / 2);
                     h.put("to", g.green ? "green" : "blue").put("last_us", before.lastUs).put("first_us", g.firstUs);
                     h.put("last_offset", before.lastOffset).put("first_offset", g.firstOffset);
+                    h.put("first_produced_us", inputs.get(tp).producedAt(g.firstOffset));
                     h.put("standstill_us", g.firstUs - before.lastUs);
                 }
             }

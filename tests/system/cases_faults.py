@@ -174,7 +174,7 @@ def _leads(c):
         status, body, _ = c.request("GET", "/v1/leader", seconds=3)
     except OSError:
         return False
-    return status == 200 and body.get("role") == "leading"
+    return status == 200 and body.get("self")
 
 
 def outage(w):

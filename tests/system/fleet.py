@@ -263,7 +263,7 @@ class Fleet:
                 status, body, _ = c.request("GET", "/v1/leader", seconds=5)
             except OSError:
                 continue
-            if status == 200 and body.get("role") == "leading":
+            if status == 200 and body.get("self"):
                 return c
         return None
 

@@ -1,7 +1,7 @@
 /*
  * producer - numbered records at a steady rate, on bare librdkafka: what the system tests feed a fleet with.
  *
- * Payload: "<running number> <unix_us>". Record n goes to partition n % P; P follows the topic when partitions are
+ * Payload: "<running number> <unix_us>", and a third word of x when --pad asks for more bytes. Record n goes to partition n % P; P follows the topic when partitions are
  * added. Idempotent and acks=all, so a record is in the topic once or the run has failed. Runs until SIGTERM, then
  * flushes and writes what the brokers acknowledged:
  *
@@ -22,6 +22,7 @@
 
 #define PARTITIONS_MAX 8192
 #define RATE_MAX 1000000
+#define PAD_MAX 10000
 #define FLUSH_MS_MAX 60000
 #define METADATA_NS 500000000LL
 
@@ -35,6 +36,7 @@ struct producer {
     int64_t number, failed;
     int64_t acknowledged[PARTITIONS_MAX];
     bool said_ready;
+    int pad;
 };
 
 static void on_signal(int number)
@@ -79,9 +81,14 @@ static void on_delivery(rd_kafka_t *rk, const rd_kafka_message_t *m, void *opaqu
 
 static void produce(struct producer *p, int32_t partition)
 {
-    char text[64];
-    int len = snprintf(text, sizeof(text), "%" PRId64 " %" PRId64, p->number, now_ns(CLOCK_REALTIME) / 1000);
+    char text[64 + PAD_MAX];
+    int len = snprintf(text, 64, "%" PRId64 " %" PRId64, p->number, now_ns(CLOCK_REALTIME) / 1000);
 
+    if (p->pad > 0) {
+        text[len++] = ' ';
+        memset(text + len, 'x', (size_t)p->pad);
+        len += p->pad;
+    }
     while (rd_kafka_produce(p->topic, partition, RD_KAFKA_MSG_F_COPY, text, (size_t)len, NULL, 0, NULL) < 0) {
         rd_kafka_resp_err_t code = rd_kafka_last_error();
 
@@ -194,13 +201,15 @@ int main(int argc, char **argv)
             seconds = strtod(value, NULL);
         else if (!strcmp(name, "--out"))
             out = value;
+        else if (!strcmp(name, "--pad"))
+            p.pad = atoi(value);
         else if (!strcmp(name, "--linger-ms"))
             conf_set(conf, "linger.ms", value);
         else
             die(name, "unknown option");
     }
-    if (!p.topic_name || rate < 0 || rate > RATE_MAX)
-        die("usage", "--bootstrap HOST:PORT --topic T [--rate N] [--seconds N] [--out FILE] [--linger-ms N] [--grows]");
+    if (!p.topic_name || rate < 0 || rate > RATE_MAX || p.pad < 0 || p.pad > PAD_MAX)
+        die("usage", "--bootstrap HOST:PORT --topic T [--rate N] [--seconds N] [--out FILE] [--linger-ms N] [--pad BYTES] [--grows]");
 
     sigaction(SIGTERM, &action, NULL);
     sigaction(SIGINT, &action, NULL);
