@@ -170,6 +170,7 @@ static void write_line(enum log_level level, const char *event, const char *text
         while (*text)
             text += out_character(&o, text, false);
     }
+    ASSERT(o.len < sizeof(line));
     line[o.len++] = '\n';
     while (done < o.len) {
         ssize_t n = write(STDERR_FILENO, line + done, o.len - done);
