@@ -6,18 +6,20 @@
  * (ERR_TIMEOUT), and the caller reads the log to its end before it believes anything.
  *
  * A producer that librdkafka declares fatal never works again. Once everything appended through it has been answered,
- * the next kafka_append() makes a new one: the order between the two is kept, since nothing of the old one is on its way.
+ * the next kafka_append() makes a new one, at most every 5 s: the order between the two is kept, since nothing of the old one is on its way.
  */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/check.h"
+#include "base/clock.h"
 #include "base/log.h"
 #include "kafka/log.h"
 
 #define DELIVERY_MS_MAX "10000"
 #define WARM_MS_MAX 400
+#define RENEW_MS_MIN 5000 /* a producer that is refused for good is not made anew with every record */
 
 /* A token is kept as the message's opaque pointer. */
 _Static_assert(sizeof(void *) >= sizeof(uint64_t), "tokens need pointers of 64 bits");
@@ -29,6 +31,7 @@ struct kafka_appender {
     int wake_fd;
     rd_kafka_event_t *event; /* being read */
     int64_t unanswered;
+    int64_t started_ms;
 };
 
 static void appender_configure(rd_kafka_conf_t *conf, void *opaque)
@@ -50,6 +53,7 @@ static int appender_start(struct kafka_appender *a, struct errmsg *m)
 
     if (r < 0)
         return r;
+    a->started_ms = clock_ms();
     /* A producer asks for its id when it is born, before it is connected, and again half a second later, or as soon as
      * any metadata comes in: so it is given some. That there is no such topic, or no broker, is no matter here. */
     kafka_topic_partitions(&a->handle, CONTROL_TOPIC, &partitions, WARM_MS_MAX, NULL);
@@ -116,8 +120,8 @@ static int appender_renew(struct kafka_appender *a, struct errmsg *m)
 
     if (rd_kafka_fatal_error(a->handle.rk, why, sizeof(why)) == RD_KAFKA_RESP_ERR_NO_ERROR)
         return ERR_OK;
-    if (a->unanswered > 0)
-        return err_set(m, ERR_UNAVAILABLE, "append: the producer failed (%s) and is replaced once its last answers are read", why);
+    if (a->unanswered > 0 || clock_ms() - a->started_ms < RENEW_MS_MIN)
+        return kafka_explain(&a->handle, RD_KAFKA_RESP_ERR__FATAL, "append", m);
     log_warn("appender_renewed", "error=\"%s\", a new producer takes over", why);
     appender_stop(a);
     return appender_start(a, m);

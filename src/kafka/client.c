@@ -34,6 +34,9 @@
 #define PROPERTIES_MAX 512
 #define CONNECT_SLICE_MS_MIN 20
 #define CONNECT_SLICE_MS_MAX 250
+#define HUNG_UP_MS 500      /* a connection that ends so soon was not wanted */
+#define HUNG_UP_TIMES 3     /* or the broker was just going down: a second and a third time tell */
+#define HUNG_UP_SPAN_MS 40000 /* librdkafka repeats the same line after 30 s */
 #define VERDICT_AGE_MS 1500 /* a refused login or handshake is believed after so long */
 
 /* ---- the properties librdkafka knows ---- */
@@ -358,9 +361,10 @@ static const struct {
     { "Failed to verify broker certificate", KAFKA_TROUBLE_TLS },
     { "did not provide a certificate", KAFKA_TROUBLE_TLS },
     { "SSL transport error", KAFKA_TROUBLE_LOST },
+    { "Invalid response size", KAFKA_TROUBLE_NOT_KAFKA },
     { "connecting to a SSL listener", KAFKA_TROUBLE_WANTS_TLS },
     { "requesting ApiVersion", KAFKA_TROUBLE_WANTS_TLS },
-    { "verify that security.protocol", KAFKA_TROUBLE_WANTS_TLS },
+    { "verify that security.protocol", KAFKA_TROUBLE_WANTS_SASL },
     { "SASL", KAFKA_TROUBLE_SASL },
     { "AUTH_", KAFKA_TROUBLE_SASL },
     { "timed out", KAFKA_TROUBLE_SILENT },
@@ -369,9 +373,20 @@ static const struct {
 
 static enum kafka_trouble_kind trouble_kind(const char *text)
 {
+    const char *after = strstr(text, "(after ");
+    char state[40];
+    int ms;
+
     for (size_t i = 0; i < ARRAY_COUNT(trouble_words); i++)
         if (strstr(text, trouble_words[i].text))
             return trouble_words[i].kind;
+    /* Hung up on: how far it came says why. */
+    if (after && sscanf(after, "(after %dms in state %39[A-Z_]", &ms, state) == 2) {
+        if (strcmp(state, "APIVERSION_QUERY") == 0)
+            return KAFKA_TROUBLE_WANTS_TLS;
+        if (strcmp(state, "UP") == 0 && ms < HUNG_UP_MS)
+            return KAFKA_TROUBLE_WANTS_SASL;
+    }
     return KAFKA_TROUBLE_LOST;
 }
 
@@ -457,8 +472,18 @@ static int trouble_sentence(const struct kafka_trouble *t, struct errmsg *m)
                        broker, t->reason);
     case KAFKA_TROUBLE_WANTS_TLS:
         return err_set(m, ERR_UNAVAILABLE,
-                       "broker %s hangs up at the first request: this port wants TLS or a login; set security.protocol to ssl, "
-                       "sasl_ssl or sasl_plaintext, or use its plaintext port (%s)",
+                       "broker %s hangs up at the first word: this port wants TLS; set security.protocol to ssl or sasl_ssl, or use "
+                       "its plaintext port (%s)",
+                       broker, t->reason);
+    case KAFKA_TROUBLE_WANTS_SASL:
+        return err_set(m, ERR_DENIED,
+                       "broker %s hangs up at the first request: this port wants a login; set security.protocol to sasl_plaintext or "
+                       "sasl_ssl, and sasl.mechanism, sasl.username and sasl.password (%s)",
+                       broker, t->reason);
+    case KAFKA_TROUBLE_NOT_KAFKA:
+        return err_set(m, ERR_UNAVAILABLE,
+                       "what answers at %s does not speak Kafka's protocol: correct bootstrap.servers, or set security.protocol to ssl "
+                       "if it is a TLS port (%s)",
                        broker, t->reason);
     case KAFKA_TROUBLE_SASL:
         return err_set(m, ERR_DENIED,
@@ -499,31 +524,56 @@ static bool trouble_begin(struct kafka_handle *h, enum kafka_trouble_kind kind, 
         t->kinds_logged = 0;
     }
     t->brokers_down++;
-    news = !(t->kinds_logged & 1u << t->kind);
+    t->failed_ms = clock_ms();
+    news = !(t->kinds_logged & 1u << t->kind) && (t->kind != KAFKA_TROUBLE_WANTS_SASL || t->brokers_down >= HUNG_UP_TIMES);
+    if (!news) {
+        pthread_mutex_unlock(&t->lock);
+        return false;
+    }
     t->kinds_logged |= 1u << t->kind;
     trouble_sentence(t, ret);
     pthread_mutex_unlock(&t->lock);
     return news;
 }
 
+/* A port that wants a login is UP for a moment every time: being up proves nothing there, quiet does. */
+static bool trouble_over(const struct kafka_trouble *t)
+{
+    if (t->since_ms == 0 || t->fatal)
+        return false;
+    return t->kind != KAFKA_TROUBLE_WANTS_SASL || clock_ms() - t->failed_ms > HUNG_UP_SPAN_MS;
+}
+
 static void trouble_end(struct kafka_handle *h, const char *broker)
 {
     struct kafka_trouble *t = &h->trouble;
+    struct errmsg m = { 0 };
+    char quoted[1100];
     int64_t lasted_ms = 0;
+    bool ended = false;
 
     pthread_mutex_lock(&t->lock);
-    if (t->since_ms && !t->fatal) {
+    if (trouble_over(t)) {
+        ended = t->kinds_logged != 0;
         lasted_ms = clock_ms() - t->since_ms;
         t->kind = KAFKA_TROUBLE_NONE;
         t->since_ms = 0;
         t->code = RD_KAFKA_RESP_ERR_NO_ERROR;
         t->told = false;
         t->brokers_down = 0;
-        if (lasted_ms == 0)
-            lasted_ms = 1;
+    } else if (t->kind == KAFKA_TROUBLE_WANTS_SASL && strcmp(t->broker, broker) == 0) {
+        /* up once more after it had hung up: librdkafka does not log the same failure again so soon */
+        t->failed_ms = clock_ms();
+        if (++t->brokers_down == HUNG_UP_TIMES) {
+            t->kinds_logged |= 1u << t->kind;
+            trouble_sentence(t, &m);
+        }
     }
     pthread_mutex_unlock(&t->lock);
-    if (lasted_ms)
+    if (m.text[0])
+        log_warn("kafka_trouble", "role=%s error=%s, trying again until it ends", h->role,
+                 log_quote(quoted, sizeof(quoted), m.text));
+    if (ended)
         log_info("kafka_trouble_ended", "role=%s broker=%s lasted_ms=%lld", h->role, broker, (long long)lasted_ms);
 }
 
@@ -622,12 +672,22 @@ static rd_kafka_resp_err_t on_new(rd_kafka_t *rk, const rd_kafka_conf_t *conf, v
     return rd_kafka_interceptor_add_on_broker_state_change(rk, "baton", on_broker_state, h);
 }
 
+/* Believed, and not of yesterday. The caller holds the lock. */
+static bool trouble_counts(const struct kafka_trouble *t)
+{
+    if (t->since_ms == 0)
+        return false;
+    return t->kind != KAFKA_TROUBLE_WANTS_SASL ||
+           (t->brokers_down >= HUNG_UP_TIMES && clock_ms() - t->failed_ms <= HUNG_UP_SPAN_MS);
+}
+
 int kafka_trouble(struct kafka_handle *h, struct errmsg *m)
 {
-    int r;
+    int r = ERR_OK;
 
     pthread_mutex_lock(&h->trouble.lock);
-    r = trouble_sentence(&h->trouble, m);
+    if (trouble_counts(&h->trouble))
+        r = trouble_sentence(&h->trouble, m);
     pthread_mutex_unlock(&h->trouble.lock);
     return r;
 }
@@ -638,7 +698,7 @@ int kafka_trouble_lasting(struct kafka_handle *h, int64_t min_ms, struct errmsg 
     int r = ERR_OK;
 
     pthread_mutex_lock(&t->lock);
-    if (t->since_ms && !t->told && (t->fatal || clock_ms() - t->since_ms >= min_ms)) {
+    if (trouble_counts(t) && !t->told && (t->fatal || clock_ms() - t->since_ms >= min_ms)) {
         t->told = true;
         r = trouble_sentence(t, m);
     }
@@ -660,6 +720,8 @@ static int explain_denied(const struct kafka_handle *h, const char *doing, const
 
 int kafka_explain(struct kafka_handle *h, rd_kafka_resp_err_t code, const char *doing, struct errmsg *m)
 {
+    rd_kafka_resp_err_t cause;
+    char why[64];
     int r;
 
     switch ((int)code) {
@@ -717,9 +779,9 @@ int kafka_explain(struct kafka_handle *h, rd_kafka_resp_err_t code, const char *
     case RD_KAFKA_RESP_ERR__UNSUPPORTED_FEATURE:
         return err_set(m, ERR_STATE, "%s: the brokers at %s do not support it (%s)", doing, h->bootstrap, rd_kafka_err2str(code));
     case RD_KAFKA_RESP_ERR__FATAL:
-        r = kafka_trouble(h, m);
-        if (r < 0)
-            return err_wrap(m, r, "%s", doing);
+        cause = rd_kafka_fatal_error(h->rk, why, sizeof(why));
+        if (cause && cause != RD_KAFKA_RESP_ERR__FATAL)
+            return kafka_explain(h, cause, doing, m);
         break;
     default:
         break;
@@ -831,9 +893,9 @@ static bool trouble_is_verdict(struct kafka_handle *h)
     bool verdict;
 
     pthread_mutex_lock(&t->lock);
-    verdict = t->since_ms && clock_ms() - t->since_ms >= VERDICT_AGE_MS &&
+    verdict = trouble_counts(t) && clock_ms() - t->since_ms >= VERDICT_AGE_MS &&
               (t->kind == KAFKA_TROUBLE_TLS || t->kind == KAFKA_TROUBLE_NOT_TLS || t->kind == KAFKA_TROUBLE_WANTS_TLS ||
-               t->kind == KAFKA_TROUBLE_SASL || t->fatal);
+               t->kind == KAFKA_TROUBLE_WANTS_SASL || t->kind == KAFKA_TROUBLE_NOT_KAFKA || t->kind == KAFKA_TROUBLE_SASL || t->fatal);
     pthread_mutex_unlock(&t->lock);
     return verdict;
 }

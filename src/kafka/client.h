@@ -42,7 +42,9 @@ enum kafka_trouble_kind {
     KAFKA_TROUBLE_SILENT,    /* connection set-up or request timed out */
     KAFKA_TROUBLE_TLS,       /* handshake failed: certificate, version */
     KAFKA_TROUBLE_NOT_TLS,   /* we speak TLS, the port does not */
-    KAFKA_TROUBLE_WANTS_TLS, /* we speak plain, the port hangs up at once: TLS, or SASL */
+    KAFKA_TROUBLE_WANTS_TLS, /* we speak plain, the port hangs up at the first word */
+    KAFKA_TROUBLE_WANTS_SASL, /* it hangs up at the first request that needs a login */
+    KAFKA_TROUBLE_NOT_KAFKA, /* what answers there is something else */
     KAFKA_TROUBLE_SASL,      /* login refused */
     KAFKA_TROUBLE_LOST,      /* a connection that worked broke */
     KAFKA_TROUBLE_FATAL,     /* librdkafka gave this handle up */
@@ -54,6 +56,7 @@ struct kafka_trouble {
     pthread_mutex_t lock;
     enum kafka_trouble_kind kind;
     int64_t since_ms;       /* 0: none */
+    int64_t failed_ms;      /* the last failure */
     rd_kafka_resp_err_t code;
     char broker[300];
     char reason[512];
