@@ -340,6 +340,13 @@ static void test_term(void **state)
     /* Of any format: whether a record is void must be known before whether it can be read. */
     assert_int_equal(record_term(&term, "{\"format\":9,\"term\":5,\"x\":{}}", 28, &m), ERR_OK);
     assert_int_equal(term, 5);
+    assert_int_equal(record_term(&term, "{\"format\":1,\"term\":42,\"epoch\":3}", 32, &m), ERR_OK);
+    assert_int_equal(term, 42);
+    assert_int_equal(record_term(&term, "{\"format\":1,\"term\":9223372036854775807,\"epoch\":3}", 49, &m), ERR_OK);
+    assert_true(term == INT64_MAX);
+    assert_int_equal(record_term(&term, "{\"format\":1,\"term\":42.5,\"epoch\":3}", 34, &m), ERR_CORRUPT);
+    assert_int_equal(record_term(&term, "{\"format\":1,\"term\":42", 21, &m), ERR_CORRUPT);
+    assert_int_equal(record_term(&term, "{\"format\":1,\"term\":-4,\"epoch\":3}", 32, &m), ERR_CORRUPT);
     assert_int_equal(record_term(&term, "{\"format\":1}", 12, &m), ERR_CORRUPT);
     assert_int_equal(record_term(&term, "{\"term\":-1}", 11, &m), ERR_CORRUPT);
     assert_int_equal(record_term(&term, "{\"a\":{\"term\":1}}", 16, &m), ERR_CORRUPT);

@@ -255,6 +255,7 @@ static void test_impossible(void **state)
     assert_refused_with("fleet: p\ntopics: [o]\ncolors: {blue: {group: ''}}\n", "it is empty");
     assert_refused_with("fleet: p\ntopics: [o]\ncolors: {blue: {group: baton.controller}}\n", "Baton's controllers");
     assert_refused_with("fleet: p\ntopics: [o]\nswitch: {stages: [50%, 10%]}\n", "10% follows 50%, stages must grow");
+    assert_refused_with("fleet: p\ntopics: [o]\nswitch: {stages: [50%, 50%, 100%]}\n", "50% follows 50%");
     assert_refused_with("fleet: p\ntopics: [o]\nswitch: {stages: [50%, 60%]}\n",
                         "the last stage is 60%, it must be 100%");
     assert_refused_with("fleet: p\ntopics: [o]\nswitch: {stages: []}\n", "the list is empty");
