@@ -182,7 +182,7 @@ def rolling(b):
         f = b.fleet("rolling", {f"rolling-{turn}": PARTITIONS})
         topic = next(iter(f.topics))
         group = f"rolling-{turn}"
-        files = []
+        files, consumers = [], []
 
         def start(i, f=f, topic=topic, group=group, files=files):
             files.append(f.path(f"consumer-{len(files)}.txt"))
@@ -195,7 +195,7 @@ def rolling(b):
             return g["state"] == "Stable" and sorted(m["partitions"] for m in g["members"]) == [PARTITIONS // 2] * 2
 
         try:
-            consumers = [start(0), start(1)]
+            consumers += [start(0), start(1)]
             wait_until(settled, 60, "the group to settle", 0.1)
             f.produce(RATE)
             wait_until(lambda: all(os.path.getsize(x) > 300_000 for x in files), 60, "the group to work")

@@ -115,6 +115,7 @@ def _row(fault, side, **options):
 def controllers(w, hard):
     """The leader dies in every phase with a second one standing by: the switch ends, complete or rolled back."""
     f = w.fleet({"in": 12}).up(rate=5000, controllers=2)
+    f.direct = True
     ends = []
     for phase in PHASES:
         _top_up(f, 2)
@@ -151,6 +152,7 @@ def controller_stop(w):
 def controller_freeze(w):
     """The leader is frozen past its session and wakes up: its late words count for nothing."""
     f = w.fleet({"in": 12}).up(rate=5000, controllers=2)
+    f.direct = True
     for phase in ("releasing", "granted"):
         leader = wait_until(f.leader, 30, "a leader")
         with f.phase(phase) as p:
@@ -312,7 +314,7 @@ def broker_kill(w):
 def storm(w):
     """Random kills, joins, leaves and switches at random times, for a while; seeded by the test's name."""
     f = w.fleet({"in": 12}).up(rate=5000, controllers=2)
-    r = f.random
+    r, f.direct = f.random, True
     end = time.monotonic() + 60
     story = []
     while time.monotonic() < end:

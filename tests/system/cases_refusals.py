@@ -248,6 +248,63 @@ def signals(w):
     f.expect_clean()
 
 
+def security(w):
+    """TLS, SASL and ACLs: what is refused is named within 10 s, exit 4; with the right words a whole switch works."""
+    f = w.fleet({"in": 3}, prefix="")
+    s = w.kafka.secure
+    sasl, tls = f"127.0.0.1:{s.sasl_port}", f"127.0.0.1:{s.tls_port}"
+
+    def password(user, word):
+        return {"bootstrap.servers": sasl, "security.protocol": "SASL_PLAINTEXT", "sasl.mechanisms": "PLAIN", "sasl.username": user,
+                "sasl.password": word}
+
+    def options(properties):
+        ret = []
+        for k, v in properties.items():
+            ret += ["-X", f"{k}={v}"] if k != "bootstrap.servers" else ["--bootstrap", v]
+        return ret
+
+    other = f.path("other-ca.pem")
+    with contextlib.suppress(FileExistsError):
+        os.makedirs(f.path("other"))
+    with open(type(s)(f.path("other")).ca, encoding="ascii") as a, open(other, "w", encoding="ascii") as b:
+        b.write(a.read())
+    refused = (
+        ("a wrong password", password("admin", "wrong"), (sasl, "sasl")),
+        ("no ACL", password("bob", "bob-secret"), ("baton.control",)),
+        ("another's certificate", {"bootstrap.servers": tls, "security.protocol": "SSL", "ssl.ca.location": other}, (tls, "ssl.ca.location")),
+        ("plain words to a TLS port", {"bootstrap.servers": tls}, (tls, "security.protocol")),
+    )
+    for what, properties, words in refused:
+        for args in (["status"], ["serve", "--listen", "127.0.0.1:0"]):
+            in_time(f, f"{args[0]}, {what}", SOON, *args, *options(properties)).expect(4, *words)
+        argv = [w.tools.worker, "--out", f.path("x.txt"), "--baton.fleet", "x", "--baton.color", "blue"]
+        for k, v in properties.items():
+            argv += [f"--{k}", v]
+        child = start_child(argv, f.path("x.log"))
+
+        def said(words=words):
+            with open(f.path("x.log"), encoding="utf-8") as log:
+                text = log.read()
+            return all(x in text for x in words)
+
+        wait_until(said, SOON, f"the library to speak of {words} ({what}); see {f.path('x.log')}", 0.1)
+        end_child(child, signal.SIGKILL)
+        os.unlink(f.path("x.log"))
+
+    right = {"bootstrap.servers": tls, "security.protocol": "SSL", "ssl.ca.location": s.ca}
+    f.member_options.update(password("admin", "admin-secret"))
+    direct = options(right)
+    f.apply(address=direct)
+    for color in ("blue", "green"):
+        f.add_member(color)
+    f.produce(500)
+    wait_until(lambda: f.cli("plan", f.name, address=direct).code == 0, 60, "the preflight to be content", 0.5)
+    f.cli("switch", f.name, "--to", "green", address=direct).expect(0)
+    f.add_controller()
+    f.expect_clean()
+
+
 TESTS = [
     ("wrong-address", wrong_address, "shared"),
     ("control-topic", control_topic, "shared"),
@@ -261,3 +318,4 @@ TESTS = [
     ("tokens", tokens, "shared"),
     ("signals", signals, "shared"),
 ]
+LAST = [("security", security, "secure")]

@@ -33,8 +33,9 @@ class Tools:
         self.baton = os.path.join(build, "baton")
         if not os.path.exists(self.baton):
             self.baton = os.path.join(build, "src", "cli", "baton")
-        self.producer, self.worker, self.probe = (os.path.join(build, "tests", "system", n) for n in ("producer", "worker", "probe"))
-        for path in (self.baton, self.producer, self.worker, self.probe):
+        self.producer, self.worker, self.probe, self.bare = (os.path.join(build, "tests", "system", n)
+                                                             for n in ("producer", "worker", "probe", "bare"))
+        for path in (self.baton, self.producer, self.worker, self.probe, self.bare):
             if not os.access(path, os.X_OK):
                 raise Failure(f"{path} is missing: build first (make)")
         self.class_path, self.classes = class_path, classes
@@ -227,6 +228,7 @@ class Fleet:
         self.controllers, self.members, self.producers, self.commands = [], [], [], []
         self.more_files = []  # of workers that are not ours
         self.random = random.Random(name)
+        self.direct = False  # command lines go by --bootstrap, and so outlive any one controller
         os.makedirs(folder, exist_ok=True)
         for topic, partitions in topics.items():
             tools.ask(kafka.bootstrap, "create", topic, partitions, replication)
@@ -374,6 +376,8 @@ class Fleet:
 
     def address(self):
         """Options that lead a command line to a controller."""
+        if self.direct:
+            return ["--bootstrap", self.kafka.bootstrap, *self.prefix_option]
         c = self.leader() or next((c for c in self.controllers if c.alive()), None)
         return ["--server", c.url] if c else ["--bootstrap", self.kafka.bootstrap, *self.prefix_option]
 

@@ -163,6 +163,8 @@ class Node:
             "group.consumer.min.heartbeat.interval.ms": 500,
             "group.consumer.heartbeat.interval.ms": 2000,
         }
+        if c.secure:
+            own.update(c.secure.properties(self))
         own.update(c.extra)
         return "".join(f"{k}={v}\n" for k, v in own.items() if v is not None)
 
@@ -205,15 +207,47 @@ class Node:
         self.child.send_signal(signal.SIGCONT)
 
 
+class Secure:
+    """Beside the plain listener one with TLS and one with SASL/PLAIN, and ACLs: `admin` may everything, `bob` nothing."""
+
+    def __init__(self, folder):
+        self.tls_port, self.sasl_port = free_ports(2)
+        self.ca, self.pem = os.path.join(folder, "ca.pem"), os.path.join(folder, "broker.pem")
+        key = os.path.join(folder, "key.pem")
+        subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=baton-test", "-addext",
+                        "subjectAltName=IP:127.0.0.1", "-keyout", key, "-out", self.ca], check=True, stderr=subprocess.DEVNULL)
+        with open(self.pem, "w", encoding="ascii") as out:
+            for part in (key, self.ca):
+                with open(part, encoding="ascii") as f:
+                    out.write(f.read())
+
+    def properties(self, node):
+        return {
+            "listeners": f"PLAINTEXT://127.0.0.1:{node.port},CONTROLLER://127.0.0.1:{node.controller_port},"
+                         f"SSL://127.0.0.1:{self.tls_port},SASL_PLAINTEXT://127.0.0.1:{self.sasl_port}",
+            "listener.security.protocol.map":
+                "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,SSL:SSL,SASL_PLAINTEXT:SASL_PLAINTEXT",
+            "inter.broker.listener.name": "PLAINTEXT",
+            "ssl.keystore.type": "PEM",
+            "ssl.keystore.location": self.pem,
+            "sasl.enabled.mechanisms": "PLAIN",
+            "listener.name.sasl_plaintext.plain.sasl.jaas.config":
+                'org.apache.kafka.common.security.plain.PlainLoginModule required user_admin="admin-secret" user_bob="bob-secret";',
+            "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
+            "super.users": "User:ANONYMOUS;User:admin",
+        }
+
+
 class Kafka:
     """`with Kafka(folder) as k:` k.bootstrap is what clients are given."""
 
-    def __init__(self, folder, nodes=1, heap_mb=512, **extra):
+    def __init__(self, folder, nodes=1, heap_mb=512, secure=False, **extra):
         self.folder = folder
         self.heap_mb = heap_mb
         self.extra = {k.replace("_", "."): v for k, v in extra.items()}
         self.class_path = jars()
         os.makedirs(folder, exist_ok=True)
+        self.secure = Secure(folder) if secure else None
         ports = free_ports(2 * nodes)
         self.nodes = []
         for i in range(nodes):

@@ -32,10 +32,11 @@ from kafka import Failure, Kafka, ROOT, end_all_children, jars
 KINDS = {
     "shared": {},
     "slow-join": {"group_initial_rebalance_delay_ms": 3000},  # the default, which users have
+    "secure": {"secure": True},
     "three": {"nodes": 3, "heap_mb": 320},
 }
 
-TESTS = cases_auditor.TESTS + cases_switch.TESTS + cases_refusals.TESTS + cases_faults.TESTS + cases_switch.LAST
+TESTS = cases_auditor.TESTS + cases_switch.TESTS + cases_refusals.TESTS + cases_faults.TESTS + cases_switch.LAST + cases_refusals.LAST
 
 
 class World:
