@@ -23,12 +23,33 @@ static const char *choice_name(const struct spec *spec, const struct spec_option
     return ret;
 }
 
+/* NULL when out of memory: half a list of topics must never reach the log. */
+static json_t *texts_to_json(const struct spec *spec, enum option_type type)
+{
+    const int count = type == OPTION_TOPICS ? spec->topic_count : spec->stage_count;
+    json_t *list = json_array();
+
+    for (int i = 0; list && i < count; i++) {
+        char percent[16];
+        const char *text = percent;
+
+        if (type == OPTION_TOPICS)
+            text = spec->topics[i];
+        else
+            snprintf(percent, sizeof(percent), "%d%%", spec->stages_percent[i]);
+        if (json_array_append_new(list, json_string(text)) < 0) {
+            json_decref(list);
+            list = NULL;
+        }
+    }
+    return list;
+}
+
 static json_t *option_to_json(const struct spec *spec, const struct spec_option *o)
 {
     const char *at = (const char *)spec + o->at;
-    char text[SPEC_KEY_MAX], percent[8];
+    char text[SPEC_KEY_MAX];
     int64_t ms;
-    json_t *list;
 
     switch (o->type) {
     case OPTION_TEXT:
@@ -43,17 +64,8 @@ static json_t *option_to_json(const struct spec *spec, const struct spec_option 
     case OPTION_INT:
         return json_integer(*(const int *)at);
     case OPTION_PERCENTS:
-        list = json_array();
-        for (int i = 0; i < spec->stage_count; i++) {
-            snprintf(percent, sizeof(percent), "%d%%", spec->stages_percent[i]);
-            json_array_append_new(list, json_string(percent));
-        }
-        return list;
     case OPTION_TOPICS:
-        list = json_array();
-        for (int i = 0; i < spec->topic_count; i++)
-            json_array_append_new(list, json_string(spec->topics[i]));
-        return list;
+        return texts_to_json(spec, o->type);
     }
     return NULL;
 }
