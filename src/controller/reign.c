@@ -1,0 +1,1348 @@
+/*
+ * reign - what this controller does while it leads, and how it comes to lead and ceases to.
+ *
+ *   NONE --elected--> CATCH_UP --log read to its end--> CLAIM --acknowledged, its offset is the term--> READ_CLAIM
+ *                                                                                                          | the log is read
+ *                                                                                                          v up to the claim
+ *   RESTING <--any failure, lost, deposed-- (all of them)              LEADING <--reports read to their end-- REPORTS
+ *
+ * One switcher a fleet (core/switch.h). What it changed is appended as one batch; until all of it is acknowledged the fleet
+ * takes no further step, and only then are the effects of the step run: nothing is said before it is written (I7). Batches of
+ * different fleets are out at the same time.
+ *
+ * An append that fails or times out may be in the log or not, so memory may be ahead of it: the reign ends, the switchers
+ * are thrown away, and the next reign (perhaps ours, a second later) begins from the mirror, which knows only the log.
+ *
+ * Healing (PROTOCOL rule 14): when the newest record of a key is void, the whole fleet is written again, old operations too.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/check.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "controller/internal.h"
+
+#define REST_MS 1000
+#define ASK_MS_MAX 5000
+#define ASKS_MAX 32              /* questions for the end of the reports that are out at a time */
+#define PARTITIONS_EVERY_MS 10000
+#define EFFECTS_ENOUGH 8         /* no further step is taken before these are run */
+#define REIGN_BEGIN_MS_MAX 30000 /* from elected to leading */
+
+struct inbox_event {
+    struct inbox_event *next;
+    struct switcher_event ev;
+    char incarnation[INCARNATION_MAX + 1];
+    struct switcher_reading *readings;
+    struct reading *reading;
+    struct order *order;
+    struct spec *spec;
+    int64_t *first_offsets;
+    struct call *after; /* answered when what this changed is in the log */
+};
+
+/* A question to the brokers that a switcher's effect, or the look for new partitions, has asked. */
+struct led_read {
+    struct led_read *next;
+    struct led *led;
+    enum switcher_event_type type;
+    uint64_t token;
+    enum color color;
+    int topic;
+    int *batons;
+    int count;
+    struct reading *reading;
+};
+
+struct led {
+    struct led *next;
+    struct controller *c;
+    struct entry *entry;
+    struct switcher switcher;
+    struct fleet fleet;
+    struct baton_fact *facts;
+    struct pass *forth, *back;
+    int room; /* of fleet.batons and the three above */
+    struct switcher_effects fx;
+    struct inbox_event *inbox, **inbox_end;
+    int acks_out;
+    bool fx_waiting; /* effects of the batch that is out */
+    bool tick_queued;
+    bool heal;
+    bool sharded; /* the log has its batons in shards */
+    bool deleting;
+    struct call *after, *orders;
+    struct led_read *reads;
+    bool too_many_told;
+};
+
+static void *must(void *memory)
+{
+    ASSERT(memory != NULL);
+    return memory;
+}
+
+/* Only noted: nothing is freed under somebody's feet. reign_turn() ends the reign. */
+static void reign_fail(struct controller *c, const char *why)
+{
+    if (!c->reign_failed[0])
+        snprintf(c->reign_failed, sizeof(c->reign_failed), "%.500s", why);
+    controller_wake(c);
+}
+
+bool controller_leads(const struct controller *c)
+{
+    return c->reign == REIGN_LEADING && !c->reign_failed[0];
+}
+
+const struct switcher *led_switcher(const struct led *l)
+{
+    return &l->switcher;
+}
+
+struct fleet *led_fleet(struct led *l)
+{
+    return &l->fleet;
+}
+
+bool led_member(const struct led *l, int i, const struct report **ret, int64_t *ret_heard_ms)
+{
+    for (int k = 0; k < MEMBERS_MAX; k++) {
+        const struct switcher_member *m = &l->switcher.members[k];
+
+        if (!m->used || i-- > 0)
+            continue;
+        *ret = m->report;
+        *ret_heard_ms = m->heard_ms;
+        return true;
+    }
+    return false;
+}
+
+/* --- storage ---------------------------------------------------------------------------------------------------------- */
+
+static void led_room(struct led *l, int need)
+{
+    const int old = l->room, room = (need + 63) / 64 * 64;
+
+    if (room <= old)
+        return;
+    l->fleet.batons = must(realloc(l->fleet.batons, (size_t)room * sizeof(*l->fleet.batons)));
+    l->facts = must(realloc(l->facts, (size_t)room * sizeof(*l->facts)));
+    l->forth = must(realloc(l->forth, (size_t)room * sizeof(*l->forth)));
+    l->back = must(realloc(l->back, (size_t)room * sizeof(*l->back)));
+    l->fx.batons = must(realloc(l->fx.batons, 4 * (size_t)room * sizeof(*l->fx.batons)));
+    memset(l->fleet.batons + old, 0, (size_t)(room - old) * sizeof(*l->fleet.batons));
+    memset(l->facts + old, 0, (size_t)(room - old) * sizeof(*l->facts));
+    memset(l->forth + old, 0, (size_t)(room - old) * sizeof(*l->forth));
+    memset(l->back + old, 0, (size_t)(room - old) * sizeof(*l->back));
+    l->room = room;
+    l->fleet.baton_max = room;
+    l->fx.baton_max = 4 * room;
+    l->switcher.facts = l->facts;
+    l->switcher.op.forth = l->forth;
+    l->switcher.op.back = l->back;
+}
+
+static struct led *led_new(struct entry *e, int baton_count)
+{
+    struct led *l = must(calloc(1, sizeof(*l)));
+
+    l->c = e->c;
+    l->entry = e;
+    l->inbox_end = &l->inbox;
+    fleet_init(&l->fleet, NULL, 0);
+    led_room(l, baton_count + 1);
+    switcher_init(&l->switcher,
+                  &(struct switcher_memory){ .fleet = &l->fleet, .facts = l->facts, .forth = l->forth, .back = l->back });
+    return l;
+}
+
+/* Copies document and newest operation from the log's mirror. */
+static int led_load(struct led *l, struct errmsg *m)
+{
+    const struct mirror_fleet *from = l->entry->mirror;
+    const struct mirror_op *newest = mirror_op_newest(from);
+    struct baton *batons = l->fleet.batons;
+    const char *why;
+    struct op op;
+    int r;
+
+    l->fleet = from->fleet;
+    l->fleet.batons = batons;
+    l->fleet.baton_max = l->room;
+    if (from->fleet.baton_count > 0)
+        memcpy(batons, from->fleet.batons, (size_t)from->fleet.baton_count * sizeof(*batons));
+    l->sharded = from->fleet.baton_count > SHARD_BATONS;
+    if (!fleet_valid(&l->fleet, &why))
+        return err_set(m, ERR_CORRUPT, "the document of fleet '%s' does not hold together: %s", from->name, why);
+    if (!newest)
+        return ERR_OK;
+    r = mirror_op_decode(&op, newest, l->forth, l->back, l->room, m);
+    if (r < 0)
+        return err_wrap(m, r, "operation %u of fleet '%s'", newest->number, from->name);
+    l->switcher.op = op;
+    return ERR_OK;
+}
+
+static void inbox_event_free(struct inbox_event *ie)
+{
+    report_free(ie->ev.report);
+    free(ie->readings);
+    reading_free(ie->reading);
+    free(ie->order);
+    free(ie->spec);
+    free(ie->first_offsets);
+    free(ie);
+}
+
+static void led_read_free(struct led_read *read)
+{
+    struct led_read **at = &read->led->reads;
+
+    while (*at != read)
+        at = &(*at)->next;
+    *at = read->next;
+    brokers_forget(read->led->c->brokers, read);
+    reading_free(read->reading);
+    free(read->batons);
+    free(read);
+}
+
+static void calls_again(struct call **list)
+{
+    while (*list) {
+        struct call *call = *list;
+
+        *list = call->led_next;
+        call->led_next = NULL;
+        call->led = NULL;
+        call->done_status = 0; /* whether it is done is not known: it is asked anew, and the next leader knows its id */
+        call_again(call);
+    }
+}
+
+/* The storage alone: nothing outside knows it (any more). */
+static void led_deinit(struct led *l)
+{
+    free(l->fleet.batons);
+    free(l->facts);
+    free(l->forth);
+    free(l->back);
+    free(l->fx.batons);
+    free(l);
+}
+
+/* Gives everything back that others own: members, calls, answers that are out. */
+static void led_free(struct led *l, bool to_orphans)
+{
+    struct controller *c = l->c;
+    struct led **at = &c->leds;
+
+    while (*at != l)
+        at = &(*at)->next;
+    *at = l->next;
+    l->entry->led = NULL;
+    for (struct append *a = c->appends; a; a = a->next)
+        if (a->led == l)
+            a->led = NULL;
+    for (struct reports_ask **ask = &c->asks; *ask;) {
+        struct reports_ask *gone = *ask;
+
+        if (gone->led != l) {
+            ask = &gone->next;
+            continue;
+        }
+        *ask = gone->next;
+        free(gone);
+    }
+    while (l->reads)
+        led_read_free(l->reads);
+    for (int i = 0; i < MEMBERS_MAX; i++) {
+        struct report *report = l->switcher.members[i].used ? l->switcher.members[i].report : NULL;
+
+        if (report && to_orphans)
+            orphan_make(c, &l->fleet, report);
+        else if (report)
+            entry_report_take(l->entry, report);
+    }
+    while (l->inbox) {
+        struct inbox_event *ie = l->inbox;
+
+        l->inbox = ie->next;
+        if (ie->ev.type == SWITCHER_REPORT && ie->ev.report) {
+            if (to_orphans)
+                orphan_make(c, &l->fleet, ie->ev.report);
+            else
+                entry_report_take(l->entry, ie->ev.report);
+            ie->ev.report = NULL;
+        } else if (ie->ev.type == SWITCHER_REPORT_GONE) {
+            entry_report_gone(l->entry, ie->incarnation);
+        }
+        if (ie->after) {
+            ie->after->led_next = l->after;
+            l->after = ie->after;
+        }
+        inbox_event_free(ie);
+    }
+    calls_again(&l->after);
+    calls_again(&l->orders);
+    led_deinit(l);
+}
+
+static struct inbox_event *led_post(struct led *l, enum switcher_event_type type)
+{
+    struct inbox_event *ie = must(calloc(1, sizeof(*ie)));
+
+    ie->ev.type = type;
+    *l->inbox_end = ie;
+    l->inbox_end = &ie->next;
+    controller_wake(l->c);
+    return ie;
+}
+
+void led_report_take(struct led *l, struct report *report)
+{
+    led_post(l, SWITCHER_REPORT)->ev.report = report;
+}
+
+void led_report_gone(struct led *l, const char *incarnation)
+{
+    struct inbox_event *ie = led_post(l, SWITCHER_REPORT_GONE);
+
+    text_copy(ie->incarnation, sizeof(ie->incarnation), incarnation);
+}
+
+static struct inbox_event *inbox_pop(struct led *l)
+{
+    struct inbox_event *ie = l->inbox;
+
+    l->inbox = ie->next;
+    if (!l->inbox)
+        l->inbox_end = &l->inbox;
+    return ie;
+}
+
+/* --- the batch -------------------------------------------------------------------------------------------------------- */
+
+static bool batch_put(struct led *l, const struct record_key *key, const struct str *text)
+{
+    char name[RECORD_KEY_MAX];
+
+    record_key_format(name, key);
+    if (!controller_append(l->c, APPEND_BATCH, l, true, name, text ? text->buf : NULL, text ? text->len : 0))
+        return false;
+    l->acks_out++;
+    return true;
+}
+
+static struct record_key led_key(const struct led *l, enum record_kind kind, uint32_t number, int shard)
+{
+    struct record_key key = { .kind = kind, .number = number, .shard = shard };
+
+    text_copy(key.fleet, sizeof(key.fleet), l->entry->mirror->name);
+    return key;
+}
+
+/* One record of the document or of an operation. */
+static bool batch_encode(struct led *l, struct str *text, enum record_kind kind, const struct op *op, int shard)
+{
+    const struct record_key key = led_key(l, kind, op ? op->number : 0, shard);
+    struct errmsg m = { 0 };
+    int r = ERR_INTERNAL;
+
+    str_clear(text);
+    if (kind == RECORD_HEAD)
+        r = fleet_encode(text, &l->fleet, -1, &m);
+    else if (kind == RECORD_SHARD)
+        r = fleet_encode(text, &l->fleet, shard, &m);
+    else if (kind == RECORD_OP)
+        r = op_encode(text, op, &l->fleet, &m);
+    else if (kind == RECORD_PASSES)
+        r = passes_encode(text, op, shard, &l->fleet, &m);
+    if (r < 0) {
+        log_error("record_not_written", "fleet=%s error=\"%s\"", key.fleet, m.text);
+        reign_fail(l->c, m.text);
+        return false;
+    }
+    return batch_put(l, &key, text);
+}
+
+/* An operation of the history whose newest record is void: from the last true text, under our term; without one, gone. */
+static void heal_op(struct led *l, struct str *text, const struct mirror_op *o)
+{
+    struct record_key key;
+    struct op op;
+    struct errmsg m = { 0 };
+    bool good;
+
+    op.forth = must(calloc((size_t)l->room, sizeof(*op.forth)));
+    op.back = must(calloc((size_t)l->room, sizeof(*op.back)));
+    good = mirror_op_decode(&op, o, op.forth, op.back, l->room, &m) == ERR_OK;
+    for (int shard = 0; shard < o->passes_count && !l->c->reign_failed[0]; shard++) {
+        if (!o->passes[shard].void_newest)
+            continue;
+        key = led_key(l, RECORD_PASSES, o->number, shard);
+        if (good && o->passes[shard].bytes)
+            batch_encode(l, text, RECORD_PASSES, &op, shard);
+        else
+            batch_put(l, &key, NULL);
+    }
+    if (o->op.void_newest && !l->c->reign_failed[0]) {
+        key = led_key(l, RECORD_OP, o->number, -1);
+        if (good)
+            batch_encode(l, text, RECORD_OP, &op, -1);
+        else
+            batch_put(l, &key, NULL);
+    }
+    free(op.forth);
+    free(op.back);
+}
+
+static void heal(struct led *l, struct str *text)
+{
+    const struct mirror_fleet *f = l->entry->mirror;
+    struct switcher_dirty *dirty = &l->switcher.dirty;
+
+    log_warn("healing", "fleet=%s, the newest record of a key is a deposed leader's or corrupt; all of it is written again", f->name);
+    l->heal = false;
+    dirty->head = true;
+    dirty->op = l->switcher.op.number > 0;
+    for (int i = 0; i * SHARD_BATONS < l->fleet.baton_count; i++)
+        dirty->shards[i] = true;
+    for (int i = 0; i * SHARD_BATONS < l->switcher.op.pass_count; i++)
+        dirty->passes[i] = true;
+    for (int i = 0; i < SHARDS_MAX; i++) /* a shard that we do not have */
+        if (f->shard_void[i] && (l->fleet.baton_count <= SHARD_BATONS || i * SHARD_BATONS >= l->fleet.baton_count)) {
+            const struct record_key key = led_key(l, RECORD_SHARD, 0, i);
+
+            batch_put(l, &key, NULL);
+        }
+    for (int i = 0; i < f->op_count && !l->c->reign_failed[0]; i++)
+        if (f->ops[i].number != l->switcher.op.number)
+            heal_op(l, text, &f->ops[i]);
+}
+
+static bool dirty_any(const struct switcher_dirty *dirty)
+{
+    bool any = dirty->head || dirty->op;
+
+    for (int i = 0; i < SHARDS_MAX; i++)
+        any |= dirty->shards[i] || dirty->passes[i];
+    return any;
+}
+
+/* In the order that core/switch.h asks for: passes, shards, head, operation. */
+static void batch_append(struct led *l)
+{
+    struct switcher_dirty *dirty = &l->switcher.dirty;
+    struct str text = STR_WITH_MAX(RECORD_BYTES_MAX + 1);
+    const bool shards = l->fleet.baton_count > SHARD_BATONS;
+    bool good = true;
+
+    if (l->heal)
+        heal(l, &text);
+    if (shards && !l->sharded) { /* it has outgrown one record: the batons of old were in the head */
+        for (int i = 0; i * SHARD_BATONS < l->fleet.baton_count; i++)
+            dirty->shards[i] = true;
+        l->sharded = true;
+    }
+    for (int i = 0; good && i * SHARD_BATONS < l->switcher.op.pass_count; i++)
+        if (dirty->passes[i])
+            good = batch_encode(l, &text, RECORD_PASSES, &l->switcher.op, i);
+    for (int i = 0; good && shards && i * SHARD_BATONS < l->fleet.baton_count; i++)
+        if (dirty->shards[i])
+            good = batch_encode(l, &text, RECORD_SHARD, NULL, i);
+    if (good && dirty->head)
+        good = batch_encode(l, &text, RECORD_HEAD, NULL, -1);
+    if (good && dirty->op)
+        good = batch_encode(l, &text, RECORD_OP, &l->switcher.op, -1);
+    memset(dirty, 0, sizeof(*dirty));
+    str_free(&text);
+}
+
+/* --- effects ---------------------------------------------------------------------------------------------------------- */
+
+static struct led_read *read_new(struct led *l, enum switcher_event_type type, const struct switcher_effect *effect)
+{
+    struct led_read *read = must(calloc(1, sizeof(*read)));
+
+    read->led = l;
+    read->type = type;
+    read->token = effect ? effect->token : 0;
+    read->color = effect ? effect->color : BLUE;
+    read->count = effect ? effect->count : 0;
+    read->batons = must(calloc((size_t)read->count + 1, sizeof(*read->batons)));
+    if (read->count > 0)
+        memcpy(read->batons, &l->fx.batons[effect->first], (size_t)read->count * sizeof(*read->batons));
+    read->next = l->reads;
+    l->reads = read;
+    return read;
+}
+
+/* OFFSETS and ENDS: one event with a reading for each baton. */
+static void on_tps(void *opaque, struct kafka_answer *a)
+{
+    struct led_read *read = opaque;
+    struct inbox_event *ie = led_post(read->led, read->type);
+
+    ie->ev.token = read->token;
+    ie->ev.color = read->color;
+    ie->ev.failed = a->error < 0 || a->tp_count != read->count;
+    ie->readings = must(calloc((size_t)read->count + 1, sizeof(*ie->readings)));
+    for (int i = 0; i < read->count; i++) {
+        const struct kafka_tp *tp = ie->ev.failed ? NULL : &a->tps[i];
+
+        ie->readings[i].baton = read->batons[i];
+        ie->readings[i].failed = !tp || tp->failed;
+        ie->readings[i].offset = tp ? tp->offset : OFFSET_NONE;
+        ie->readings[i].mark = tp ? tp->mark : (struct mark){ .kind = MARK_NOTHING };
+    }
+    ie->ev.readings = ie->readings;
+    ie->ev.reading_count = read->count;
+    if (ie->ev.failed)
+        log_warn("brokers_answer_failed", "fleet=%s error=\"%s\", asked again", read->led->entry->mirror->name, a->message.text);
+    led_read_free(read);
+}
+
+/* GROUPS and SNAPSHOT. */
+static void on_reading(void *opaque, struct reading *r)
+{
+    struct led_read *read = opaque;
+    struct inbox_event *ie = led_post(read->led, read->type);
+
+    ie->reading = r;
+    ie->ev.token = read->token;
+    ie->ev.groups = reading_snapshot(r)->groups;
+    ie->ev.snapshot = reading_snapshot(r);
+    read->reading = NULL;
+    led_read_free(read);
+}
+
+static void read_tps(struct led *l, enum switcher_event_type type, const struct switcher_effect *effect)
+{
+    struct led_read *read = read_new(l, type, effect);
+    struct kafka_tp *tps = brokers_tps(&l->fleet, read->batons, read->count);
+
+    if (type == SWITCHER_OFFSETS)
+        brokers_offsets(l->c->brokers, l->fleet.spec.colors[effect->color].group, tps, read->count, on_tps, read);
+    else
+        brokers_ends(l->c->brokers, tps, read->count, on_tps, read);
+    free(tps);
+}
+
+static void read_snapshot(struct led *l, enum switcher_event_type type, const struct switcher_effect *effect, unsigned what)
+{
+    struct led_read *read = read_new(l, type, effect);
+
+    read->reading = brokers_read(l->c->brokers, what, &l->fleet, on_reading, read);
+}
+
+static void ask_reports(struct controller *c, struct led *l, uint64_t switcher_token)
+{
+    struct reports_ask *ask = must(calloc(1, sizeof(*ask)));
+
+    ask->led = l;
+    ask->switcher_token = switcher_token;
+    ask->next = c->asks;
+    c->asks = ask;
+    controller_wake(c);
+}
+
+static void run_forget(struct led *l, const struct switcher_effect *effect)
+{
+    struct record_key key = led_key(l, RECORD_REPORT, 0, -1);
+    char name[RECORD_KEY_MAX];
+
+    text_copy(key.id, sizeof(key.id), effect->incarnation);
+    record_key_format(name, &key);
+    log_info("member_forgotten", "fleet=%s incarnation=%s", key.fleet, effect->incarnation);
+    controller_append(l->c, APPEND_LOOSE, NULL, false, name, NULL, 0);
+}
+
+static void run_drop_op(struct led *l, uint32_t number)
+{
+    const struct mirror_fleet *f = l->entry->mirror;
+    char name[RECORD_KEY_MAX];
+
+    for (int i = 0; i < f->op_count && f->ops[i].number <= number; i++) { /* and any older one that was left */
+        for (int shard = 0; shard < f->ops[i].passes_count; shard++) {
+            const struct record_key key = led_key(l, RECORD_PASSES, f->ops[i].number, shard);
+
+            record_key_format(name, &key);
+            controller_append(l->c, APPEND_LOOSE, NULL, true, name, NULL, 0);
+        }
+        record_key_format(name, &(struct record_key[]){ led_key(l, RECORD_OP, f->ops[i].number, -1) }[0]);
+        controller_append(l->c, APPEND_LOOSE, NULL, true, name, NULL, 0);
+    }
+}
+
+static void reply_to(struct led *l, struct call *call, const struct switcher_effect *effect)
+{
+    switch (effect->status) {
+    case REPLY_ACCEPTED:
+        call_json(call, 202, view_op(l->entry, &l->switcher.op, true));
+        break;
+    case REPLY_PLANNED:
+        api_order_planned(call, &l->switcher.findings);
+        break;
+    case REPLY_REFUSED:
+        call_error(call, 422, "refused", "see the findings: each says how to mend it", view_findings(&l->switcher.findings), "%s",
+                   effect->text);
+        break;
+    case REPLY_CONFLICT:
+        call_error(call, 409, "conflict", NULL, NULL, "%s", effect->text);
+        break;
+    case REPLY_UNAVAILABLE:
+        call_error(call, 503, "unavailable", NULL, NULL, "%s", effect->text);
+        break;
+    }
+}
+
+static void run_reply(struct led *l, const struct switcher_effect *effect)
+{
+    for (struct call **at = &l->orders; *at;) {
+        struct call *call = *at;
+
+        if (strcmp(call->request_id, effect->request_id) != 0) {
+            at = &call->led_next;
+            continue;
+        }
+        *at = call->led_next;
+        call->led_next = NULL;
+        call->led = NULL;
+        reply_to(l, call, effect);
+    }
+}
+
+static void effects_run(struct led *l)
+{
+    for (int i = 0; i < l->fx.count; i++) {
+        const struct switcher_effect *effect = &l->fx.items[i];
+
+        switch (effect->type) {
+        case SWITCHER_READ_REPORTS:
+            ask_reports(l->c, l, effect->token);
+            break;
+        case SWITCHER_READ_OFFSETS:
+            read_tps(l, SWITCHER_OFFSETS, effect);
+            break;
+        case SWITCHER_READ_ENDS:
+            read_tps(l, SWITCHER_ENDS, effect);
+            break;
+        case SWITCHER_READ_GROUPS:
+            read_snapshot(l, SWITCHER_GROUPS, effect, READING_GROUPS);
+            break;
+        case SWITCHER_READ_ALL:
+            read_snapshot(l, SWITCHER_SNAPSHOT, effect, READING_GROUPS | READING_OFFSETS | READING_BOUNDS | READING_TOPICS);
+            break;
+        case SWITCHER_FORGET:
+            run_forget(l, effect);
+            break;
+        case SWITCHER_REPLY:
+            run_reply(l, effect);
+            break;
+        case SWITCHER_DROP_OP:
+            run_drop_op(l, effect->number);
+            break;
+        }
+    }
+    switcher_effects_clear(&l->fx);
+    l->fx_waiting = false;
+}
+
+/* --- a fleet's turn --------------------------------------------------------------------------------------------------- */
+
+/* State changes are logged here and nowhere else: the operation before and after its step. */
+static void step_log(const struct led *l, const struct op *before, enum phase phase_before)
+{
+    const struct op *op = &l->switcher.op;
+    char reason[300], why[300];
+
+    if (op->number != before->number)
+        log_info("operation_begins", "fleet=%s number=%u kind=%s from=%s to=%s by=%s reason=%s request=%s", l->entry->mirror->name,
+                 op->number, op_kind_name(op->kind), color_name(op->from), color_name(op->to), op->by,
+                 log_quote(reason, sizeof(reason), op->reason), op->request_id);
+    else if (op->number && (op->state != before->state || op->stage != before->stage))
+        log_info("operation_moves", "fleet=%s number=%u kind=%s state=%s stage=%d/%d cause=%s why=%s epoch=%llu", l->entry->mirror->name,
+                 op->number, op_kind_name(op->kind), op_state_name(op->state), op->stage + 1, op->stage_count, op_cause_name(op->cause),
+                 log_quote(why, sizeof(why), op->why), (unsigned long long)l->fleet.version.epoch);
+    if (l->fleet.phase != phase_before)
+        log_info("phase", "fleet=%s phase=%s active=%s term=%lld epoch=%llu", l->entry->mirror->name, phase_name(l->fleet.phase),
+                 color_name(l->fleet.active), (long long)l->fleet.version.term, (unsigned long long)l->fleet.version.epoch);
+}
+
+static void step_member_log(const struct led *l, const struct switcher_event *ev)
+{
+    const struct report *r = ev->report;
+
+    for (int i = 0; i < MEMBERS_MAX; i++)
+        if (l->switcher.members[i].used && !strcmp(l->switcher.members[i].report->incarnation, r->incarnation))
+            return;
+    log_info("member_seen", "fleet=%s color=%s incarnation=%s client=%s host=%s version=%s", l->entry->mirror->name, color_name(r->color),
+             r->incarnation, r->client_id, r->host, r->version);
+}
+
+static void led_step(struct led *l, struct inbox_event *ie)
+{
+    struct switcher_event *ev = &ie->ev;
+    const struct op before = l->switcher.op;
+    const enum phase phase_before = l->fleet.phase;
+
+    ev->now_ms = clock_ms();
+    ev->now_unix_us = clock_unix_us();
+    ev->incarnation = ie->incarnation;
+    ev->order = ie->order;
+    ev->spec = ie->spec;
+    ev->first_offsets = ie->first_offsets;
+    if (ev->type == SWITCHER_TICK)
+        l->tick_queued = false;
+    if (ev->type == SWITCHER_REPORT)
+        step_member_log(l, ev);
+    if (ev->type == SWITCHER_PARTITIONS)
+        led_room(l, l->fleet.baton_count + ev->partition_count);
+    switcher_step(&l->switcher, ev, &l->fx);
+    step_log(l, &before, phase_before);
+    if (ie->after) {
+        ie->after->led_next = l->after;
+        l->after = ie->after;
+        ie->after = NULL;
+    }
+    inbox_event_free(ie); /* with the report that came back */
+}
+
+static void after_done(struct led *l)
+{
+    while (l->after) {
+        struct call *call = l->after;
+
+        l->after = call->led_next;
+        call->led_next = NULL;
+        call->led = NULL;
+        call->need_position = l->c->acked_offset + 1;
+        call_again(call);
+    }
+}
+
+/* The fleet's tombstones are in the log. */
+static void led_deleted(struct led *l)
+{
+    log_info("fleet_deleted", "fleet=%s", l->entry->mirror->name);
+    after_done(l);
+    led_free(l, true);
+}
+
+/* False: the fleet is gone. */
+static bool led_turn(struct led *l)
+{
+    struct controller *c = l->c;
+
+    while (l->acks_out == 0 && !c->reign_failed[0]) {
+        if (l->deleting) {
+            led_deleted(l);
+            return false;
+        }
+        if (l->fx_waiting)
+            effects_run(l);
+        after_done(l);
+        if (!l->inbox && !l->heal && !dirty_any(&l->switcher.dirty))
+            return true;
+        while (l->inbox && l->fx.count < EFFECTS_ENOUGH && l->fx.baton_count <= l->room)
+            led_step(l, inbox_pop(l));
+        l->fx_waiting = true;
+        if (l->heal || dirty_any(&l->switcher.dirty))
+            batch_append(l);
+    }
+    return true;
+}
+
+/* --- what callers ask for --------------------------------------------------------------------------------------------- */
+
+void led_order_take(struct led *l, struct call *call, const struct order *order)
+{
+    struct inbox_event *ie;
+
+    call->state = CALL_TAKEN;
+    call->led = l;
+    for (const struct call *other = l->orders; other; other = other->led_next)
+        if (!strcmp(other->request_id, call->request_id)) { /* the same request again: answered with the first */
+            call->led_next = l->orders;
+            l->orders = call;
+            return;
+        }
+    call->led_next = l->orders;
+    l->orders = call;
+    ie = led_post(l, SWITCHER_ORDER);
+    ie->order = must(malloc(sizeof(*order)));
+    *ie->order = *order;
+}
+
+void led_spec_take(struct led *l, struct call *call, const struct spec *spec)
+{
+    struct inbox_event *ie = led_post(l, SWITCHER_SPEC);
+
+    call->state = CALL_TAKEN;
+    call->led = l;
+    call->done_status = 200;
+    ie->spec = must(malloc(sizeof(*spec)));
+    *ie->spec = *spec;
+    ie->after = call;
+    l->c->partitions_ms = 0; /* an appended topic's partitions are born soon */
+}
+
+static void list_remove(struct call **at, const struct call *call)
+{
+    while (*at && *at != call)
+        at = &(*at)->led_next;
+    if (*at)
+        *at = call->led_next;
+}
+
+void led_call_forget(struct led *l, struct call *call)
+{
+    list_remove(&l->after, call);
+    list_remove(&l->orders, call);
+    for (struct inbox_event *ie = l->inbox; ie; ie = ie->next)
+        if (ie->after == call)
+            ie->after = NULL;
+    call->led = NULL;
+    call->led_next = NULL;
+}
+
+void led_delete_take(struct led *l, struct call *call)
+{
+    const struct mirror_fleet *f = l->entry->mirror;
+    struct record_key key;
+
+    if (l->acks_out > 0 || l->inbox) {
+        call_wait(call, "the fleet's present work to be written");
+        return;
+    }
+    for (int i = 0; i < f->op_count; i++) {
+        for (int shard = 0; shard < f->ops[i].passes_count; shard++) {
+            key = led_key(l, RECORD_PASSES, f->ops[i].number, shard);
+            batch_put(l, &key, NULL);
+        }
+        key = led_key(l, RECORD_OP, f->ops[i].number, -1);
+        batch_put(l, &key, NULL);
+    }
+    for (int i = 0; l->sharded && i * SHARD_BATONS < l->fleet.baton_count; i++) {
+        key = led_key(l, RECORD_SHARD, 0, i);
+        batch_put(l, &key, NULL);
+    }
+    key = led_key(l, RECORD_HEAD, 0, -1); /* last: until then the fleet is there and may be deleted again */
+    batch_put(l, &key, NULL);
+    l->deleting = true;
+    call->state = CALL_TAKEN;
+    call->led = l;
+    call->done_status = 204;
+    call->led_next = l->after;
+    l->after = call;
+    controller_wake(l->c);
+}
+
+static struct led *led_begin(struct entry *e, int baton_count)
+{
+    struct led *l = led_new(e, baton_count);
+
+    l->next = e->c->leds;
+    e->c->leds = l;
+    return l;
+}
+
+/* From here on the switcher has the members. */
+static void led_take_members(struct led *l)
+{
+    struct entry *e = l->entry;
+
+    e->led = l;
+    for (int i = 0; i < e->member_count; i++)
+        led_report_take(l, e->members[i].report);
+    e->member_count = 0;
+    orphans_adopt(l->c, e);
+}
+
+void reign_birth_take(struct controller *c, struct entry *e, struct call *call, const struct spec *spec, const struct baton *batons,
+                      int baton_count, uint64_t epoch)
+{
+    struct led *l = led_begin(e, baton_count);
+
+    switcher_birth(&l->switcher, spec, (struct version){ .term = c->term, .epoch = epoch }, batons, baton_count, clock_unix_us());
+    led_take_members(l);
+    log_info("fleet_born", "fleet=%s partitions=%d active=%s epoch=%llu", spec->fleet, baton_count, color_name(l->fleet.active),
+             (unsigned long long)epoch);
+    call->state = CALL_TAKEN;
+    call->led = l;
+    call->done_status = 201;
+    led_post(l, SWITCHER_TICK)->after = call;
+}
+
+/* --- new partitions --------------------------------------------------------------------------------------------------- */
+
+static void on_starts(void *opaque, struct kafka_answer *a)
+{
+    struct led_read *read = opaque;
+    struct inbox_event *ie;
+    bool failed = a->error < 0 || a->tp_count != read->count;
+
+    for (int i = 0; i < read->count && !failed; i++)
+        failed = a->tps[i].failed || a->tps[i].offset < 0;
+    if (!failed) {
+        ie = led_post(read->led, SWITCHER_PARTITIONS);
+        ie->ev.topic = read->topic;
+        ie->ev.partition_count = read->count;
+        ie->first_offsets = must(calloc((size_t)read->count + 1, sizeof(*ie->first_offsets)));
+        for (int i = 0; i < read->count; i++)
+            ie->first_offsets[i] = a->tps[i].offset;
+        log_info("partitions_found", "fleet=%s topic=%s partitions=%d", read->led->entry->mirror->name,
+                 read->led->fleet.spec.topics[read->topic], read->count);
+    }
+    led_read_free(read); /* after a failure the next look asks again */
+}
+
+static void led_grow(struct led *l, int topic, int partition_count)
+{
+    struct led_read *read;
+    struct kafka_tp *tps;
+    int known = 0;
+
+    for (int i = 0; i < l->fleet.baton_count; i++)
+        known += l->fleet.batons[i].topic == topic;
+    for (read = l->reads; read; read = read->next)
+        if (read->type == SWITCHER_PARTITIONS && read->topic == topic)
+            return;
+    if (partition_count <= known || l->deleting)
+        return;
+    if (l->fleet.baton_count + partition_count - known > BATONS_MAX) {
+        if (!l->too_many_told)
+            log_error("partitions_too_many", "fleet=%s limit=%d, the newest partitions of %s belong to nobody", l->entry->mirror->name,
+                      BATONS_MAX, l->fleet.spec.topics[topic]);
+        l->too_many_told = true;
+        return;
+    }
+    read = read_new(l, SWITCHER_PARTITIONS, NULL);
+    read->topic = topic;
+    read->count = partition_count;
+    tps = must(calloc((size_t)partition_count + 1, sizeof(*tps)));
+    for (int i = 0; i < partition_count; i++) {
+        text_copy(tps[i].topic, sizeof(tps[i].topic), l->fleet.spec.topics[topic]);
+        tps[i].partition = i;
+    }
+    brokers_starts(l->c->brokers, tps, partition_count, on_starts, read);
+    free(tps);
+}
+
+static void on_topics(void *opaque, struct kafka_answer *a)
+{
+    struct controller *c = opaque;
+
+    c->partitions_out = false;
+    for (int i = 0; a->error == ERR_OK && i < a->topic_count; i++)
+        for (struct led *l = c->leds; l; l = l->next) {
+            const int topic = fleet_topic(&l->fleet, a->topics[i].topic);
+
+            if (topic >= 0 && a->topics[i].exists && l->fleet.exists)
+                led_grow(l, topic, a->topics[i].partition_count);
+        }
+}
+
+static int compare_names(const void *a, const void *b)
+{
+    return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+/* All fleets' topics in one question. */
+static void partitions_ask(struct controller *c)
+{
+    const char **topics;
+    int count = 0, unique = 0, room = 0;
+
+    for (const struct led *l = c->leds; l; l = l->next)
+        room += l->fleet.spec.topic_count;
+    c->partitions_ms = clock_ms();
+    if (room == 0)
+        return;
+    topics = must(calloc((size_t)room, sizeof(*topics)));
+    for (const struct led *l = c->leds; l; l = l->next)
+        for (int i = 0; i < l->fleet.spec.topic_count; i++)
+            topics[count++] = l->fleet.spec.topics[i];
+    qsort(topics, (size_t)count, sizeof(*topics), compare_names);
+    for (int i = 0; i < count; i++)
+        if (unique == 0 || strcmp(topics[unique - 1], topics[i]) != 0)
+            topics[unique++] = topics[i];
+    c->partitions_out = true;
+    brokers_topics(c->brokers, topics, unique, on_topics, c);
+    free(topics);
+}
+
+void reign_partitions_soon(struct controller *c)
+{
+    c->partitions_ms = 0;
+}
+
+/* --- coming to lead --------------------------------------------------------------------------------------------------- */
+
+static void reign_enter(struct controller *c, enum reign_state state)
+{
+    c->reign = state;
+    controller_wake(c);
+}
+
+void reign_elected(struct controller *c)
+{
+    if (c->reign != REIGN_NONE && c->reign != REIGN_RESTING)
+        return;
+    if (c->mirror.newer[0]) {
+        log_error("will_not_lead", "error=\"%s\", run a newer Baton", c->mirror.newer);
+        return;
+    }
+    c->reign_number++;
+    c->reign_since_ms = clock_ms();
+    c->term = -1;
+    c->reign_failed[0] = '\0';
+    log_info("elected", "controller=%s, reading the log before it leads", c->id);
+    c->reign_question = ++c->question_last;
+    kafka_reader_ask_end(c->control, c->reign_question, ASK_MS_MAX);
+    reign_enter(c, REIGN_CATCH_UP);
+}
+
+static void claim_append(struct controller *c)
+{
+    struct claim claim = { .unix_ms = clock_unix_ms() };
+    struct str text = STR_WITH_MAX(4096);
+    struct errmsg m = { 0 };
+
+    text_copy(claim.controller, sizeof(claim.controller), c->id);
+    text_copy(claim.host, sizeof(claim.host), c->host);
+    text_copy(claim.address, sizeof(claim.address), c->advertise ? c->advertise : "");
+    text_copy(claim.version, sizeof(claim.version), BATON_VERSION);
+    reign_enter(c, REIGN_CLAIM);
+    if (claim_encode(&text, &claim, &m) < 0)
+        reign_fail(c, m.text);
+    else
+        controller_append(c, APPEND_CLAIM, NULL, true, "term", text.buf, text.len);
+    str_free(&text);
+}
+
+/* Void records of a fleet that does not exist are buried under tombstones. */
+static void heal_gone(struct controller *c, const struct mirror_fleet *f)
+{
+    struct record_key key = { .kind = RECORD_HEAD, .shard = -1 };
+    char name[RECORD_KEY_MAX];
+
+    text_copy(key.fleet, sizeof(key.fleet), f->name);
+    if (f->head_void) {
+        record_key_format(name, &key);
+        controller_append(c, APPEND_LOOSE, NULL, true, name, NULL, 0);
+    }
+    for (int i = 0; i < SHARDS_MAX; i++)
+        if (f->shard_void[i]) {
+            key.kind = RECORD_SHARD;
+            key.shard = i;
+            record_key_format(name, &key);
+            controller_append(c, APPEND_LOOSE, NULL, true, name, NULL, 0);
+        }
+    for (int i = 0; i < f->op_count; i++) { /* what is left of a deleted fleet, void or not */
+        key.number = f->ops[i].number;
+        for (int k = 0; k < f->ops[i].passes_count; k++) {
+            key.kind = RECORD_PASSES;
+            key.shard = k;
+            record_key_format(name, &key);
+            controller_append(c, APPEND_LOOSE, NULL, true, name, NULL, 0);
+        }
+        key.kind = RECORD_OP;
+        record_key_format(name, &key);
+        controller_append(c, APPEND_LOOSE, NULL, true, name, NULL, 0);
+    }
+}
+
+static void lead_fleet(struct controller *c, struct mirror_fleet *f)
+{
+    struct entry *e;
+    struct errmsg why = { 0 };
+    struct led *l;
+
+    if (!f->fleet.exists) {
+        heal_gone(c, f);
+        return;
+    }
+    if (f->broken[0]) {
+        log_error("fleet_not_led", "fleet=%s error=\"%s\", it stays as it is", f->name, f->broken);
+        return;
+    }
+    e = entry_make(c, f->name);
+    l = led_begin(e, f->fleet.baton_count);
+    if (led_load(l, &why) < 0) {
+        snprintf(f->broken, sizeof(f->broken), "%.250s", why.text);
+        log_error("fleet_not_led", "fleet=%s error=\"%s\", it stays as it is", f->name, why.text);
+        led_free(l, false);
+        return;
+    }
+    switcher_reign(&l->switcher, c->term, clock_ms(), clock_unix_us());
+    led_take_members(l);
+    l->heal = mirror_needs_heal(f);
+    led_post(l, SWITCHER_TICK);
+}
+
+static void lead_begin(struct controller *c)
+{
+    log_info("leading", "term=%lld fleets=%d took_ms=%lld", (long long)c->term, c->mirror.fleet_count,
+             (long long)(clock_ms() - c->reign_since_ms));
+    for (struct mirror_fleet *f = c->mirror.fleets; f; f = f->next)
+        lead_fleet(c, f);
+    reign_partitions_soon(c);
+    reign_enter(c, REIGN_LEADING);
+}
+
+void reign_end(struct controller *c, const char *why, bool rest)
+{
+    const bool had = c->reign != REIGN_NONE && c->reign != REIGN_RESTING;
+
+    c->reign_failed[0] = '\0';
+    while (c->leds)
+        led_free(c->leds, false);
+    while (c->asks) {
+        struct reports_ask *ask = c->asks;
+
+        c->asks = ask->next;
+        free(ask);
+    }
+    for (struct handed_order *o = c->handed; o; o = o->next)
+        o->taken = false;
+    brokers_forget(c->brokers, c);
+    c->partitions_out = false;
+    if (had)
+        log_warn("reign_ends", "term=%lld error=\"%s\"%s", (long long)c->term, why,
+                 rest ? ", joining the election again in 1 s" : "");
+    c->reign = REIGN_NONE;
+    if (!rest)
+        return;
+    c->elected = false;
+    election_leave(c->election);
+    c->reign = REIGN_RESTING;
+    c->rest_until_ms = clock_ms() + REST_MS;
+}
+
+void reign_appended(struct controller *c, const struct kafka_appended *acked)
+{
+    struct append **at = &c->appends, *a;
+
+    while (*at && (*at)->token != acked->token)
+        at = &(*at)->next;
+    if (!*at)
+        return;
+    a = *at;
+    *at = a->next;
+    if (acked->error < 0 && a->kind == APPEND_LOOSE) {
+        log_warn("append_failed", "key=\"%s\" error=\"%s\"", a->what, err_text(acked->error));
+    } else if (acked->error < 0 && a->reign == c->reign_number) {
+        char why[200];
+
+        snprintf(why, sizeof(why), "append of '%s' failed: %s", a->what, rd_kafka_err2str(acked->code));
+        reign_fail(c, why);
+    } else if (acked->error == ERR_OK && a->kind == APPEND_CLAIM && a->reign == c->reign_number && c->reign == REIGN_CLAIM) {
+        c->term = acked->offset;
+        reign_enter(c, REIGN_READ_CLAIM);
+    } else if (acked->error == ERR_OK && a->kind == APPEND_BATCH) {
+        if (acked->offset > c->acked_offset)
+            c->acked_offset = acked->offset;
+        if (a->led)
+            a->led->acks_out--;
+        controller_wake(c);
+    }
+    free(a);
+}
+
+bool reign_idle(const struct controller *c)
+{
+    for (const struct append *a = c->appends; a; a = a->next)
+        if (a->kind == APPEND_BATCH && a->led)
+            return false;
+    return true;
+}
+
+/* A tombstone of what we have and have not deleted: a deposed leader's. It carries no term. */
+static bool gone_is_foreign(const struct led *l, const struct record_key *key)
+{
+    if (l->deleting)
+        return false;
+    if (key->kind == RECORD_SHARD)
+        return l->fleet.baton_count > SHARD_BATONS && key->shard * SHARD_BATONS < l->fleet.baton_count;
+    return key->kind == RECORD_HEAD || (l->switcher.op.number && key->number == l->switcher.op.number);
+}
+
+/* Called for every change of the mirror, so behind our own writes too. */
+void reign_log_changed(struct controller *c, const struct mirror_change *change)
+{
+    struct entry *e = change->fleet ? change->fleet->opaque : NULL;
+
+    if (change->type == MIRROR_CLAIM) {
+        if (c->reign >= REIGN_READ_CLAIM && c->reign <= REIGN_LEADING && change->offset > c->term)
+            reign_fail(c, "another controller has claimed the lead");
+        return;
+    }
+    if (c->reign != REIGN_LEADING)
+        return;
+    if (change->type == MIRROR_VOID && e && e->led)
+        e->led->heal = true;
+    else if (change->type == MIRROR_VOID && !change->fleet->fleet.exists)
+        heal_gone(c, change->fleet);
+    else if (change->type == MIRROR_GONE && e && e->led && gone_is_foreign(e->led, &change->key))
+        e->led->heal = true;
+    controller_wake(c);
+}
+
+/* --- the turn --------------------------------------------------------------------------------------------------------- */
+
+static void asks_turn(struct controller *c)
+{
+    int out = 0;
+
+    for (const struct reports_ask *ask = c->asks; ask; ask = ask->next)
+        out += ask->token != 0;
+    for (struct reports_ask **at = &c->asks; *at;) {
+        struct reports_ask *ask = *at;
+        enum kafka_end end = KAFKA_END_FAILED;
+        int64_t ignored;
+
+        if (ask->token)
+            end = kafka_reader_end(c->reports, ask->token, &ignored);
+        if (end == KAFKA_END_FAILED && (ask->token || out < ASKS_MAX)) { /* not asked yet, or asked in vain */
+            out += ask->token == 0;
+            ask->token = ++c->question_last;
+            kafka_reader_ask_end(c->reports, ask->token, ASK_MS_MAX);
+        }
+        if (end != KAFKA_END_REACHED) {
+            at = &ask->next;
+            continue;
+        }
+        *at = ask->next;
+        if (ask->led)
+            led_post(ask->led, SWITCHER_REPORTS_READ)->ev.token = ask->switcher_token;
+        else if (c->reign == REIGN_REPORTS)
+            lead_begin(c);
+        free(ask);
+    }
+}
+
+static void begin_turn(struct controller *c)
+{
+    int64_t ignored;
+
+    switch (c->reign) {
+    case REIGN_CATCH_UP:
+        switch (kafka_reader_end(c->control, c->reign_question, &ignored)) {
+        case KAFKA_END_PENDING:
+            break;
+        case KAFKA_END_REACHED:
+            claim_append(c);
+            break;
+        case KAFKA_END_FAILED:
+            reign_fail(c, "the end of the control log could not be read");
+            break;
+        }
+        break;
+    case REIGN_READ_CLAIM:
+        if (c->mirror.terms.highest > c->term) {
+            reign_fail(c, "another controller has claimed the lead");
+        } else if (c->mirror.position > c->term) {
+            ask_reports(c, NULL, 0);
+            reign_enter(c, REIGN_REPORTS);
+        }
+        break;
+    case REIGN_NONE:
+    case REIGN_CLAIM:
+    case REIGN_REPORTS:
+    case REIGN_LEADING:
+    case REIGN_RESTING:
+        break;
+    }
+    if (c->reign >= REIGN_CATCH_UP && c->reign < REIGN_LEADING && clock_ms() - c->reign_since_ms > REIGN_BEGIN_MS_MAX)
+        reign_fail(c, "it took too long to begin it");
+}
+
+void reign_turn(struct controller *c)
+{
+    struct led *next;
+
+    if (!c->reign_failed[0])
+        begin_turn(c);
+    if (!c->reign_failed[0] && c->reports_open)
+        asks_turn(c);
+    for (struct led *l = c->leds; l && !c->reign_failed[0]; l = next) {
+        next = l->next;
+        led_turn(l);
+    }
+    if (c->reign_failed[0]) {
+        char why[sizeof(c->reign_failed)];
+
+        text_copy(why, sizeof(why), c->reign_failed);
+        reign_end(c, why, true);
+    }
+}
+
+void reign_tick(struct controller *c)
+{
+    for (struct led *l = c->leds; l; l = l->next)
+        if (!l->tick_queued && l->acks_out == 0) {
+            l->tick_queued = true;
+            led_post(l, SWITCHER_TICK);
+        }
+    if (c->reign == REIGN_LEADING && !c->partitions_out && (c->partitions_ms == 0 || clock_ms() - c->partitions_ms > PARTITIONS_EVERY_MS))
+        partitions_ask(c);
+}
+
+/* --- planning on a copy ----------------------------------------------------------------------------------------------- */
+
+static const struct switcher_effect *find_effect(const struct led *l, enum switcher_effect_type type)
+{
+    for (int i = 0; i < l->fx.count; i++)
+        if (l->fx.items[i].type == type)
+            return &l->fx.items[i];
+    return NULL;
+}
+
+static int plan_steps(struct led *l, const struct order *order, const struct snapshot *snapshot, struct findings *ret, struct errmsg *m)
+{
+    struct switcher_event ev = { .type = SWITCHER_ORDER, .now_ms = clock_ms(), .now_unix_us = clock_unix_us(), .order = order };
+    const struct switcher_effect *effect;
+
+    switcher_step(&l->switcher, &ev, &l->fx);
+    effect = find_effect(l, SWITCHER_REPLY);
+    if (effect) { /* answered without a look at the brokers: it would be refused as things stand */
+        memset(ret, 0, sizeof(*ret));
+        findings_add(ret, FINDING_REFUSAL, "conflict", effect->text, "only one operation at a time can be right about who holds what",
+                     "wait until it has ended, or order the opposite");
+        return ERR_OK;
+    }
+    effect = find_effect(l, SWITCHER_READ_ALL);
+    if (!effect)
+        return err_set(m, ERR_INTERNAL, "the plan asked for nothing");
+    ev = (struct switcher_event){ .type = SWITCHER_SNAPSHOT, .now_ms = clock_ms(), .now_unix_us = clock_unix_us() };
+    ev.token = effect->token;
+    ev.snapshot = snapshot;
+    switcher_effects_clear(&l->fx);
+    switcher_step(&l->switcher, &ev, &l->fx);
+    if (!find_effect(l, SWITCHER_REPLY))
+        return err_set(m, ERR_INTERNAL, "the plan was not answered");
+    *ret = l->switcher.findings;
+    return ERR_OK;
+}
+
+/* Runs the very code that an order would run, on a copy that nobody follows; the members' reports are lent for its duration. */
+int plan_on_copy(struct entry *e, const struct order *order, struct reading *reading, struct findings *ret, struct errmsg *m)
+{
+    struct led *l = led_new(e, e->mirror->fleet.baton_count);
+    const struct report *report;
+    int64_t heard_ms;
+    int r = led_load(l, m);
+
+    for (int i = 0; i < MEMBERS_MAX && r == ERR_OK && entry_member(e, i, &report, &heard_ms); i++)
+        l->switcher.members[i] = (struct switcher_member){ .used = true, .report = (struct report *)report, .heard_ms = heard_ms };
+    if (r == ERR_OK)
+        r = plan_steps(l, order, reading_snapshot(reading), ret, m);
+    led_deinit(l);
+    return r;
+}
