@@ -110,16 +110,12 @@ static const struct {
     { "ssl.truststore.certificates", "ssl.ca.pem" },
     { "ssl.keystore.type", "ssl.keystore.location (PKCS#12) or ssl.key.location and ssl.certificate.location (PEM)" },
     { "max.poll.records", "nothing: libbaton hands out one record at a time" },
-    { "request.timeout.ms", "socket.timeout.ms" },
 };
 
 static int unknown_name(const char *name, struct errmsg *m)
 {
     const char *near;
 
-    for (size_t i = 0; i < ARRAY_COUNT(java_names); i++)
-        if (strcmp(java_names[i].java, name) == 0)
-            return err_set(m, ERR_INVALID, "setting '%s' is the Java client's: here it is %s", name, java_names[i].ours);
     pthread_once(&properties_once, properties_load);
     near = suggest(name, property_names, (size_t)property_count);
     if (near)
@@ -243,6 +239,9 @@ static int conf_set(rd_kafka_conf_t *conf, const char *name, const char *value, 
 {
     char why[400];
 
+    for (size_t i = 0; i < ARRAY_COUNT(java_names); i++)
+        if (strcmp(java_names[i].java, name) == 0)
+            return err_set(m, ERR_INVALID, "setting '%s' is the Java client's: here it is %s", name, java_names[i].ours);
     switch (rd_kafka_conf_set(conf, name, value, why, sizeof(why))) {
     case RD_KAFKA_CONF_OK:
         return ERR_OK;

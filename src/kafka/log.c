@@ -37,6 +37,7 @@
 
 struct reader_part {
     int64_t position;
+    bool restarted;           /* and nothing was seen since */
     rd_kafka_resp_err_t told; /* the error that was last told */
 };
 
@@ -184,14 +185,19 @@ int64_t kafka_reader_position(const struct kafka_reader *r, int32_t partition)
 /* From the beginning again. Ends asked for before are those of a log that is gone. */
 static int reader_restart(struct kafka_reader *r, int32_t partition, const char *why, struct errmsg *m)
 {
-    rd_kafka_resp_err_t code = rd_kafka_seek(r->rkt, partition, RD_KAFKA_OFFSET_BEGINNING, 0);
+    bool again = r->parts[partition].restarted; /* the same failure may be queued twice: told once */
 
     r->parts[partition].position = 0;
-    for (int i = 0; i < QUESTIONS_MAX; i++)
+    r->parts[partition].restarted = true;
+    for (int i = 0; i < QUESTIONS_MAX && !again; i++)
         if (r->questions[i].used)
             r->questions[i].state = KAFKA_END_FAILED;
-    if (code)
-        return kafka_explain(&r->fetcher, code, "begin the log again", m);
+    /* A seek would change nothing, and say so to nobody: after a refused reset the partition is not being fetched. */
+    rd_kafka_consume_stop(r->rkt, partition);
+    if (rd_kafka_consume_start_queue(r->rkt, partition, RD_KAFKA_OFFSET_BEGINNING, r->queue) < 0)
+        return kafka_explain(&r->fetcher, rd_kafka_last_error(), "begin the log again", m);
+    if (again)
+        return ERR_OK;
     log_warn("log_restarted", "topic=%s partition=%d reason=\"%s\", reading it again from its beginning", r->topic, (int)partition,
              why);
     return err_set(m, ERR_CORRUPT, "topic '%s': records were removed before they were read, or it was made anew (%s): it is read "
@@ -207,10 +213,12 @@ static int error_take(struct kafka_reader *r, const rd_kafka_message_t *message,
 
     switch ((int)message->err) {
     case RD_KAFKA_RESP_ERR__PARTITION_EOF:
-        if (part && message->offset > part->position)
+        if (!part)
+            return ERR_OK;
+        if (message->offset > part->position)
             part->position = message->offset;
-        if (part)
-            part->told = RD_KAFKA_RESP_ERR_NO_ERROR;
+        part->told = RD_KAFKA_RESP_ERR_NO_ERROR;
+        part->restarted = false;
         return ERR_OK;
     case RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET:
     case RD_KAFKA_RESP_ERR_OFFSET_OUT_OF_RANGE:
@@ -250,6 +258,7 @@ static void record_take(struct kafka_reader *r, const rd_kafka_message_t *messag
     ASSERT(rec.partition >= 0 && rec.partition < r->part_count);
     rec.timestamp_ms = rd_kafka_message_timestamp(message, &type);
     r->parts[rec.partition].told = RD_KAFKA_RESP_ERR_NO_ERROR;
+    r->parts[rec.partition].restarted = false;
     r->parts[rec.partition].position = rec.offset + 1;
     on_record(opaque, &rec);
 }
