@@ -223,6 +223,9 @@ static void part_reconcile(struct holder *h, struct holder_part *p, const struct
     const bool may_begin = p->assigned && !p->revoking && !h->closing && p->barrier == BARRIER_PASSED;
     const bool goes_on = may_begin && !p->lost && word == WORD_PROCESS && b->epoch == p->epoch && !holder_fenced(h, ev->now_ms);
 
+    if (p->state == PART_RELEASED && (!p->assigned || p->lost || !b || b->epoch != p->epoch || (word != WORD_RELEASE && word != WORD_REST)) &&
+        (!p->revoking || !p->assigned))
+        part_move(h, p, PART_IDLE); /* the word it waited for has come */
     switch (p->state) {
     case PART_IDLE:
         if (p->token == 0 && may_begin && ev->now_ms >= p->retry_ms && (word == WORD_PROCESS || word == WORD_RELEASE))
@@ -260,10 +263,6 @@ static void part_reconcile(struct holder *h, struct holder_part *p, const struct
             commit(p, p->window.position, ev->now_ms);
         break;
     case PART_RELEASED:
-        if (p->assigned && !p->lost && (word == WORD_RELEASE || word == WORD_REST) && b->epoch == p->epoch)
-            break;
-        if (!p->revoking || !p->assigned)
-            part_move(h, p, PART_IDLE);
         break;
     }
     if (p->state == PART_DRAINING) {

@@ -1157,7 +1157,7 @@ static void faults(struct world *w)
     if (strikes(w, f->crash_member_ms) && (n = pick_member(w)) >= 0)
         member_kill(w, n);
     if (strikes(w, f->stop_member_ms) && (n = pick_member(w)) >= 0) {
-        const int64_t sleep_ms = 100 + below(w, 2 * SESSION_MS);
+        const int64_t sleep_ms = 100 + below(w, chance(w, 300) ? 5 * SESSION_MS : SESSION_MS);
 
         say(w, "member %s is stopped for %lld ms", w->members[n].incarnation, (long long)sleep_ms);
         w->members[n].stopped = true;

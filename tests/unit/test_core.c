@@ -1,0 +1,526 @@
+/* test_core - the pure parts one by one: marks, terms, windows, documents, receipts, and a holder's life told step by step. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "core/holder.h"
+#include "core/switch.h"
+#include "core/terms.h"
+
+/* --- marks, terms ----------------------------------------------------------------------------------------------------------- */
+
+static void marks_are_read_back(void **state)
+{
+    static const struct {
+        const char *text;
+        struct mark mark;
+    } cases[] = {
+        { "baton/1 follow", { MARK_FOLLOW, 0 } },
+        { "baton/1 epoch=1", { MARK_EPOCH, 1 } },
+        { "baton/1 epoch=9223372036854775807", { MARK_EPOCH, INT64_MAX } },
+        { "", { MARK_FOREIGN, 0 } },
+        { "baton/1 epoch=", { MARK_FOREIGN, 0 } },
+        { "baton/1 epoch=12x", { MARK_FOREIGN, 0 } },
+        { "baton/1 epoch=-1", { MARK_FOREIGN, 0 } },
+        { "baton/1 epoch=99999999999999999999", { MARK_FOREIGN, 0 } },
+        { "baton/2 epoch=1", { MARK_FOREIGN, 0 } },
+        { "somebody else's", { MARK_FOREIGN, 0 } },
+    };
+    char text[MARK_TEXT_MAX];
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        const struct mark m = mark_parse(cases[i].text, strlen(cases[i].text));
+
+        assert_int_equal(m.kind, cases[i].mark.kind);
+        assert_int_equal(m.epoch, cases[i].mark.epoch);
+        if (m.kind == MARK_FOREIGN)
+            continue;
+        mark_format(text, m);
+        assert_string_equal(text, cases[i].text);
+    }
+}
+
+static void a_dead_terms_record_is_void(void **state)
+{
+    struct terms t;
+
+    (void)state;
+    terms_init(&t);
+    assert_true(terms_valid(&t, 3)); /* its claim was compacted away */
+    terms_claim(&t, 10);
+    assert_true(terms_valid(&t, 10));
+    terms_claim(&t, 20);
+    assert_false(terms_valid(&t, 10));
+    assert_true(terms_valid(&t, 20));
+}
+
+/* --- windows ------------------------------------------------------------------------------------------------------------------ */
+
+static void the_low_watermark_waits_for_the_slowest(void **state)
+{
+    struct window_slot slots[4];
+    struct window w = { .slots = slots, .room = 4 };
+
+    (void)state;
+    window_reset(&w, 100);
+    assert_int_equal(window_low(&w), 100);
+    window_push(&w, 100);
+    window_push(&w, 103); /* a gap: compaction */
+    window_push(&w, 104);
+    assert_true(window_done(&w, 103));
+    assert_int_equal(window_low(&w), 100);
+    assert_int_equal(window_high_done(&w), 104);
+    assert_false(window_done(&w, 103)); /* twice */
+    assert_false(window_done(&w, 101)); /* never delivered */
+    assert_true(window_done(&w, 100));
+    assert_int_equal(window_low(&w), 104);
+    assert_true(window_done(&w, 104));
+    assert_int_equal(window_low(&w), 105);
+    assert_int_equal(w.open, 0);
+}
+
+static void a_full_window_takes_no_more(void **state)
+{
+    struct window_slot slots[2];
+    struct window w = { .slots = slots, .room = 2 }, none = { .room = 0 };
+
+    (void)state;
+    window_reset(&w, 0);
+    window_push(&w, 0);
+    window_push(&w, 1);
+    assert_true(window_full(&w));
+    window_done(&w, 1);
+    assert_true(window_full(&w)); /* 0 is still in flight, so 1 keeps its place */
+    window_done(&w, 0);
+    assert_false(window_full(&w));
+    assert_true(window_full(&none)); /* no slots yet: nothing is delivered */
+}
+
+/* --- documents ------------------------------------------------------------------------------------------------------------------ */
+
+static struct baton baton(int partition, enum right right, enum color holder, uint64_t epoch)
+{
+    return (struct baton){ .partition = partition, .state = right, .holder = holder, .epoch = epoch, .order = epoch,
+                           .taken = true, .doubt = OFFSET_NONE };
+}
+
+static void doc_whole(struct doc *doc, struct baton *batons, int count, int64_t term, uint64_t epoch)
+{
+    memset(doc, 0, sizeof(*doc));
+    doc->kind = DOC_WHOLE;
+    doc->version = (struct version){ term, epoch };
+    doc->fleet.version = doc->fleet.applied = doc->version;
+    doc->fleet.exists = true;
+    doc->fleet.spec.topic_count = 1;
+    strcpy(doc->fleet.spec.topics[0], "orders");
+    doc->fleet.spec.follow_interval_ms = 10000;
+    doc->fleet.batons = batons;
+    doc->fleet.baton_count = doc->fleet.baton_max = count;
+}
+
+static void a_lower_version_changes_nothing(void **state)
+{
+    struct baton old[1] = { baton(0, RIGHT_HELD, BLUE, 1) }, new[1] = { baton(0, RIGHT_HELD, GREEN, 2) }, table[4];
+    struct fleet f;
+    struct doc doc;
+
+    (void)state;
+    fleet_init(&f, table, 4);
+    doc_whole(&doc, new, 1, 7, 2);
+    assert_int_equal(fleet_apply(&f, &doc), DOC_APPLIED);
+    doc_whole(&doc, old, 1, 7, 1);
+    assert_int_equal(fleet_apply(&f, &doc), DOC_STALE);
+    doc_whole(&doc, old, 1, 6, 9);
+    assert_int_equal(fleet_apply(&f, &doc), DOC_STALE);
+    assert_int_equal(f.batons[0].holder, GREEN);
+    assert_int_equal(f.version.epoch, 2);
+}
+
+static void shards_may_come_in_any_order(void **state)
+{
+    static struct baton table[2 * SHARD_BATONS], part[SHARD_BATONS];
+    struct fleet f;
+    struct doc doc;
+
+    (void)state;
+    for (int i = 0; i < 10; i++)
+        part[i] = baton(SHARD_BATONS + i, RIGHT_HELD, BLUE, 1);
+    fleet_init(&f, table, 2 * SHARD_BATONS);
+    doc_whole(&doc, part, 10, 1, 1);
+    doc.kind = DOC_SHARD;
+    doc.shard = 1;
+    assert_int_equal(fleet_apply(&f, &doc), DOC_APPLIED);
+    assert_int_equal(fleet_find(&f, 0, SHARD_BATONS + 3), SHARD_BATONS + 3);
+    assert_int_equal(fleet_find(&f, 0, 3), -1);
+    for (int i = 0; i < SHARD_BATONS; i++)
+        part[i] = baton(i, RIGHT_HELD, BLUE, 1);
+    doc_whole(&doc, part, SHARD_BATONS, 1, 1);
+    doc.kind = DOC_SHARD;
+    assert_int_equal(fleet_apply(&f, &doc), DOC_APPLIED);
+    assert_int_equal(fleet_find(&f, 0, 3), 3);
+    assert_true(f.applied.term < 1); /* acknowledged only with the head */
+    doc_whole(&doc, part, SHARD_BATONS + 10, 1, 1);
+    doc.kind = DOC_HEAD;
+    assert_int_equal(fleet_apply(&f, &doc), DOC_APPLIED);
+    assert_int_equal(f.baton_count, SHARD_BATONS + 10);
+    assert_int_equal(f.applied.epoch, 1);
+    doc.fleet.baton_count = 3 * SHARD_BATONS;
+    assert_int_equal(fleet_apply(&f, &doc), DOC_FITS_NOT);
+}
+
+/* --- a holder's life ------------------------------------------------------------------------------------------------------------ */
+
+struct life {
+    struct holder h;
+    struct fleet fleet;
+    struct baton table[4], batons[1];
+    struct holder_part parts[4];
+    struct window_slot slots[4][8];
+    struct holder_part_at at[16];
+    struct holder_effects fx;
+    struct doc doc;
+    char trace[1024];
+    int64_t now_ms;
+    uint64_t token; /* of the last effect that wants an answer */
+};
+
+static void life_step(struct life *l, struct holder_event ev)
+{
+    static const char *const names[] = {
+        [HOLDER_ATTACH] = "attach",          [HOLDER_DETACH] = "detach",
+        [HOLDER_COMMIT] = "commit",          [HOLDER_READ_OFFSETS] = "read offsets",
+        [HOLDER_READ_ACTIVE] = "read active", [HOLDER_READ_LOG_END] = "read log end",
+        [HOLDER_REPORT] = "report",          [HOLDER_ANSWER_ASSIGN] = "answer assign",
+        [HOLDER_ANSWER_REVOKE] = "answer revoke", [HOLDER_LEAVE] = "leave",
+        [HOLDER_CLOSED] = "closed",
+    };
+    char mark[MARK_TEXT_MAX];
+
+    ev.now_ms = l->now_ms += 10;
+    ev.now_unix_us = l->now_ms * 1000;
+    holder_effects_clear(&l->fx);
+    holder_step(&l->h, &ev, &l->fx);
+    for (int i = 0; i < l->fx.count; i++) {
+        const struct holder_effect *e = &l->fx.items[i];
+        char *end = l->trace + strlen(l->trace);
+        const size_t room = sizeof(l->trace) - strlen(l->trace);
+
+        if (e->token)
+            l->token = e->token;
+        mark_format(mark, e->count ? l->fx.parts[e->first].mark : (struct mark){ 0 });
+        if (e->type == HOLDER_COMMIT)
+            snprintf(end, room, "commit %lld %s\n", (long long)l->fx.parts[e->first].offset, mark);
+        else if (e->type == HOLDER_ATTACH)
+            snprintf(end, room, "attach at %lld\n", (long long)l->fx.parts[e->first].offset);
+        else
+            snprintf(end, room, "%s\n", names[e->type]);
+        if (e->type == HOLDER_REPORT)
+            life_step(l, (struct holder_event){ .type = HOLDER_REPORT_ACKED, .sequence = l->h.report_sequence });
+    }
+}
+
+static void life_begin(struct life *l, enum color color)
+{
+    const struct holder_config config = { .color = color, .session_timeout_ms = 6000, .commit_interval_ms = 1000,
+                                          .revoke_ms_max = 1000, .report_interval_ms = 1000, .retry_ms = 50, .watchdog_ms = 2000 };
+
+    memset(l, 0, sizeof(*l));
+    l->now_ms = 1000;
+    fleet_init(&l->fleet, l->table, 4);
+    holder_init(&l->h, &config, &l->fleet, l->parts, 4, l->now_ms);
+    for (int i = 0; i < 4; i++) {
+        l->parts[i].window.slots = l->slots[i];
+        l->parts[i].window.room = 8;
+    }
+    l->fx.parts = l->at;
+    l->fx.part_max = 16;
+}
+
+static void life_doc(struct life *l, enum right right, enum color holder, uint64_t epoch, uint64_t order, int64_t from)
+{
+    l->batons[0] = baton(0, right, holder, epoch);
+    l->batons[0].order = order;
+    l->batons[0].from = from;
+    l->batons[0].taken = right != RIGHT_GRANTED;
+    doc_whole(&l->doc, l->batons, 1, 1, order);
+    life_step(l, (struct holder_event){ .type = HOLDER_DOC, .doc = &l->doc, .log_position = (int64_t)order + 1 });
+}
+
+static void life_assign(struct life *l)
+{
+    static const struct holder_topic_partition tp = { 0, 0 };
+
+    life_step(l, (struct holder_event){ .type = HOLDER_ASSIGNED, .tps = &tp, .tp_count = 1 });
+    life_step(l, (struct holder_event){ .type = HOLDER_LOG_END, .token = l->token, .log_position = l->h.log_position });
+}
+
+static void life_answer(struct life *l, enum holder_event_type type, int64_t offset, struct mark mark)
+{
+    const struct holder_part_at at = { 0, offset, mark };
+
+    life_step(l, (struct holder_event){ .type = type, .token = l->token, .parts = &at, .part_count = 1 });
+}
+
+static void said(struct life *l, const char *story)
+{
+    assert_string_equal(l->trace, story);
+    l->trace[0] = '\0';
+}
+
+static void without_a_baton_nothing_is_delivered(void **state)
+{
+    struct life l;
+
+    (void)state;
+    life_begin(&l, BLUE);
+    life_assign(&l);
+    assert_int_equal(holder_deliver(&l.h, 0, 0, l.now_ms, 0), DELIVER_DROP);
+    life_doc(&l, RIGHT_HELD, GREEN, 1, 1, 0);
+    assert_int_equal(holder_deliver(&l.h, 0, 0, l.now_ms, 0), DELIVER_DROP);
+    assert_int_equal(l.h.records_gated, 2);
+}
+
+static void a_restart_begins_at_its_own_commit(void **state)
+{
+    struct life l;
+
+    (void)state;
+    life_begin(&l, BLUE);
+    life_doc(&l, RIGHT_HELD, BLUE, 5, 5, 100);
+    l.trace[0] = '\0';
+    life_assign(&l);
+    said(&l, "answer assign\nreport\nread log end\nread offsets\nreport\n");
+    life_answer(&l, HOLDER_OFFSETS, 140, (struct mark){ MARK_EPOCH, 5 });
+    said(&l, "commit 140 baton/1 epoch=5\nreport\n");
+    life_answer(&l, HOLDER_COMMITTED, 0, (struct mark){ 0 });
+    said(&l, "attach at 140\nreport\n");
+}
+
+static void where_a_holder_begins(void **state)
+{
+    static const struct {
+        enum right right;
+        int64_t committed;
+        struct mark mark;
+        const char *commit; /* NULL: it waits */
+    } cases[] = {
+        { RIGHT_HELD, OFFSET_NONE, { MARK_NOTHING, 0 }, "commit 100 " },
+        { RIGHT_HELD, 70, { MARK_FOREIGN, 0 }, "commit 70 " },      /* an operator's reset */
+        { RIGHT_GRANTED, 70, { MARK_FOREIGN, 0 }, "commit 100 " },  /* a former life's */
+        { RIGHT_HELD, 70, { MARK_FOLLOW, 0 }, "commit 100 " },
+        { RIGHT_HELD, 170, { MARK_EPOCH, 5 }, "commit 170 " },
+        { RIGHT_GRANTED, 170, { MARK_EPOCH, 4 }, "commit 100 " },
+        { RIGHT_HELD, 170, { MARK_EPOCH, 6 }, NULL },               /* the member is behind */
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct life l;
+
+        life_begin(&l, BLUE);
+        life_doc(&l, cases[i].right, BLUE, 5, 5, 100);
+        life_assign(&l);
+        l.trace[0] = '\0';
+        life_answer(&l, HOLDER_OFFSETS, cases[i].committed, cases[i].mark);
+        if (cases[i].commit)
+            assert_memory_equal(l.trace, cases[i].commit, strlen(cases[i].commit));
+        else
+            assert_string_equal(l.trace, "");
+    }
+}
+
+static void a_release_waits_for_what_is_in_flight(void **state)
+{
+    struct life l;
+
+    (void)state;
+    life_begin(&l, BLUE);
+    life_doc(&l, RIGHT_HELD, BLUE, 5, 5, 0);
+    life_assign(&l);
+    life_answer(&l, HOLDER_OFFSETS, OFFSET_NONE, (struct mark){ 0 });
+    life_answer(&l, HOLDER_COMMITTED, 0, (struct mark){ 0 });
+    assert_int_equal(holder_deliver(&l.h, 0, 0, l.now_ms, 1), DELIVER_NOW);
+    assert_int_equal(holder_deliver(&l.h, 0, 1, l.now_ms, 1), DELIVER_NOW);
+    l.trace[0] = '\0';
+    life_doc(&l, RIGHT_RELEASING, BLUE, 5, 6, 0);
+    said(&l, "detach\nreport\n");
+    assert_int_equal(holder_deliver(&l.h, 0, 2, l.now_ms, 1), DELIVER_DROP);
+    assert_false(holder_done(&l.h, 0, 1, 2));
+    assert_true(holder_done(&l.h, 0, 0, 3));
+    life_step(&l, (struct holder_event){ .type = HOLDER_TICK });
+    said(&l, "commit 2 baton/1 epoch=5\nreport\n");
+    life_answer(&l, HOLDER_COMMITTED, 0, (struct mark){ 0 });
+    said(&l, "report\n");
+    assert_int_equal(l.parts[0].state, PART_RELEASED);
+    life_doc(&l, RIGHT_HELD, BLUE, 5, 7, 0); /* taken back: begins again by rule 6 */
+    said(&l, "read offsets\nreport\n");
+}
+
+static void a_grant_to_the_owner_needs_no_reading(void **state)
+{
+    struct life l;
+
+    (void)state;
+    life_begin(&l, GREEN);
+    life_doc(&l, RIGHT_RELEASING, BLUE, 5, 6, 0);
+    life_assign(&l);
+    l.trace[0] = '\0';
+    life_doc(&l, RIGHT_GRANTED, GREEN, 7, 7, 42);
+    said(&l, "commit 42 baton/1 epoch=7\nreport\n");
+    life_answer(&l, HOLDER_COMMITTED, 0, (struct mark){ 0 });
+    said(&l, "attach at 42\nreport\n");
+}
+
+static void a_follow_commit_holds_back_the_acknowledgement(void **state)
+{
+    struct life l;
+
+    (void)state;
+    life_begin(&l, GREEN);
+    life_doc(&l, RIGHT_HELD, BLUE, 5, 5, 0);
+    life_assign(&l);
+    l.now_ms += 20000;
+    l.trace[0] = '\0';
+    life_step(&l, (struct holder_event){ .type = HOLDER_TICK });
+    said(&l, "read active\nreport\n");
+    life_doc(&l, RIGHT_RELEASING, BLUE, 5, 6, 0);
+    assert_int_equal(l.h.acknowledged.epoch, 5); /* the question is out, and a commit could still come of it */
+    life_answer(&l, HOLDER_ACTIVE_OFFSETS, 33, (struct mark){ MARK_EPOCH, 5 });
+    assert_null(strstr(l.trace, "commit"));
+    assert_int_equal(l.h.acknowledged.epoch, 6);
+}
+
+static void a_member_without_contact_fences_itself(void **state)
+{
+    struct life l;
+
+    (void)state;
+    life_begin(&l, BLUE);
+    life_doc(&l, RIGHT_HELD, BLUE, 5, 5, 0);
+    life_assign(&l);
+    life_answer(&l, HOLDER_OFFSETS, OFFSET_NONE, (struct mark){ 0 });
+    life_answer(&l, HOLDER_COMMITTED, 0, (struct mark){ 0 });
+    l.now_ms += 7000; /* SIGSTOP, say */
+    assert_int_equal(holder_deliver(&l.h, 0, 0, l.now_ms, 1), DELIVER_LATER);
+    l.trace[0] = '\0';
+    life_step(&l, (struct holder_event){ .type = HOLDER_TICK });
+    said(&l, "detach\ncommit 0 baton/1 epoch=5\nreport\n");
+    life_answer(&l, HOLDER_COMMITTED, 0, (struct mark){ 0 }); /* still a member: it begins again by rule 6 */
+    said(&l, "read offsets\nreport\n");
+}
+
+static void what_cannot_be_committed_is_a_doubt(void **state)
+{
+    static const struct holder_topic_partition tp = { 0, 0 };
+    struct report_part parts[4];
+    struct report r = { .parts = parts, .part_max = 4 };
+    struct life l;
+
+    (void)state;
+    life_begin(&l, BLUE);
+    life_doc(&l, RIGHT_HELD, BLUE, 5, 5, 0);
+    life_assign(&l);
+    life_answer(&l, HOLDER_OFFSETS, OFFSET_NONE, (struct mark){ 0 });
+    life_answer(&l, HOLDER_COMMITTED, 0, (struct mark){ 0 });
+    holder_deliver(&l.h, 0, 0, l.now_ms, 1);
+    life_step(&l, (struct holder_event){ .type = HOLDER_REVOKED, .tps = &tp, .tp_count = 1 });
+    assert_null(strstr(l.trace, "answer revoke")); /* it waits for the record in flight ... */
+    l.now_ms += 1000;
+    life_step(&l, (struct holder_event){ .type = HOLDER_TICK });
+    assert_non_null(strstr(l.trace, "answer revoke")); /* ... but not for ever */
+    holder_report(&l.h, &r, 0);
+    assert_int_equal(parts[0].in_flight, 1);
+    assert_false(parts[0].owned);
+    holder_done(&l.h, 0, 0, 1);
+    life_step(&l, (struct holder_event){ .type = HOLDER_TICK });
+    holder_report(&l.h, &r, 0);
+    assert_int_equal(parts[0].doubt, 1);
+    l.batons[0].doubt = 1; /* the document has it: it is dropped here */
+    doc_whole(&l.doc, l.batons, 1, 1, 6);
+    life_step(&l, (struct holder_event){ .type = HOLDER_DOC, .doc = &l.doc, .log_position = 7 });
+    holder_report(&l.h, &r, 0);
+    assert_int_equal(r.part_count, 0);
+}
+
+static void a_close_says_goodbye_last(void **state)
+{
+    struct life l;
+
+    (void)state;
+    life_begin(&l, BLUE);
+    life_doc(&l, RIGHT_HELD, BLUE, 5, 5, 0);
+    life_assign(&l);
+    life_answer(&l, HOLDER_OFFSETS, OFFSET_NONE, (struct mark){ 0 });
+    life_answer(&l, HOLDER_COMMITTED, 0, (struct mark){ 0 });
+    l.trace[0] = '\0';
+    life_step(&l, (struct holder_event){ .type = HOLDER_CLOSE });
+    said(&l, "detach\ncommit 0 baton/1 epoch=5\nreport\n");
+    life_answer(&l, HOLDER_COMMITTED, 0, (struct mark){ 0 });
+    said(&l, "leave\nreport\n");
+    life_step(&l, (struct holder_event){ .type = HOLDER_LEFT });
+    said(&l, "report\nclosed\n");
+}
+
+/* --- receipts --------------------------------------------------------------------------------------------------------------------- */
+
+static void a_receipt_sums_up(void **state)
+{
+    struct pass forth[3], back[3];
+    struct op op = { .number = 1, .forth = forth, .back = back, .pass_count = 3 };
+    struct receipt_sum sum;
+    int64_t scratch[6];
+
+    (void)state;
+    memset(forth, 0, sizeof(forth));
+    memset(back, 0, sizeof(back));
+    for (int i = 0; i < 3; i++) {
+        back[i].doubt = back[i].repeat_to = OFFSET_NONE;
+        forth[i] = (struct pass){ .ordered = true, .grant = 7, .committed = 50, .from = 50, .doubt = OFFSET_NONE,
+                                  .repeat_to = OFFSET_NONE, .taken = true, .drained_unix_us = 1000,
+                                  .attached_unix_us = 3000, .first_unix_us = 4000 + 1000 * i };
+    }
+    receipt_sum(&sum, &op, scratch);
+    assert_int_equal(sum.passed, 3);
+    assert_int_equal(sum.gaps, 0);
+    assert_int_equal(sum.listed_repeats, 0);
+    assert_int_equal(sum.standstill_us_p50, 4000);
+    assert_int_equal(sum.standstill_us_max, 5000);
+    forth[0].doubt = 53;
+    forth[1].from = 40;
+    forth[1].repeat_to = 50;
+    forth[2].from = 51; /* never written by Baton: a gap must show */
+    forth[2].first_unix_us = 0;
+    receipt_sum(&sum, &op, scratch);
+    assert_int_equal(sum.listed_repeats, 13);
+    assert_int_equal(sum.gaps, 1);
+    assert_int_equal(pass_standstill_us(&forth[2]), 2000); /* an empty partition stood still until it was attached */
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(marks_are_read_back),
+        cmocka_unit_test(a_dead_terms_record_is_void),
+        cmocka_unit_test(the_low_watermark_waits_for_the_slowest),
+        cmocka_unit_test(a_full_window_takes_no_more),
+        cmocka_unit_test(a_lower_version_changes_nothing),
+        cmocka_unit_test(shards_may_come_in_any_order),
+        cmocka_unit_test(without_a_baton_nothing_is_delivered),
+        cmocka_unit_test(a_restart_begins_at_its_own_commit),
+        cmocka_unit_test(where_a_holder_begins),
+        cmocka_unit_test(a_release_waits_for_what_is_in_flight),
+        cmocka_unit_test(a_grant_to_the_owner_needs_no_reading),
+        cmocka_unit_test(a_follow_commit_holds_back_the_acknowledgement),
+        cmocka_unit_test(a_member_without_contact_fences_itself),
+        cmocka_unit_test(what_cannot_be_committed_is_a_doubt),
+        cmocka_unit_test(a_close_says_goodbye_last),
+        cmocka_unit_test(a_receipt_sums_up),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
