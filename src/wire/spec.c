@@ -538,9 +538,13 @@ static void check_conflicts(struct reading *r)
 
 static void fill_groups(struct spec *s)
 {
-    for (int c = 0; c < COLOR_COUNT; c++)
+    for (int c = 0; c < COLOR_COUNT; c++) {
+        char group[FLEET_NAME_MAX + 16];
+
+        snprintf(group, sizeof(group), "%s-%s", s->fleet, color_name((enum color)c));
         if (!s->colors[c].group[0])
-            snprintf(s->colors[c].group, sizeof(s->colors[c].group), "%s-%s", s->fleet, color_name((enum color)c));
+            text_copy(s->colors[c].group, sizeof(s->colors[c].group), group);
+    }
 }
 
 int spec_from_tree(struct spec *ret, const struct spec_tree *tree, bool skip_unknown, struct spec_fault *fault)
