@@ -73,8 +73,6 @@ static int command_unknown(const char *group, const char *word, struct errmsg *m
     for (int i = 0; i < command_count && count < ARRAY_COUNT(near); i++) {
         const char *name = commands[i].name;
 
-        if (commands[i].hidden)
-            continue;
         if (len && (strncmp(name, group, len) || name[len] != ' '))
             continue;
         name += len ? len + 1 : 0;

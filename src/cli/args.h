@@ -85,7 +85,6 @@ struct command {
     const char *details;        /* what else one should know; may be NULL */
     const char *examples[4][2]; /* command line, what it does */
     int (*run)(struct cli *cli);
-    bool hidden;
 };
 #define OPTION_BIT(id) (UINT64_C(1) << (id))
 

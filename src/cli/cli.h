@@ -58,7 +58,6 @@ int cmd_status(struct cli *cli);
 int cmd_history(struct cli *cli);
 int cmd_receipt(struct cli *cli);
 int cmd_demo(struct cli *cli);
-int cmd_demo_consumer(struct cli *cli);
 int cmd_version(struct cli *cli);
 int cmd_completion(struct cli *cli);
 int cmd_man(struct cli *cli);

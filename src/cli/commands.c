@@ -182,7 +182,5 @@ const struct command commands[] = {
     { .name = "help", .arguments = "[COMMAND]", .arg_max = 2, .output = "", .complete = { COMPLETE_COMMAND },
       .run = cmd_help, .help = "Explain a command.", .examples = { { "baton help switch", "the same as 'baton switch "
              "--help'" } } },
-    { .name = "demo-consumer", .arguments = "", .output = "", .run = cmd_demo_consumer, .hidden = true,
-      .help = "The consumer of the demo." },
 };
 const int command_count = ARRAY_COUNT(commands);

@@ -29,7 +29,7 @@ static void firsts_add(struct str *ret)
         char first[32];
 
         snprintf(first, sizeof(first), "%.*s", (int)strcspn(commands[i].name, " "), commands[i].name);
-        if (commands[i].hidden || word_is(first, last))
+        if (word_is(first, last))
             continue;
         str_addf(ret, "%s%s", ret->len && ret->buf[ret->len - 1] != '\'' ? " " : "", first);
         text_copy(last, sizeof(last), first);
@@ -113,8 +113,6 @@ static void bash_write(struct str *ret)
             seconds_add(ret, group);
             str_add(ret, "' ;;\n");
         }
-        if (c->hidden)
-            continue;
         str_addf(ret, "        '%s')\n            options='", c->name);
         for (int o = 0; o < OPT_COUNT; o++)
             if (command_takes(c, o))
@@ -230,8 +228,6 @@ static void zsh_write(struct str *ret)
                  "    case $command in\n"
                  "        '')\n            local -a all\n            all=(\n");
     for (int i = 0; i < command_count; i++) {
-        if (commands[i].hidden)
-            continue;
         if (strchr(commands[i].name, ' ')) {
             if (group_first(i, group, sizeof(group)))
                 str_addf(ret, "                '%s:create, list, show and delete fleets'\n", group);
@@ -250,8 +246,6 @@ static void zsh_write(struct str *ret)
             seconds_add(ret, group);
             str_add(ret, " ;;\n");
         }
-        if (c->hidden)
-            continue;
         str_addf(ret, "        '%s')\n            ", c->name);
         for (const char *at = c->name; (at = strchr(at, ' ')); at++)
             str_add(ret, "shift words; ((CURRENT--)); "); /* _arguments counts from the command's last word */
@@ -343,8 +337,6 @@ static void fish_write(struct str *ret)
         const struct command *c = &commands[i];
         const char *space = strchr(c->name, ' ');
 
-        if (c->hidden)
-            continue;
         if (group_first(i, group, sizeof(group)))
             str_addf(ret,
                      "complete -c baton -n 'test (count (__baton_words)) = 0' -a %s -d 'create, list, show and delete "

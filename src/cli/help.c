@@ -103,8 +103,7 @@ void help_overview(struct str *ret, const struct look *look)
     str_add(ret, "  baton COMMAND [ARGUMENTS] [OPTIONS]\n\n");
     heading(ret, look, "Commands");
     for (int i = 0; i < command_count; i++)
-        if (!commands[i].hidden)
-            command_line(ret, look, &commands[i]);
+        command_line(ret, look, &commands[i]);
     str_add_char(ret, '\n');
     heading(ret, look, "Options of every command");
     option_list(ret, look, NULL, true);

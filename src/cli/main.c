@@ -12,117 +12,10 @@
 
 #include "base/log.h"
 #include "cli/api.h"
+#include "cli/ledger.h"
 #include "kafka/client.h"
 
 #define PAGE_MAX (64u * 1024 * 1024)
-
-int cli_print(const struct str *page)
-{
-    if (str_error(page) || fwrite(page->buf, 1, page->len, stdout) != page->len)
-        return EXITS_FAILED;
-    return EXITS_DONE;
-}
-
-int cli_print_json(const json_t *json)
-{
-    bool person = isatty(STDOUT_FILENO);
-
-    if (json_dumpf(json, stdout, person ? JSON_INDENT(2) : JSON_COMPACT) != 0)
-        return EXITS_FAILED;
-    fputc('\n', stdout);
-    return EXITS_DONE;
-}
-
-void cli_say(const struct cli *cli, const char *fmt, ...)
-{
-    va_list ap;
-
-    if (cli->quiet)
-        return;
-    va_start(ap, fmt);
-    vfprintf(stderr, fmt, ap);
-    va_end(ap);
-    fputc('\n', stderr);
-}
-
-int cli_fail(const struct cli *cli, int code, const char *fmt, ...)
-{
-    struct str text = STR_WITH_MAX(8192), clean = STR_WITH_MAX(8192);
-    va_list ap;
-
-    va_start(ap, fmt);
-    str_vaddf(&text, fmt, ap);
-    va_end(ap);
-    look_clean(&clean, text.buf);
-    fprintf(stderr, "%sbaton:%s %s\n", look_code(&cli->err, RED), look_code(&cli->err, PLAIN), clean.buf);
-    str_free(&text);
-    str_free(&clean);
-    return code;
-}
-
-int cmd_version(struct cli *cli)
-{
-    json_t *json;
-    int code;
-
-    if (!cli->json) {
-        printf("baton %s (librdkafka %s)\n", BATON_VERSION, rd_kafka_version_str());
-        return EXITS_DONE;
-    }
-    json = json_pack("{s:s, s:s}", "version", BATON_VERSION, "librdkafka", rd_kafka_version_str());
-    code = json ? cli_print_json(json) : EXITS_FAILED;
-    json_decref(json);
-    return code;
-}
-
-static int print_page(struct str *page)
-{
-    int code = cli_print(page);
-
-    str_free(page);
-    return code;
-}
-
-int cmd_completion(struct cli *cli)
-{
-    struct str page = STR_WITH_MAX(PAGE_MAX);
-
-    completion_write(&page, cli->args.words[0]); /* the table checked the name */
-    return print_page(&page);
-}
-
-int cmd_man(struct cli *cli)
-{
-    struct str page = STR_WITH_MAX(PAGE_MAX);
-
-    (void)cli;
-    man_write(&page);
-    return print_page(&page);
-}
-
-int cmd_help(struct cli *cli)
-{
-    struct str page = STR_WITH_MAX(PAGE_MAX);
-    char name[] = "baton";
-    char *argv[4] = { name };
-    struct args args;
-    struct errmsg m = { 0 };
-    int argc = 1;
-
-    if (cli->args.word_count == 0) {
-        help_overview(&page, &cli->out);
-        return print_page(&page);
-    }
-    for (int i = 0; i < cli->args.word_count; i++)
-        argv[argc++] = (char *)cli->args.words[i];
-    if (cli->args.words[0][0] == '-' || (args_parse(&args, argc, argv, getenv, &m) < 0 && !args.command))
-        return cli_fail(cli, EXITS_USAGE, "%s", m.text[0] ? m.text : "'help' takes the name of a command");
-    if (args.command)
-        help_command(&page, &cli->out, args.command);
-    else
-        help_group(&page, &cli->out, args.group);
-    return print_page(&page);
-}
 
 /* `baton`, `baton --help`, `baton fleet`: no command to run. */
 static int without_command(struct cli *cli)
@@ -161,9 +54,12 @@ static int run(struct cli *cli)
         return without_command(cli);
     if (cli->args.times[OPT_HELP]) {
         struct str page = STR_WITH_MAX(PAGE_MAX);
+        int code;
 
         help_command(&page, &cli->out, c);
-        return print_page(&page);
+        code = cli_print(&page);
+        str_free(&page);
+        return code;
     }
     if (kafka_version_check(&m) < 0)
         return cli_fail(cli, EXITS_FAILED, "%s", m.text);
@@ -177,6 +73,11 @@ int main(int argc, char **argv)
     bool no_color;
     int code, r;
 
+#ifdef WITH_DEMO
+    /* The demo's consumers: an example that reads a command line of its own; nobody's command, so in no table. */
+    if (argc > 1 && word_is(argv[1], "demo-consumer"))
+        return orders_main(argc - 1, argv + 1);
+#endif
     setlocale(LC_CTYPE, "");
     r = args_parse(&cli.args, argc, argv, getenv, &m);
     no_color = cli.args.times[OPT_NO_COLOR] > 0;

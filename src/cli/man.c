@@ -114,8 +114,7 @@ void man_write(struct str *ret)
               "itself for as long as it runs, unless a controller does.\n");
     str_add(ret, ".SH COMMANDS\n");
     for (int i = 0; i < command_count; i++)
-        if (!commands[i].hidden)
-            command_entry(ret, &commands[i]);
+        command_entry(ret, &commands[i]);
     str_add(ret, ".SH OPTIONS OF EVERY COMMAND\n");
     for (int i = 0; i < OPT_COUNT; i++)
         if (options[i].everywhere)

@@ -136,22 +136,6 @@ static void op_name(struct str *ret, const json_t *op)
     str_addf(ret, " %" PRId64, pick_int(op, "number", 0));
 }
 
-/* ", waits for payments-blue-1 (10.0.0.7), which has 12 records of orders/3 in flight, and 2 more" */
-static void waiting_add(struct str *ret, const json_t *op)
-{
-    const json_t *first = json_array_get(pick(op, "waiting"), 0);
-    size_t count = pick_count(op, "waiting");
-
-    if (!first)
-        return;
-    str_add(ret, "; waits for ");
-    look_clean(ret, pick_text(first, "who", "?"));
-    str_add(ret, ": ");
-    look_clean(ret, pick_text(first, "what", "?"));
-    if (count > 1)
-        str_addf(ret, " (and %zu more)", count - 1);
-}
-
 /* ---- the sentence ---- */
 
 static void passing_sentence(struct str *ret, const struct look *look, const json_t *status, const json_t *op)
@@ -176,7 +160,6 @@ static void passing_sentence(struct str *ret, const struct look *look, const jso
     }
     str_addf(ret, "%" PRId64 " of %" PRId64 " done", pick_int(op, "progress.taken", 0),
              pick_int(op, "progress.total", 0));
-    waiting_add(ret, op);
 }
 
 static void observing_sentence(struct str *ret, const struct look *look, const json_t *op, int64_t now_unix_ms)
@@ -230,12 +213,13 @@ void render_sentence(struct str *ret, const struct look *look, const json_t *sta
     const json_t *op = pick(status, "operation");
 
     if (word_is(phase, "needs-operator")) {
+        const char *why = pick_text(op, "why", "");
+
         look_add(ret, look, RED, "needs an operator: ");
-        look_clean(ret,
-                   pick_text(op, "why", pick_text(status, "reason", "the last operation could not end by itself")));
+        look_clean(ret, *why ? why : "the last operation could not end by itself");
     } else if (word_is(phase, "paused")) {
         look_add(ret, look, YELLOW, "is paused");
-        str_addf(ret, ": nobody works until 'baton resume'");
+        str_add(ret, ": nobody works until 'baton resume'");
     } else if (word_is(phase, "returning")) {
         op_name(ret, op);
         look_add(ret, look, YELLOW, " goes back");
@@ -245,7 +229,6 @@ void render_sentence(struct str *ret, const struct look *look, const json_t *sta
             str_add(ret, ", because ");
             look_clean(ret, pick_text(op, "why", ""));
         }
-        waiting_add(ret, op);
     } else if (word_is(phase, "observing"))
         observing_sentence(ret, look, op, now_unix_ms);
     else if (word_is(phase, "passing") || word_is(phase, "pausing") || word_is(phase, "resuming"))
@@ -264,9 +247,8 @@ void render_fleets(struct str *ret, const struct look *look, const json_t *answe
     json_t *f;
 
     if (json_array_size(fleets) == 0) {
-        str_add(ret, "There is no fleet yet: write a fleet file and run 'baton fleet apply FILE' (its options: 'baton "
-                     "help fleet "
-                     "apply').\n");
+        str_add(ret, "There is no fleet yet: write a fleet file and run 'baton fleet apply FILE'.\n"
+                     "('baton help fleet apply' explains the file.)\n");
         return;
     }
     t = table_new(look);
@@ -442,11 +424,14 @@ static void leader_add(struct str *ret, const struct look *look, const json_t *s
 void render_status(struct str *ret, const struct look *look, const json_t *status, bool wide, int64_t now_unix_ms)
 {
     const json_t *partitions = pick(status, "partitions"), *op = pick(status, "operation");
+    struct str sentence = STR_WITH_MAX(TEXT_MAX);
 
-    clean_add(ret, look, BOLD, pick_text(status, "name", "?"));
-    str_add(ret, word_is(pick_text(status, "phase", ""), "paused") ? " " : ": ");
-    render_sentence(ret, look, status, now_unix_ms);
+    clean_add(&sentence, look, BOLD, pick_text(status, "name", "?"));
+    str_add(&sentence, word_is(pick_text(status, "phase", ""), "paused") ? " " : ": ");
+    render_sentence(&sentence, look, status, now_unix_ms);
+    look_wrap(ret, sentence.buf, look->width, 0);
     str_add(ret, ".\n");
+    str_free(&sentence);
     leader_add(ret, look, status);
     if (json_is_object(op) && !op_has_ended(op)) {
         str_add_char(ret, '\n');
@@ -669,16 +654,15 @@ void render_history(struct str *ret, const struct look *look, const json_t *answ
 
 /* ---- findings and errors ---- */
 
-static void finding_part(struct str *ret, const struct look *look, const char *label, const char *text)
+static void finding_part(struct str *ret, const struct look *look, const char *label_text, const char *text)
 {
     struct str clean = STR_WITH_MAX(TEXT_MAX);
-    int width = look->width ? look->width : 0;
 
     if (!*text)
         return;
     look_clean(&clean, text);
-    look_addf(ret, look, DIM, "    %-5s", label);
-    look_wrap(ret, clean.buf, width, 9);
+    look_addf(ret, look, DIM, "    %-5s", label_text);
+    look_wrap(ret, clean.buf, look->width, 9);
     str_add_char(ret, '\n');
     str_free(&clean);
 }
@@ -691,24 +675,17 @@ void render_findings(struct str *ret, const struct look *look, const json_t *fin
     json_array_foreach((json_t *)findings, i, f)
     {
         const char *severity = pick_text(f, "severity", "note");
-        enum style style = word_is(severity, "refusal") ? RED : word_is(severity, "warning") ? YELLOW : CYAN;
-        struct str clean = STR_WITH_MAX(TEXT_MAX);
 
         str_add(ret, "  ");
-        look_add(ret, look, style, severity);
-        str_add(ret, " ");
-        look_clean(&clean, pick_text(f, "what", ""));
-        look_wrap(ret, clean.buf, look->width, (int)strlen(severity) + 3);
-        str_free(&clean);
-        if (*pick_text(f, "code", "")) {
-            str_add(ret, " ");
-            str_add(ret, look_code(look, DIM));
-            str_add_char(ret, '[');
-            look_clean(ret, pick_text(f, "code", ""));
-            str_add_char(ret, ']');
-            str_add(ret, look_code(look, PLAIN));
-        }
+        clean_add(ret, look,
+                  word_is(severity, "refusal")   ? RED
+                  : word_is(severity, "warning") ? YELLOW
+                                                 : CYAN,
+                  severity);
+        str_add_char(ret, ' ');
+        look_clean(ret, pick_text(f, "code", ""));
         str_add_char(ret, '\n');
+        finding_part(ret, look, "what", pick_text(f, "what", ""));
         finding_part(ret, look, "why", pick_text(f, "why", ""));
         finding_part(ret, look, "mend", pick_text(f, "mend", ""));
     }
@@ -718,20 +695,19 @@ void render_error(struct str *ret, const struct look *look, int status, const js
 {
     const json_t *error = pick(answer, "error");
     const char *message = pick_text(error, "message", NULL), *mend = pick_text(error, "mend", "");
+    struct str text = STR_WITH_MAX(TEXT_MAX);
 
-    look_add(ret, look, RED, "baton:");
-    str_add_char(ret, ' ');
+    look_add(&text, look, RED, "baton:");
+    str_add_char(&text, ' ');
     if (message)
-        look_clean(ret, message);
+        look_clean(&text, message);
     else
-        str_addf(ret, "the controller answered with status %d and nothing that Baton understands", status);
+        str_addf(&text, "the controller answered with status %d and nothing that Baton understands", status);
+    look_wrap(ret, text.buf, look->width, 0);
     str_add_char(ret, '\n');
-    if (*mend) {
-        str_add(ret, "  ");
-        look_clean(ret, mend);
-        str_add_char(ret, '\n');
-    }
+    finding_part(ret, look, "mend", mend);
     render_findings(ret, look, pick(error, "findings"));
+    str_free(&text);
 }
 
 /* ---- receipt ---- */
@@ -835,8 +811,8 @@ static void receipt_sums(struct str *ret, const struct look *look, const json_t 
     label(ret, look, "lost");
     look_addf(ret, look, lost ? RED : GREEN_INK, "%-8" PRId64, lost);
     look_add(ret, look, DIM,
-             lost ? "partitions whose new holder did not begin where the old one had committed\n"
-                  : "every new holder began at the offset read back from the brokers\n");
+             lost ? "partitions whose new holder began elsewhere\n"
+                  : "each began at the offset read back from the brokers\n");
     label(ret, look, "repeated");
     look_addf(ret, look, repeated ? YELLOW : GREEN_INK, "%-8" PRId64, repeated);
     look_add(ret, look, DIM,
@@ -925,7 +901,7 @@ void render_receipt_short(struct str *ret, const struct look *look, const json_t
     str_add(ret, ", repeated ");
     look_addf(ret, look, repeated ? YELLOW : GREEN_INK, "%" PRId64, repeated);
     if (pick_int(receipt, "totals.standstill_ms.known", 0) > 0)
-        str_addf(ret, ", standstill p50 %s, p99 %s, max %s",
+        str_addf(ret, "\n  standstill p50 %s, p99 %s, max %s",
                  render_us(a, ms_as_us(receipt, "totals.standstill_ms.p50")),
                  render_us(b, ms_as_us(receipt, "totals.standstill_ms.p99")),
                  render_us(c, ms_as_us(receipt, "totals.standstill_ms.max")));
