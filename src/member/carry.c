@@ -266,7 +266,8 @@ static void leave(struct baton_consumer *c)
     c->leaving = true;
     if (!c->main_open)
         return; /* the turn sees that there is nothing to leave */
-    flow_apply(c, c->revoke_waits ? FLOW_ANSWER_REVOKE : FLOW_CHANGE);
+    flow_apply(c);
+    flow_answer(c);
     error = rd_kafka_consumer_close_queue(c->main.rk, c->group_queue);
     if (error) {
         log_warn("leave_failed", "error=\"%s\", the brokers will notice by the session time-out", rd_kafka_error_string(error));
@@ -288,7 +289,7 @@ static void ask_end(struct baton_consumer *c, uint64_t token)
         kafka_reader_ask_end(c->reader, token, QUESTION_MS_MAX);
 }
 
-/* True: it belongs to flow_apply(), now or after the last effect. */
+/* True: it is marked, for flow_apply(). */
 static bool carry_out(struct baton_consumer *c, const struct holder_effect *e)
 {
     switch (e->type) {
@@ -315,10 +316,8 @@ static bool carry_out(struct baton_consumer *c, const struct holder_effect *e)
         report(c);
         return false;
     case HOLDER_ANSWER_ASSIGN:
-        flow_apply(c, FLOW_ANSWER_ASSIGN);
-        return false;
     case HOLDER_ANSWER_REVOKE:
-        flow_apply(c, FLOW_ANSWER_REVOKE);
+        flow_answer(c);
         return false;
     case HOLDER_LEAVE:
         leave(c);
@@ -341,14 +340,13 @@ void carry_step(struct baton_consumer *c, struct holder_event ev)
     holder_step(&c->holder, &ev, &c->fx);
     pthread_mutex_unlock(&c->lock);
     for (int i = 0; i < c->fx.count; i++) {
-        /* a marked change of the flow is made before the next effect of another kind: "in their order" */
+        /* what is marked is made so before the next effect of another kind: "in their order" */
         if (changed && c->fx.items[i].type != HOLDER_ATTACH && c->fx.items[i].type != HOLDER_DETACH) {
-            if (c->fx.items[i].type != HOLDER_ANSWER_REVOKE && c->fx.items[i].type != HOLDER_ANSWER_ASSIGN)
-                flow_apply(c, FLOW_CHANGE);
+            flow_apply(c);
             changed = false;
         }
         changed = carry_out(c, &c->fx.items[i]) || changed;
     }
     if (changed)
-        flow_apply(c, FLOW_CHANGE);
+        flow_apply(c);
 }

@@ -85,6 +85,9 @@ struct intake {
     int64_t in_flight;
 };
 
+/* To a rebalance. */
+enum answer { ANSWER_NONE, ANSWER_ASSIGN, ANSWER_REVOKE };
+
 enum life { LIFE_NEW, LIFE_OPEN, LIFE_CLOSING, LIFE_CLOSED };
 
 struct baton_consumer {
@@ -123,7 +126,10 @@ struct baton_consumer {
     char client_id[CLIENT_ID_MAX + 1], host[HOST_MAX + 1], instance_id[CLIENT_ID_MAX + 1];
     int topics_subscribed;
     bool eager;
-    bool revoke_waits;        /* librdkafka waits for the answer to a revocation */
+    enum answer owed;         /* librdkafka waits for it */
+    bool owed_due;            /* the holder has given it ... */
+    uint64_t owed_commit;     /* ... but commits up to this token, asked before the rebalance, are not answered yet ... */
+    int64_t owed_by_ms;       /* ... and are waited for until then */
     bool leaving;             /* the group is being left: nothing is attached any more */
     struct ask *asks;         /* questions and commits that are outstanding */
     struct {

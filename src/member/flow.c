@@ -4,10 +4,13 @@
 #include <string.h>
 
 #include "base/check.h"
+#include "base/clock.h"
 #include "base/log.h"
+#include "member/carry.h"
 #include "member/intake.h"
 
 #define SEEK_MS_MAX 1000
+#define OLD_COMMIT_MS_MAX 2000
 #define WATERMARK_MS_MAX 2000
 
 typedef rd_kafka_topic_partition_list_t tp_list;
@@ -160,22 +163,22 @@ static void change_note(struct baton_consumer *c, bool removed, bool added)
     }
 }
 
-static void incremental(struct baton_consumer *c, struct change *ch, enum flow_answer answer, bool *removed, bool *added)
+static void incremental(struct baton_consumer *c, struct change *ch, enum answer answer, bool *removed, bool *added)
 {
     *removed = *added = true;
-    if (ch->remove->cnt > 0 || answer == FLOW_ANSWER_REVOKE)
+    if (ch->remove->cnt > 0 || answer == ANSWER_REVOKE)
         *removed = !failed(rd_kafka_incremental_unassign(c->main.rk, ch->remove), "incremental_unassign");
-    if (*removed && (ch->add->cnt > 0 || answer == FLOW_ANSWER_ASSIGN))
+    if (*removed && (ch->add->cnt > 0 || answer == ANSWER_ASSIGN))
         *added = !failed(rd_kafka_incremental_assign(c->main.rk, ch->add), "incremental_assign");
 }
 
-static void whole(struct baton_consumer *c, struct change *ch, enum flow_answer answer, bool *removed, bool *added)
+static void whole(struct baton_consumer *c, struct change *ch, enum answer answer, bool *removed, bool *added)
 {
     rd_kafka_resp_err_t err = RD_KAFKA_RESP_ERR_NO_ERROR;
 
-    if (ch->any || answer == FLOW_ANSWER_REVOKE)
+    if (ch->any || answer == ANSWER_REVOKE)
         err = rd_kafka_assign(c->main.rk, NULL);
-    if (!err && (ch->whole->cnt > 0 || answer == FLOW_ANSWER_ASSIGN))
+    if (!err && (ch->whole->cnt > 0 || answer == ANSWER_ASSIGN))
         err = rd_kafka_assign(c->main.rk, ch->whole);
     *removed = *added = !err;
     if (err)
@@ -224,7 +227,7 @@ static void preset_pauses(struct baton_consumer *c)
     rd_kafka_topic_partition_list_destroy(go);
 }
 
-static bool change_make(struct baton_consumer *c, enum flow_answer answer)
+static bool change_make(struct baton_consumer *c, enum answer answer)
 {
     struct change ch = { .remove = rd_kafka_topic_partition_list_new(16),
                          .add = rd_kafka_topic_partition_list_new(16),
@@ -235,10 +238,10 @@ static bool change_make(struct baton_consumer *c, enum flow_answer answer)
     change_plan(c, &ch);
     if (ch.any)
         intake_hold(c);
-    if (ch.any || answer != FLOW_CHANGE)
+    if (ch.any || answer != ANSWER_NONE)
         change_close(c, &ch);
     pthread_mutex_unlock(&c->lock);
-    if (ch.any || answer != FLOW_CHANGE) {
+    if (ch.any || answer != ANSWER_NONE) {
         forward(c, c->eager ? ch.whole : ch.add);
         if (c->options.standby == STANDBY_PAUSED)
             preset_pauses(c);
@@ -321,18 +324,55 @@ static void pause_apply(struct baton_consumer *c)
 
 /* --- the way in ---------------------------------------------------------------------------------------------------------- */
 
-void flow_apply(struct baton_consumer *c, enum flow_answer answer)
+static void apply(struct baton_consumer *c, enum answer answer)
 {
-    if (!c->main_open)
-        return;
-    if (answer == FLOW_ANSWER_REVOKE)
-        c->revoke_waits = false;
-    if (!c->revoke_waits && !change_make(c, answer)) {
+    if (!change_make(c, answer)) {
         resync(c);
         change_make(c, answer);
     }
+}
+
+void flow_apply(struct baton_consumer *c)
+{
+    if (!c->main_open)
+        return;
+    if (c->owed == ANSWER_NONE)
+        apply(c, ANSWER_NONE);
+    if (c->options.standby == STANDBY_PAUSED)
+        pause_apply(c); /* is no answer */
+}
+
+void flow_owe(struct baton_consumer *c, enum answer answer)
+{
+    c->owed = answer;
+    c->owed_due = false;
+    c->owed_commit = 0;
+    c->owed_by_ms = clock_ms() + OLD_COMMIT_MS_MAX;
+    for (const struct ask *ask = c->asks; ask; ask = ask->next)
+        if (ask->type == ASK_COMMIT && ask->token > c->owed_commit)
+            c->owed_commit = ask->token;
+}
+
+void flow_settle(struct baton_consumer *c)
+{
+    const enum answer answer = c->owed;
+
+    if (!c->owed_due)
+        return;
+    for (const struct ask *ask = c->asks; ask && clock_ms() < c->owed_by_ms; ask = ask->next)
+        if (ask->type == ASK_COMMIT && ask->token <= c->owed_commit)
+            return;
+    c->owed = ANSWER_NONE;
+    c->owed_due = false;
+    apply(c, answer);
     if (c->options.standby == STANDBY_PAUSED)
         pause_apply(c);
+}
+
+void flow_answer(struct baton_consumer *c)
+{
+    c->owed_due = c->owed != ANSWER_NONE;
+    flow_settle(c);
 }
 
 /* Begins at the nearer end of what the log has; false: ask again later. */
@@ -386,5 +426,5 @@ void flow_repair(struct baton_consumer *c)
         }
     }
     if (any)
-        flow_apply(c, FLOW_CHANGE);
+        flow_apply(c);
 }

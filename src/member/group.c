@@ -184,9 +184,9 @@ static void on_rebalance(struct baton_consumer *c, rd_kafka_event_t *event)
     int count;
 
     c->eager = protocol && strcmp(protocol, "EAGER") == 0;
-    c->revoke_waits = !assign;
+    flow_owe(c, assign ? ANSWER_ASSIGN : ANSWER_REVOKE);
     if (c->leaving) { /* nobody asks the holder any more; librdkafka waits all the same */
-        flow_apply(c, assign ? FLOW_ANSWER_ASSIGN : FLOW_ANSWER_REVOKE);
+        flow_answer(c);
         return;
     }
     learn_member_id(c);
@@ -195,7 +195,7 @@ static void on_rebalance(struct baton_consumer *c, rd_kafka_event_t *event)
     count = partitions_of(c, rd_kafka_event_topic_partition_list(event), &tps);
     if (count < 0 || (assign && carry_reserve(c, slots_used(c) + count) < 0)) {
         fail(c, ERR_NOMEM, "out of memory for the partitions of a rebalance");
-        flow_apply(c, assign ? FLOW_ANSWER_ASSIGN : FLOW_ANSWER_REVOKE);
+        flow_answer(c);
         free(tps);
         return;
     }
@@ -289,7 +289,7 @@ static void on_stray(struct baton_consumer *c, rd_kafka_event_t *event)
                   rd_kafka_topic_name(message->rkt), message->partition, (long long)message->offset);
         flow_attach(c, slot, c->holder.parts[slot].window.position);
     }
-    flow_apply(c, FLOW_CHANGE);
+    flow_apply(c);
 }
 
 static void on_event(struct baton_consumer *c, rd_kafka_event_t *event)

@@ -379,8 +379,10 @@ static void turn(struct baton_consumer *c)
     answers_turn(c);
     carry_refused(c);
     join_if_due(c);
-    if (c->main_open)
+    if (c->main_open) {
+        flow_settle(c);
         flow_repair(c);
+    }
     close_turn(c);
     if (c->main_open)
         carry_step(c, (struct holder_event){ .type = HOLDER_TICK });
