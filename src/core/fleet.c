@@ -54,7 +54,7 @@ static const char *baton_fault(const struct fleet *f, const struct baton *b)
     if (b->topic >= f->spec.topic_count)
         return "a baton's topic is none of the fleet's";
     if (b->partition < 0)
-        return "a partition is negative";
+        return "a shard is missing";
     if ((unsigned)b->state >= RIGHT_COUNT || (unsigned)b->holder >= COLOR_COUNT)
         return "a baton's state or holder is unknown";
     if (b->epoch == 0 || b->order < b->epoch)
@@ -78,8 +78,11 @@ bool fleet_valid(const struct fleet *f, const char **ret_why)
         why = "no topic, or more than a fleet can have";
     if ((unsigned)f->phase >= PHASE_COUNT || (unsigned)f->active >= COLOR_COUNT)
         why = "phase or active color is unknown";
-    for (int i = 0; !why && i < f->baton_count; i++)
+    for (int i = 0; !why && i < f->baton_count; i++) {
         why = baton_fault(f, &f->batons[i]);
+        if (!why && fleet_find(f, f->batons[i].topic, f->batons[i].partition) != i)
+            why = "a partition has two batons";
+    }
     if (why && ret_why)
         *ret_why = why;
     return !why;
@@ -95,6 +98,16 @@ void fleet_check(const struct fleet *f)
         return; /* shards are in, their head is still to come */
     for (int i = 0; i < f->baton_count; i++)
         ASSERT(f->batons[i].partition < 0 || baton_fault(f, &f->batons[i]) == NULL);
+}
+
+bool fleet_topics_extend(const struct fleet *old, const struct fleet *new)
+{
+    if (new->spec.topic_count < old->spec.topic_count)
+        return false;
+    for (int i = 0; i < old->spec.topic_count; i++)
+        if (strcmp(old->spec.topics[i], new->spec.topics[i]) != 0)
+            return false;
+    return true;
 }
 
 static void copy_head(struct fleet *to, const struct fleet *from)

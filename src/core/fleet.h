@@ -73,6 +73,8 @@ void fleet_init(struct fleet *f, struct baton *batons, int baton_max);
 /* Index of the partition's baton or -1. Batons stay where they were born; new ones are appended. */
 int fleet_find(const struct fleet *f, int topic, int32_t partition);
 int fleet_topic(const struct fleet *f, const char *name); /* index or -1 */
+/* Does `new` keep every topic of `old` at its index? A fleet made again under an old name may not. */
+bool fleet_topics_extend(const struct fleet *old, const struct fleet *new);
 int fleet_count_held(const struct fleet *f, enum color c); /* held or granted */
 
 /* Facts that hold for every document ever written or read (ASSERTs; for what came from outside use fleet_valid). */

@@ -279,9 +279,14 @@ static void part_reconcile(struct holder *h, struct holder_part *p, const struct
 
 static void on_doc(struct holder *h, const struct holder_event *ev)
 {
-    switch (fleet_apply(h->fleet, ev->doc)) {
+    const bool head = ev->doc->kind == DOC_WHOLE || ev->doc->kind == DOC_HEAD;
+    const struct doc gone = { .kind = DOC_GONE };
+
+    /* A fleet made again with other topics: what our partitions are called is not theirs any more. A restart learns the new names. */
+    h->estranged = h->estranged || (head && !fleet_topics_extend(h->fleet, &ev->doc->fleet));
+    switch (fleet_apply(h->fleet, h->estranged ? &gone : ev->doc)) {
     case DOC_APPLIED:
-        if (ev->doc->kind != DOC_SHARD) {
+        if (head) {
             h->heard_written_unix_us = h->fleet->written_unix_us;
             h->heard_unix_us = ev->now_unix_us;
         }

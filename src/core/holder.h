@@ -180,6 +180,7 @@ struct holder {
     bool joined;               /* Kafka has answered with an assignment, be it an empty one */
     bool closing, leave_asked, left, goodbye_made, closed;
     bool abandoned;
+    bool estranged;            /* the fleet was made again with other topics: delivers nothing until restarted */
     int64_t heard_written_unix_us, heard_unix_us;
     uint64_t records_done, records_gated, stale_ignored;
 };

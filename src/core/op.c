@@ -79,6 +79,14 @@ static int64_t percentile(const int64_t *sorted, int count, int percent)
     return count == 0 ? -1 : sorted[(count * percent + 99) / 100 - 1];
 }
 
+/* Adds the records of [from, to), never beyond the largest number: a receipt may have been read from anywhere. */
+static int64_t add(int64_t sum, int64_t from, int64_t to)
+{
+    if (from < 0 || to <= from)
+        return sum;
+    return to - from > INT64_MAX - sum ? INT64_MAX : sum + (to - from);
+}
+
 static void sum_passes(struct receipt_sum *ret, const struct pass *passes, int count, int64_t *scratch)
 {
     for (int i = 0; i < count; i++) {
@@ -86,10 +94,8 @@ static void sum_passes(struct receipt_sum *ret, const struct pass *passes, int c
 
         if (!p->ordered || p->grant == 0)
             continue;
-        if (p->doubt > p->committed)
-            ret->listed_repeats += p->doubt - p->committed;
-        if (p->repeat_to > p->from)
-            ret->listed_repeats += p->repeat_to - p->from;
+        ret->listed_repeats = add(ret->listed_repeats, p->committed, p->doubt);
+        ret->listed_repeats = add(ret->listed_repeats, p->from, p->repeat_to);
         if (p->repeat_to == OFFSET_NONE && p->from != p->committed)
             ret->gaps++;
         if (pass_standstill_us(p) >= 0)

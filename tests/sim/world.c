@@ -82,6 +82,7 @@ struct member {
     int64_t heartbeat_ms;
     bool revoke_sent;
     int64_t stops;
+    int64_t stops_long; /* from here on its sleep is longer than any bound, 0: it was not */
     int64_t group_ms; /* when its last rebalance callback comes */
     struct at *kept; /* events while stopped */
     int kept_count;
@@ -625,7 +626,8 @@ static void fetch_and_deliver(struct world *w, int n)
                 const struct member *o = &w->members[k];
                 const int theirs = o->exists && o->alive && o->color != m->color ? holder_find(&o->holder, 0, part->partition) : -1;
 
-                MUST((theirs < 0 || o->parts[theirs].window.open == 0) && "I1: nobody of the other color has it in flight");
+                /* One that slept beyond every bound with records in its hands is the sink's to refuse (by epoch); I3 still holds. */
+                MUST((theirs < 0 || o->parts[theirs].window.open == 0 || (o->stops_long && w->now_ms >= o->stops_long)) && "I1: nobody of the other color has it in flight");
             }
             work_ms = chance(w, 10 * w->config.out_of_order) ? below(w, WORK_MS_BOUND) : below(w, w->config.work_ms_max + 1);
             put(w, (struct at){ .ms = w->now_ms + work_ms, .kind = AT_MEMBER_DONE, .who = n, .life = m->life, .a = i, .b = offset,
@@ -1161,6 +1163,8 @@ static void faults(struct world *w)
 
         say(w, "member %s is stopped for %lld ms", w->members[n].incarnation, (long long)sleep_ms);
         w->members[n].stopped = true;
+        if (sleep_ms > SESSION_MS + WORK_MS_BOUND)
+            w->members[n].stops_long = w->now_ms + SESSION_MS + WORK_MS_BOUND;
         put(w, (struct at){ .ms = w->now_ms + SESSION_MS, .kind = AT_GROUP_EXPIRE, .who = n, .life = w->members[n].life,
                             .a = ++w->members[n].stops });
         put(w, (struct at){ .ms = w->now_ms + sleep_ms, .kind = AT_MEMBER_RESUME, .who = n, .life = w->members[n].life });
