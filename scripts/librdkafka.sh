@@ -23,7 +23,7 @@ sha512_base64='KVePUBn21EqCVP9mfxzEuM3SYJHHEF7X+iiC2e43QQgDSyEaksInmCGooT3w5q+cN
 # libcurl: SASL OAUTHBEARER with OIDC. Kerberos (GSSAPI) wants a system librdkafka. -fPIC: libbaton.so carries it.
 options='--enable-ssl --enable-zlib --enable-zstd --enable-curl --disable-gssapi --disable-lz4-ext --disable-syslog'
 cflags='-O2 -g -fPIC'
-recipe="1 $version $options $cflags"
+recipe="2 $version $options $cflags"
 
 say() { printf 'librdkafka: %s\n' "$*" >&2; }
 die() { say "$*"; exit 1; }
@@ -94,11 +94,12 @@ mkdir -p "$work/out/lib/pkgconfig" "$work/out/include/librdkafka" "$work/out/sha
 cp src/librdkafka.a "$work/out/lib/"
 cp src/rdkafka.h src/rdkafka_mock.h "$work/out/include/librdkafka/"
 cp LICENSES.txt CONFIGURATION.md "$work/out/share/doc/librdkafka/"
-# Only the static library is there, so all it needs stands in Libs.
+# Only the static library is there, so all it needs stands in Libs. `pinned` is for src/member/meson.build.
 cat >"$work/out/lib/pkgconfig/rdkafka.pc" <<PC
 prefix=\${pcfiledir}/../..
 libdir=\${prefix}/lib
 includedir=\${prefix}/include
+pinned=yes
 
 Name: librdkafka
 Description: The Apache Kafka C/C++ library (static, built for Baton)
