@@ -601,10 +601,13 @@ static bool baton_advance(struct switcher *s, int i, const struct switcher_event
         }
         break;
     case RIGHT_RELEASING:
-        if (a.aim != AIM_PASS && a.aim != AIM_PAUSE)
+        if (a.aim != AIM_PASS && a.aim != AIM_PAUSE) {
             baton_restore(s, i, ev->now_unix_us); /* an order of a former reign that nobody wants any more */
-        else
-            ask = baton_quiet(s, i, &a);
+            break;
+        }
+        if (fact->owned[b->holder] && fact->owned[b->holder]->local == LOCAL_RELEASED && pass_of(s, i, a.back)->release_heard_unix_us == 0)
+            pass_of(s, i, a.back)->release_heard_unix_us = ev->now_unix_us;
+        ask = baton_quiet(s, i, &a);
         break;
     case RIGHT_PAUSED:
         if (a.aim == AIM_RESUME)
@@ -625,9 +628,10 @@ static void pass_prove(struct switcher *s, int i, bool back, int64_t now_unix_us
     const struct switcher_member *m;
     struct pass *p = pass_of(s, i, back);
 
-    if (p->taken || b->state != RIGHT_HELD || !part || part->order != b->order || part->first == OFFSET_NONE ||
-        part->local != LOCAL_ACTIVE)
-        return;
+    if (p->taken || b->state != RIGHT_HELD || b->holder != (back ? s->op.from : s->op.to) || b->epoch <= s->op.epoch_first)
+        return; /* not passed by this operation */
+    if (!part || part->order != b->order || part->local != LOCAL_ACTIVE || part->first < b->from)
+        return; /* not seen to flow yet */
     m = &s->members[fact->owner[b->holder]];
     if (p->grant != b->epoch) { /* granted by a former reign: what it noted went with it; the document has the essence */
         p->ordered = true;

@@ -843,6 +843,8 @@ static void list_passes(struct world *w, const struct op *op)
             const int64_t to = p->doubt > p->repeat_to ? p->doubt : p->repeat_to;
             bool known = false;
 
+            MUST((!p->taken || (p->grant && p->first >= p->from)) && "a receipt's first position is one of its own passage");
+            MUST((!p->grant || p->from == p->committed || p->repeat_to == p->committed) && "I2: it begins where the other ended");
             if (!p->grant || to == OFFSET_NONE)
                 continue;
             for (int k = 0; k < w->listed_count && !known; k++)
