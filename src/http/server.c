@@ -3,7 +3,9 @@
  *   (accepted) HEAD ---------------> BODY ------------------> HANDLED ---------> SENDING -----> HEAD or closed
  *                |  bound, time-out,   |                         |
  *                |  unclean            |                         +---- STREAM (until either side ends it)
- *                +-------------------> SENDING, then closed
+ *                +-------------------> SENDING, then LINGER for a second, then closed
+ *
+ * LINGER reads and forgets: a socket closed with unread bytes resets the connection, and the refusal in it would be lost.
  *
  * A connection is freed only from the loop (its own callbacks, or the `doomed` sweep), never inside a call that the handler made.
  */
@@ -38,8 +40,9 @@
 #define TOKEN_MAX 512
 #define STREAM_SECONDS 15
 #define STREAM_BACKLOG_MAX (1024 * 1024)
+#define OVER_MAX 32 /* connections beyond the bound that are told so */
 
-enum exchange_state { X_HEAD, X_BODY, X_HANDLED, X_STREAM, X_SENDING, X_DOOMED };
+enum exchange_state { X_HEAD, X_BODY, X_HANDLED, X_STREAM, X_SENDING, X_LINGER, X_DOOMED };
 
 struct http_exchange { /* a connection, and the request it carries now */
     struct http_server *server;
@@ -55,9 +58,10 @@ struct http_exchange { /* a connection, and the request it carries now */
     bool head_only; /* HEAD */
     bool close_after;
     bool eof; /* the peer will send no more; it may still read */
-    int64_t began_ms;
-    int status;
-    size_t answer_bytes;
+    bool over; /* beyond connections_max: it is told so */
+    bool refused; /* there may be unread bytes */
+    int64_t began_ms; /* of the request; 0 between requests */
+    int64_t idle_ms;  /* when it was accepted, 0: it has been served before */
     http_hung_up *on_hung_up;
     void *hung_up_opaque;
 };
@@ -261,7 +265,7 @@ static void exchange_refuse(struct http_exchange *x, int status, const char *why
 {
     char body[1024];
 
-    x->close_after = true;
+    x->close_after = x->refused = true;
     if (x->server->refusal)
         x->server->refusal(x->server->opaque, status, why, body, sizeof(body));
     else
@@ -378,7 +382,9 @@ static void exchange_handle(struct http_exchange *x)
     }
     exchange_set_timer(x, 0);
     x->state = X_HANDLED;
-    if (*origin && !origin_is_host(origin, request.host))
+    if (x->over)
+        exchange_refuse(x, 503, "too many connections are open; try again later");
+    else if (*origin && !origin_is_host(origin, request.host))
         exchange_refuse(x, 403, "a request from another origin (a web page elsewhere) is not taken");
     else if (!host_allowed(s, request.host))
         exchange_refuse(x, 403,
@@ -468,7 +474,7 @@ static void on_readable(struct bufferevent *bev, void *opaque)
     struct http_exchange *x = opaque;
     struct evbuffer *in = bufferevent_get_input(bev);
 
-    if (x->state == X_STREAM || x->state == X_DOOMED) {
+    if (x->state == X_STREAM || x->state == X_LINGER || x->state == X_DOOMED) {
         evbuffer_drain(in, evbuffer_get_length(in)); /* nothing more is expected */
         return;
     }
@@ -485,6 +491,13 @@ static void on_writable(struct bufferevent *bev, void *opaque)
 
     if (x->state != X_SENDING || evbuffer_get_length(bufferevent_get_output(bev)) > 0)
         return;
+    if (x->close_after && x->refused && !x->eof && !x->server->tls) {
+        shutdown(bufferevent_getfd(bev), SHUT_WR);
+        evbuffer_drain(bufferevent_get_input(bev), evbuffer_get_length(bufferevent_get_input(bev)));
+        x->state = X_LINGER;
+        exchange_set_timer(x, 1);
+        return;
+    }
     if (x->close_after) {
         exchange_free(x);
         return;
@@ -492,6 +505,7 @@ static void on_writable(struct bufferevent *bev, void *opaque)
     exchange_forget_request(x);
     x->state = X_HEAD;
     x->began_ms = 0;
+    x->idle_ms = 0;
     exchange_set_timer(x, x->server->seconds_max);
     if (evbuffer_get_length(bufferevent_get_input(bev)) > 0)
         bufferevent_trigger(bev, EV_READ, BEV_OPT_DEFER_CALLBACKS);
@@ -536,8 +550,9 @@ static void on_timer(evutil_socket_t fd, short what, void *opaque)
         http_stream_send(x, ": alive\n\n", 9);
         exchange_set_timer(x, STREAM_SECONDS);
         break;
-    case X_SENDING:
-        exchange_free(x); /* it does not read its answer */
+    case X_SENDING: /* it does not read its answer */
+    case X_LINGER:
+        exchange_free(x);
         break;
     case X_HANDLED:
     case X_DOOMED:
@@ -545,19 +560,22 @@ static void on_timer(evutil_socket_t fd, short what, void *opaque)
     }
 }
 
-/* At the bound an idle connection makes room; otherwise the newcomer is told to come again. */
-static bool server_make_room(struct http_server *s)
+/* At the bound an idle connection makes room; otherwise the newcomer is told to come again, or, far beyond, not even that. */
+static bool server_make_room(struct http_server *s, bool *ret_over)
 {
+    const int64_t now_ms = clock_ms();
     struct http_exchange *oldest = NULL;
 
-    if (s->connection_count < s->connections_max)
+    *ret_over = s->connection_count >= s->connections_max;
+    if (!*ret_over)
         return true;
     for (struct http_exchange *x = s->all; x; x = x->next)
-        if (x->state == X_HEAD && x->began_ms == 0)
+        if (x->state == X_HEAD && x->began_ms == 0 && now_ms - x->idle_ms > 1000)
             oldest = x; /* newest stand first */
     if (!oldest)
-        return false;
+        return s->connection_count < s->connections_max + OVER_MAX;
     exchange_free(oldest);
+    *ret_over = s->connection_count >= s->connections_max;
     return true;
 }
 
@@ -573,15 +591,13 @@ static void peer_format(char *ret, size_t ret_size, const struct sockaddr *addre
 
 static void on_accept(struct evconnlistener *listener, evutil_socket_t fd, struct sockaddr *address, int len, void *opaque)
 {
-    static const char busy[] = "HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\nRetry-After: 1\r\nConnection: close\r\n\r\n";
     struct http_server *s = opaque;
     struct http_exchange *x;
+    bool over;
     int one = 1;
 
     (void)listener;
-    if (!server_make_room(s)) {
-        if (!s->tls)
-            (void)!send(fd, busy, sizeof(busy) - 1, MSG_NOSIGNAL | MSG_DONTWAIT);
+    if (!server_make_room(s, &over)) {
         close(fd);
         return;
     }
@@ -592,6 +608,8 @@ static void on_accept(struct evconnlistener *listener, evutil_socket_t fd, struc
         return;
     }
     x->server = s;
+    x->over = over;
+    x->idle_ms = clock_ms();
     peer_format(x->peer, sizeof(x->peer), address, (socklen_t)len);
     x->next = s->all;
     x->link = &s->all;
