@@ -484,6 +484,17 @@ static void pass_clear(struct pass *p)
     p->released = p->committed = p->from = p->first = p->doubt = p->repeat_to = p->replay_from = OFFSET_NONE;
 }
 
+/* Ordered, perhaps for the second time: what an order that was taken back had noted is void. */
+static void pass_begin(struct pass *p, const struct baton *b)
+{
+    const int64_t replay_from = p->replay_from;
+
+    pass_clear(p);
+    p->replay_from = replay_from;
+    p->ordered = true;
+    p->order = b->order;
+}
+
 /* What the old holder's owner says of its release. */
 static void pass_note_release(struct switcher *s, struct pass *p, int i, enum color c, int64_t now_unix_us)
 {
@@ -590,14 +601,12 @@ static bool baton_advance(struct switcher *s, int i, const struct switcher_event
             break;
         }
         baton_order(s, i, ev->now_unix_us);
-        pass_of(s, i, a.back)->ordered = true;
-        pass_of(s, i, a.back)->order = b->order;
+        pass_begin(pass_of(s, i, a.back), b);
         break;
     case RIGHT_GRANTED:
         if (a.aim == AIM_PASS && a.back) { /* never taken: the way back need not wait for it */
             baton_order(s, i, ev->now_unix_us);
-            pass_of(s, i, true)->ordered = true;
-            pass_of(s, i, true)->order = b->order;
+            pass_begin(pass_of(s, i, true), b);
         }
         break;
     case RIGHT_RELEASING:
