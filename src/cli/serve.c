@@ -144,17 +144,19 @@ static int broker_topics(struct embedded_broker *broker, const struct args *a, s
 {
     const char *prefix = a->value[OPT_PREFIX] ? a->value[OPT_PREFIX] : "";
     char name[TOPIC_NAME_MAX + 1];
-    int r;
+    int r = ERR_OK;
 
     /*
-     * The two topics of Baton itself: the embedded broker has no CreateTopics, and would make them with 4
-     * partitions.
+     * The two topics of Baton itself, which the broker makes by itself when there is no prefix: it has no
+     * CreateTopics, and would give others 4 partitions.
      */
-    snprintf(name, sizeof(name), "%s%s", prefix, CONTROL_TOPIC);
-    r = embedded_broker_topic(broker, name, 1, m);
-    snprintf(name, sizeof(name), "%s%s", prefix, REPORTS_TOPIC);
-    if (r == ERR_OK)
+    if (*prefix) {
+        snprintf(name, sizeof(name), "%s%s", prefix, CONTROL_TOPIC);
         r = embedded_broker_topic(broker, name, 1, m);
+        snprintf(name, sizeof(name), "%s%s", prefix, REPORTS_TOPIC);
+        if (r == ERR_OK)
+            r = embedded_broker_topic(broker, name, 1, m);
+    }
     for (int i = 0; i < a->many_count && r == ERR_OK; i++) {
         const char *equals = strchr(a->many[i], '=');
         int64_t partitions = 1;
