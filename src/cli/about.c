@@ -22,7 +22,7 @@ int cli_print_json(const json_t *json)
 {
     bool person = isatty(STDOUT_FILENO);
 
-    if (json_dumpf(json, stdout, person ? JSON_INDENT(2) : JSON_COMPACT) != 0)
+    if (json_dumpf(json, stdout, JSON_REAL_PRECISION(15) | (person ? JSON_INDENT(2) : JSON_COMPACT)) != 0)
         return EXITS_FAILED;
     fputc('\n', stdout);
     return EXITS_DONE;

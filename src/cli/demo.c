@@ -67,8 +67,10 @@ struct demo {
     bool live;
     int64_t began_ms, rates_ms, asked_ms;
     int64_t done_before[2];
-    int64_t standstill_us[STANDSTILLS_MAX];
-    int standstills;
+    struct standstills {
+        int64_t us[STANDSTILLS_MAX];
+        int count;
+    } orderly, after_kill; /* a killed consumer's partitions stand still until Kafka gives them away */
     int switches;
     json_t *receipts;     /* of all operations, in their order */
     char *more[MORE_MAX]; /* librdkafka properties for the consumers */
@@ -244,7 +246,7 @@ static void random_name(struct demo *d)
 
         memcpy(bytes, &clock, sizeof(bytes));
     }
-    snprintf(d->name, sizeof(d->name), "baton-demo-%02x%02x%02x%02x", bytes[0], bytes[1], bytes[2], bytes[3]);
+    snprintf(d->name, sizeof(d->name), "baton-demo-%02x%02x%02x", bytes[0], bytes[1], bytes[2]);
     snprintf(d->prefix, sizeof(d->prefix), "%s.", d->name);
     snprintf(d->fleet_path, sizeof(d->fleet_path), "/v1/fleets/%s", d->name);
 }
@@ -286,7 +288,7 @@ static bool start_broker(struct demo *d)
         child_line(&d->children[0], d->bootstrap, sizeof(d->bootstrap), READY_MS, &m) < 0 ||
         kafka_settings_set(d->settings, "bootstrap.servers", d->bootstrap, &m) < 0)
         return fail(d, &m);
-    tell(d, PLAIN, "an embedded broker on %s (librdkafka's mock cluster, not Kafka)", d->bootstrap);
+    tell(d, PLAIN, "an embedded broker on %s (a mock, not Kafka)", d->bootstrap);
     return true;
 }
 
@@ -306,8 +308,7 @@ static bool meet_kafka(struct demo *d)
     kafka_handle_close(&h);
     if (r < 0)
         return fail(d, &m);
-    tell(d, PLAIN, "Kafka at %s; topic %s with %d partitions, removed at the end", d->bootstrap, d->name,
-         DEMO_PARTITIONS);
+    tell(d, PLAIN, "Kafka at %s, topic %s", d->bootstrap, d->name);
     return true;
 }
 
@@ -459,6 +460,7 @@ static bool set_up(struct demo *d)
         return false;
     }
     d->view.doing = "starting";
+    d->view.rate = (int)rate;
     if (!make_folder(d) || !(d->embedded ? start_broker(d) : meet_kafka(d)) || !start_controller(d) || !apply_fleet(d))
         return false;
     for (int i = 0; i < CONSUMERS; i++)
@@ -469,8 +471,8 @@ static bool set_up(struct demo *d)
     d->view.doing = "consumers join their groups";
     if (!wait_for(d, all_ready, READY_MS, "the start of 2 + 2 consumers"))
         return false;
-    tell(d, PLAIN, "2 blue consumers (%s) work on %d partitions, 2 green ones (%s) stand by; %d records/s", versions[0],
-         DEMO_PARTITIONS, versions[1], (int)rate);
+    tell(d, PLAIN, "%d records/s; 2 blue consumers (%s) work, 2 green (%s) stand by", (int)rate, versions[0],
+         versions[1]);
     return true;
 }
 
@@ -515,7 +517,7 @@ static bool op_over(struct demo *d)
 }
 
 /* Its standstills, and what it lists as possibly repeated. */
-static void receipt_take(struct demo *d, const json_t *receipt)
+static void receipt_take(struct demo *d, const json_t *receipt, struct standstills *standstills)
 {
     static const char *const ways[2] = { "forth", "back" };
     size_t i;
@@ -524,11 +526,11 @@ static void receipt_take(struct demo *d, const json_t *receipt)
     json_array_foreach((json_t *)pick(receipt, "partitions"), i, p)
     {
         for (int w = 0; w < 2; w++) {
-            const json_t *pass = json_object_get(p, ways[w]), *ms = json_object_get(pass, "standstill_ms");
-            const json_t *maybe = json_object_get(pass, "possibly_repeated");
+            const json_t *pass = json_object_get(p, ways[w]), *maybe = json_object_get(pass, "possibly_repeated");
+            int64_t us = receipt_us(pass, "standstill_ms");
 
-            if (json_is_number(ms) && d->standstills < STANDSTILLS_MAX)
-                d->standstill_us[d->standstills++] = (int64_t)(json_number_value(ms) * 1000);
+            if (us >= 0 && standstills->count < STANDSTILLS_MAX)
+                standstills->us[standstills->count++] = us;
             if (json_is_object(maybe))
                 audit_listed(d->audit, (int)pick_int(p, "partition", -1), pick_int(maybe, "from", 0),
                              pick_int(maybe, "to", 0));
@@ -557,10 +559,10 @@ static bool conclude(struct demo *d, int64_t number, const char *state)
          strchr(page.buf, ':') ? strchr(page.buf, ':') + 2 : page.buf);
     if (*pick_text(op, "why", ""))
         tell(d, PLAIN, "cause: %s", pick_text(op, "why", ""));
-    tell(d, PLAIN, "lost %" PRId64 ", repeated %" PRId64 ", each partition stood still for %s (p50), %s at most",
+    tell(d, PLAIN, "lost %" PRId64 ", repeated %" PRId64 ", standstill p50 %s, max %s",
          pick_int(reply.json, "totals.lost", -1), pick_int(reply.json, "totals.repeated", -1),
-         render_us(p50, (int64_t)(json_number_value(pick(reply.json, "totals.standstill_ms.p50")) * 1000)),
-         render_us(max, (int64_t)(json_number_value(pick(reply.json, "totals.standstill_ms.max")) * 1000)));
+         render_us(p50, receipt_us(reply.json, "totals.standstill_ms.p50")),
+         render_us(max, receipt_us(reply.json, "totals.standstill_ms.max")));
     str_free(&page);
     api_reply_free(&reply);
     if (word_is(ended, state))
@@ -616,8 +618,7 @@ static bool act_kill(struct demo *d)
     look_at_status(d);
     if (!wait_for(d, first_stage_passed, OPERATION_MS, "the first stage"))
         return false;
-    tell(d, RED, "$ kill -9 %d   (%s, which still holds work, in the middle of the switch)", (int)victim->pid,
-         victim->name);
+    tell(d, RED, "$ kill -9 %d   (%s, in the middle of the switch)", (int)victim->pid, victim->name);
     child_signal(victim, SIGKILL);
     d->killed[VICTIM] = true;
     d->view.colors[0].running--;
@@ -660,7 +661,8 @@ static int64_t hidden_repeats(struct demo *d)
         size_t k;
         json_t *member;
 
-        json_array_foreach((json_t *)members, k, member) {
+        json_array_foreach((json_t *)members, k, member)
+        {
             int64_t done = pick_int(member, "records_done", 0);
 
             if (!d->killed[i] && done > lines &&
@@ -703,17 +705,17 @@ static int by_size(const void *a, const void *b)
     return x < y ? -1 : x > y;
 }
 
-static void standstill_of(struct demo *d, struct demo_standstill *ret)
+static void standstill_of(struct standstills *all, struct demo_standstill *ret)
 {
-    int n = d->standstills;
+    int n = all->count;
 
     *ret = (struct demo_standstill){ .known = n, .p50_us = -1, .p99_us = -1, .max_us = -1 };
     if (n == 0)
         return;
-    qsort(d->standstill_us, (size_t)n, sizeof(d->standstill_us[0]), by_size);
-    ret->p50_us = d->standstill_us[(n * 50 + 99) / 100 - 1];
-    ret->p99_us = d->standstill_us[(n * 99 + 99) / 100 - 1];
-    ret->max_us = d->standstill_us[n - 1];
+    qsort(all->us, (size_t)n, sizeof(all->us[0]), by_size);
+    ret->p50_us = all->us[(n * 50 + 99) / 100 - 1];
+    ret->p99_us = all->us[(n * 99 + 99) / 100 - 1];
+    ret->max_us = all->us[n - 1];
 }
 
 static json_t *ms_json(int64_t us)
@@ -721,14 +723,26 @@ static json_t *ms_json(int64_t us)
     return us < 0 ? json_null() : json_real((double)us / 1000);
 }
 
-static json_t *result_json(const struct demo *d, const struct audit_result *a, const struct demo_standstill *s)
+static json_t *result_json(const struct demo *d, const struct audit_result *a, const struct demo_standstill *s,
+                           const struct demo_standstill *killed)
 {
-    return json_pack("{s:I, s:i, s:I, s:I, s:I, s:I, s:o, s:o, s:o, s:b, s:f}", "produced", (json_int_t)a->produced,
-                     "switches", d->switches, "lost", (json_int_t)a->lost, "repeated", (json_int_t)a->repeated,
-                     "unlisted_repeats", (json_int_t)a->unlisted, "repeated_by_kafka", (json_int_t)a->repeated_by_kafka,
-                     "standstill_ms_p50", ms_json(s->p50_us), "standstill_ms_p99", ms_json(s->p99_us),
-                     "standstill_ms_max", ms_json(s->max_us), "embedded_broker", d->embedded, "seconds",
-                     (double)(clock_ms() - d->began_ms) / 1000);
+    json_t *json = json_object();
+
+    json_object_set_new(json, "produced", json_integer(a->produced));
+    json_object_set_new(json, "switches", json_integer(d->switches));
+    json_object_set_new(json, "lost", json_integer(a->lost));
+    json_object_set_new(json, "repeated", json_integer(a->repeated));
+    json_object_set_new(json, "unlisted_repeats", json_integer(a->unlisted));
+    json_object_set_new(json, "repeated_within_color_after_kill", json_integer(a->repeated_by_kafka));
+    json_object_set_new(json, "strange", json_integer(a->strange));
+    json_object_set_new(json, "standstill_ms_p50", ms_json(s->p50_us));
+    json_object_set_new(json, "standstill_ms_p99", ms_json(s->p99_us));
+    json_object_set_new(json, "standstill_ms_max", ms_json(s->max_us));
+    json_object_set_new(json, "standstill_ms_max_after_kill", ms_json(killed->max_us));
+    json_object_set_new(json, "passes", json_integer(s->known));
+    json_object_set_new(json, "embedded_broker", json_boolean(d->embedded));
+    json_object_set_new(json, "seconds", json_real((double)(clock_ms() - d->began_ms) / 1000));
+    return json;
 }
 
 /* Everybody still runs: nothing is lost only because it was not waited for. */
@@ -743,8 +757,9 @@ static bool last_look(struct demo *d, struct audit_result *ret)
         return fail(d, &m);
     }
     d->producer = NULL;
-    for (size_t i = 0; i < json_array_size(d->receipts); i++) /* the audit is ours alone from here on */
-        receipt_take(d, json_array_get(d->receipts, i));
+    for (size_t i = 0; i < json_array_size(d->receipts); i++) /* the last one had the kill */
+        receipt_take(d, json_array_get(d->receipts, i),
+                     i + 1 < json_array_size(d->receipts) ? &d->orderly : &d->after_kill);
     audit_judge(d->audit, ret);
     d->view.produced = ret->produced;
     d->settle_until_ms = clock_ms() + CATCH_UP_MS;
@@ -765,20 +780,22 @@ static bool last_look(struct demo *d, struct audit_result *ret)
 static void report(struct demo *d, const struct audit_result *a)
 {
     struct str page = STR_WITH_MAX(PAGE_MAX);
-    struct demo_standstill standstill;
+    struct demo_standstill standstill, after_kill;
     bool good = a->lost == 0 && a->unlisted == 0 && a->strange == 0;
 
-    standstill_of(d, &standstill);
+    standstill_of(&d->orderly, &standstill);
+    standstill_of(&d->after_kill, &after_kill);
     if (d->cli->json) {
-        json_t *json = result_json(d, a, &standstill);
+        json_t *json = result_json(d, a, &standstill, &after_kill);
 
         cli_print_json(json);
         json_decref(json);
     } else {
         str_add_char(&page, '\n');
+        str_add(&page, "The receipt of the first switch, as 'baton receipt' prints it:\n\n");
         render_receipt(&page, &d->cli->out, json_array_get(d->receipts, 0));
         str_add_char(&page, '\n');
-        demo_audit_page(&page, &d->cli->out, a, &standstill, 1);
+        demo_audit_page(&page, &d->cli->out, a, &standstill, &after_kill);
         cli_print(&page);
     }
     str_free(&page);

@@ -14,16 +14,6 @@
 static const enum style inks[2] = { BLUE_INK, GREEN_INK };
 static const char *const names[2] = { "blue", "green" };
 
-static int highest_rate(const struct demo_view *v)
-{
-    int highest = 1;
-
-    for (int c = 0; c < 2; c++)
-        for (int i = 0; i < DEMO_HISTORY; i++)
-            highest = v->colors[c].rates[i] > highest ? v->colors[c].rates[i] : highest;
-    return highest;
-}
-
 static void spark(struct str *ret, const struct look *look, enum style ink, const int *rates, int count, int highest)
 {
     static const char *const fine[] = { " ", "▁", "▂", "▃", "▄", "▅", "▆", "▇", "█" };
@@ -55,7 +45,7 @@ static void color_line(struct str *ret, const struct look *look, const struct de
         look_add(ret, look, RED, look->unicode ? "✘ " : "x ");
     for (int i = color->running + color->killed; i < 3; i++)
         str_add(ret, "  ");
-    spark(ret, look, inks[c], color->rates, columns, highest_rate(v));
+    spark(ret, look, inks[c], color->rates, columns, v->rate + v->rate / 4 + 1);
     str_addf(ret, " %6s/s\n", render_number(number, color->rates[DEMO_HISTORY - 1]));
 }
 
@@ -113,27 +103,33 @@ static void figure(struct str *ret, const struct look *look, const char *name, e
     str_add_char(ret, '\n');
 }
 
-void demo_audit_page(struct str *ret, const struct look *look, const struct audit_result *a,
-                     const struct demo_standstill *s, int killed)
+static void standstill_line(struct str *ret, const struct look *look, const char *name, const struct demo_standstill *s)
 {
     char p50[32], p99[32], max[32];
 
-    look_add(ret, look, BOLD, "Audit: what was produced against what each consumer wrote down\n");
-    figure(ret, look, "produced", PLAIN, a->produced, "records the brokers acknowledged");
-    figure(ret, look, "lost", a->lost ? RED : GREEN_INK, a->lost, a->first_lost);
-    figure(ret, look, "repeated", a->repeated ? RED : GREEN_INK, a->repeated,
-           "done by both colors, or twice without a kill");
-    figure(ret, look, "unlisted", a->unlisted ? RED : GREEN_INK, a->unlisted,
-           a->unlisted ? a->first_unlisted : "repeated and in no receipt");
-    if (a->strange)
-        figure(ret, look, "strange", RED, a->strange, "written down with another number");
-    if (killed)
-        figure(ret, look, "repeated by Kafka", PLAIN, a->repeated_by_kafka,
-               "within a color after kill -9: at least once is Kafka's word");
-    look_addf(ret, look, DIM, "  %-20s", "standstill");
+    look_addf(ret, look, DIM, "  %-20s", name);
     if (s->known > 0)
-        str_addf(ret, "p50 %s, p99 %s, max %s over %" PRId64 " passes\n", render_us(p50, s->p50_us),
+        str_addf(ret, "p50 %s, p99 %s, max %s, %" PRId64 " passes\n", render_us(p50, s->p50_us),
                  render_us(p99, s->p99_us), render_us(max, s->max_us), s->known);
     else
         str_add(ret, "not known\n");
+}
+
+void demo_audit_page(struct str *ret, const struct look *look, const struct audit_result *a,
+                     const struct demo_standstill *s, const struct demo_standstill *after_kill)
+{
+    look_add(ret, look, BOLD, "Audit: what was produced against what each consumer wrote down");
+    str_add_char(ret, '\n');
+    figure(ret, look, "produced", PLAIN, a->produced, "records the brokers acknowledged");
+    figure(ret, look, "lost", a->lost ? RED : GREEN_INK, a->lost, a->first_lost);
+    figure(ret, look, "repeated", a->repeated ? RED : GREEN_INK, a->repeated, "done by both colors, or twice by one");
+    figure(ret, look, "  in no receipt", a->unlisted ? RED : GREEN_INK, a->unlisted, a->first_unlisted);
+    if (a->strange)
+        figure(ret, look, "strange", RED, a->strange, "written down with another number");
+    if (after_kill)
+        figure(ret, look, "repeated by Kafka", PLAIN, a->repeated_by_kafka,
+               "within a color after kill -9: at least once");
+    standstill_line(ret, look, "standstill", s);
+    if (after_kill)
+        standstill_line(ret, look, "  with the kill", after_kill);
 }

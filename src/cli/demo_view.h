@@ -23,6 +23,7 @@ struct demo_color {
 struct demo_view {
     const char *where; /* "embedded broker (not Kafka)" */
     int64_t elapsed_ms;
+    int rate; /* records produced a second: the height of the curves */
     int64_t produced;
     struct demo_color colors[2];       /* blue, green */
     char holders[DEMO_PARTITIONS + 1]; /* 'b', 'g', 'r' on the way, '?' */
@@ -36,7 +37,8 @@ struct demo_standstill {
 };
 
 void demo_picture(struct str *ret, const struct look *look, const struct demo_view *v, int64_t now_unix_ms);
+/* after_kill: of the switch during which a consumer was killed; NULL: none was. */
 void demo_audit_page(struct str *ret, const struct look *look, const struct audit_result *a,
-                     const struct demo_standstill *s, int killed);
+                     const struct demo_standstill *s, const struct demo_standstill *after_kill);
 
 #endif

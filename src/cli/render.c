@@ -712,7 +712,7 @@ void render_error(struct str *ret, const struct look *look, int status, const js
 
 /* ---- receipt ---- */
 
-static int64_t ms_as_us(const json_t *json, const char *path)
+int64_t receipt_us(const json_t *json, const char *path)
 {
     const json_t *value = pick(json, path);
 
@@ -749,7 +749,22 @@ static void offset_cell(struct table *t, const json_t *pass, const char *path, e
     table_cell(t, style, "%s", offset < 0 ? "-" : render_number(text, offset));
 }
 
-static void pass_row(struct table *t, const json_t *partition, const json_t *pass, const char *way)
+/* The topic that all its partitions are of; NULL: of several. */
+static const char *only_topic(const json_t *receipt)
+{
+    const char *topic = pick_text(json_array_get(pick(receipt, "partitions"), 0), "topic", NULL);
+    size_t i;
+    json_t *p;
+
+    json_array_foreach((json_t *)pick(receipt, "partitions"), i, p)
+    {
+        if (!word_is(pick_text(p, "topic", ""), topic))
+            return NULL;
+    }
+    return topic;
+}
+
+static void pass_row(struct table *t, const json_t *partition, const json_t *pass, bool with_topic)
 {
     bool moved = pick_int(pass, "from", -1) >= 0 && pick_int(pass, "from", -1) != pick_int(pass, "committed", -1);
     bool replayed = range_count(pass, "replayed") > 0;
@@ -757,25 +772,25 @@ static void pass_row(struct table *t, const json_t *partition, const json_t *pas
     char text[32];
 
     table_row(t);
-    table_cell(t, PLAIN, "%s/%" PRId64 "%s", pick_text(partition, "topic", "?"), pick_int(partition, "partition", -1),
-               way);
+    table_cell(t, PLAIN, "%s%s%" PRId64, with_topic ? pick_text(partition, "topic", "?") : "", with_topic ? "/" : "",
+               pick_int(partition, "partition", -1));
     offset_cell(t, pass, "released", PLAIN);
     offset_cell(t, pass, "committed", PLAIN);
     offset_cell(t, pass, "from", moved && !replayed ? RED : PLAIN);
     offset_cell(t, pass, "first", PLAIN);
-    table_cell(t, PLAIN, "%s", render_us(text, ms_as_us(pass, "standstill_ms")));
-    table_cell(t, DIM, "%s", render_us(text, ms_as_us(pass, "standstill_upper_bound_ms")));
+    table_cell(t, PLAIN, "%s", render_us(text, receipt_us(pass, "standstill_ms")));
+    table_cell(t, DIM, "%s", render_us(text, receipt_us(pass, "standstill_upper_bound_ms")));
     table_cell(t, twice ? YELLOW : PLAIN, "%s%s", render_number(text, twice), replayed ? " (replay)" : "");
 }
 
-static void passes_table(struct str *ret, const struct look *look, const json_t *receipt, const char *direction,
-                         const char *way)
+static void passes_table(struct str *ret, const struct look *look, const json_t *receipt, const char *direction)
 {
+    const char *topic = only_topic(receipt);
     struct table *t = table_new(look);
     size_t i;
     json_t *p;
 
-    table_column(t, "PARTITION", TABLE_LEFT);
+    table_column(t, "PARTITION", topic ? TABLE_RIGHT : TABLE_LEFT);
     table_column(t, "RELEASED", TABLE_RIGHT);
     table_column(t, "READ BACK", TABLE_RIGHT);
     table_column(t, "FROM", TABLE_RIGHT);
@@ -783,8 +798,11 @@ static void passes_table(struct str *ret, const struct look *look, const json_t 
     table_column(t, "STANDSTILL", TABLE_RIGHT);
     table_column(t, "AT MOST", TABLE_RIGHT);
     table_column(t, "TWICE?", TABLE_RIGHT);
-    json_array_foreach((json_t *)pick(receipt, "partitions"), i, p) if (json_is_object(json_object_get(p, direction)))
-        pass_row(t, p, json_object_get(p, direction), way);
+    json_array_foreach((json_t *)pick(receipt, "partitions"), i, p)
+    {
+        if (json_is_object(json_object_get(p, direction)))
+            pass_row(t, p, json_object_get(p, direction), !topic);
+    }
     table_end(t, ret);
 }
 
@@ -804,6 +822,11 @@ static void receipt_sums(struct str *ret, const struct look *look, const json_t 
     int64_t known = pick_int(receipt, "totals.standstill_ms.known", 0);
     char a[32], b[32], c[32];
 
+    if (only_topic(receipt)) {
+        label(ret, look, "topic");
+        look_clean(ret, only_topic(receipt));
+        str_add_char(ret, '\n');
+    }
     label(ret, look, "partitions");
     str_addf(ret, "%" PRId64 " ordered, %" PRId64 " passed, %" PRId64 " returned\n",
              pick_int(receipt, "totals.ordered", 0), pick_int(receipt, "totals.passed", 0),
@@ -820,9 +843,9 @@ static void receipt_sums(struct str *ret, const struct look *look, const json_t 
                       : "no record may have been processed by both colors\n");
     label(ret, look, "standstill");
     if (known > 0)
-        str_addf(ret, "p50 %s, p99 %s, max %s", render_us(a, ms_as_us(receipt, "totals.standstill_ms.p50")),
-                 render_us(b, ms_as_us(receipt, "totals.standstill_ms.p99")),
-                 render_us(c, ms_as_us(receipt, "totals.standstill_ms.max")));
+        str_addf(ret, "p50 %s, p99 %s, max %s", render_us(a, receipt_us(receipt, "totals.standstill_ms.p50")),
+                 render_us(b, receipt_us(receipt, "totals.standstill_ms.p99")),
+                 render_us(c, receipt_us(receipt, "totals.standstill_ms.max")));
     else
         str_add(ret, "not known");
     str_add_char(ret, '\n');
@@ -879,11 +902,11 @@ void render_receipt(struct str *ret, const struct look *look, const json_t *rece
     receipt_sums(ret, look, receipt);
     if (any_pass(receipt, "forth")) {
         str_add_char(ret, '\n');
-        passes_table(ret, look, receipt, "forth", "");
+        passes_table(ret, look, receipt, "forth");
     }
     if (any_pass(receipt, "back")) {
         str_add(ret, "\nThe way back\n");
-        passes_table(ret, look, receipt, "back", "");
+        passes_table(ret, look, receipt, "back");
     }
 }
 
@@ -902,9 +925,9 @@ void render_receipt_short(struct str *ret, const struct look *look, const json_t
     look_addf(ret, look, repeated ? YELLOW : GREEN_INK, "%" PRId64, repeated);
     if (pick_int(receipt, "totals.standstill_ms.known", 0) > 0)
         str_addf(ret, "\n  standstill p50 %s, p99 %s, max %s",
-                 render_us(a, ms_as_us(receipt, "totals.standstill_ms.p50")),
-                 render_us(b, ms_as_us(receipt, "totals.standstill_ms.p99")),
-                 render_us(c, ms_as_us(receipt, "totals.standstill_ms.max")));
+                 render_us(a, receipt_us(receipt, "totals.standstill_ms.p50")),
+                 render_us(b, receipt_us(receipt, "totals.standstill_ms.p99")),
+                 render_us(c, receipt_us(receipt, "totals.standstill_ms.max")));
     str_add_char(ret, '\n');
 }
 

@@ -45,6 +45,8 @@ const char *render_number(char ret[32], int64_t number);
 /* "3.4 ms", "1.2 s" of microseconds; "-" when negative */
 const char *render_us(char ret[32], int64_t us);
 
+/* Microseconds of a figure in milliseconds; -1: it is not there. */
+int64_t receipt_us(const json_t *receipt, const char *path);
 bool op_has_ended(const json_t *op);
 
 #endif

@@ -99,7 +99,7 @@ static void tell(struct watch *w, const json_t *answer)
     bool changed = !w->seen || !json_equal(now, w->seen);
 
     if (w->cli->json && changed) {
-        json_dumpf(answer, stdout, JSON_COMPACT);
+        json_dumpf(answer, stdout, JSON_REAL_PRECISION(15) | JSON_COMPACT);
         fputc('\n', stdout);
     } else if (!w->cli->json && w->name[0])
         tell_line(w, answer);
