@@ -1169,8 +1169,15 @@ void switcher_reign(struct switcher *s, int64_t term, int64_t now_ms, int64_t no
     s->fleet->version.term = term;
     touch(s, now_unix_us);
     s->bumped = false;
-    if (!op_ended(&s->op))
+    if (op_ended(&s->op)) { /* the head of an operation whose own record was never written says what never began */
+        s->fleet->phase = s->op.number && s->op.state == OP_NEEDS_OPERATOR ? PHASE_NEEDS_OPERATOR : PHASE_STEADY;
+        for (int i = 0; i < s->fleet->baton_count; i++)
+            if (s->fleet->batons[i].state == RIGHT_PAUSED)
+                s->fleet->phase = PHASE_PAUSED;
+        s->fleet->deadline_unix_ms = 0;
+    } else {
         op_touch(s);
+    }
     /* The first reading of the groups is due at once: nobody's absence counts from before this reign. */
     s->groups_asked_ms = now_ms - GROUPS_QUIET_MS;
 }

@@ -57,7 +57,8 @@ struct control_record {
     int64_t term;
     bool claim;
     struct doc doc;
-    struct op *op; /* passes included */
+    struct op *op;
+    bool passes_only, op_only; /* what of it the record holds */
 };
 
 struct report_record {
@@ -114,6 +115,7 @@ struct controller {
     int64_t reports_wanted_end;
     uint64_t reports_token;
     bool heal;
+    struct op passes; /* the newest passes read; their arrays are the log's */
 };
 
 struct listed {
@@ -876,14 +878,19 @@ static void op_free(struct op *op)
 }
 
 struct batch {
-    struct control_record records[2];
+    struct control_record records[3];
     int count;
 };
 
-static void batch_append(struct world *w, struct batch *b)
+/* The first `count` records reach the log. */
+static void batch_append(struct world *w, struct batch *b, int count)
 {
-    for (int i = 0; i < b->count; i++) {
-        if (b->records[i].op)
+    for (int i = count; i < b->count; i++) {
+        op_free(b->records[i].op);
+        free(b->records[i].doc.fleet.batons);
+    }
+    for (int i = 0; i < count; i++) {
+        if (b->records[i].passes_only)
             list_passes(w, b->records[i].op);
         log_append(w, &b->records[i]);
     }
@@ -894,12 +901,13 @@ static struct batch *batch_of(struct controller *c)
 {
     struct switcher_dirty *d = &c->switcher.dirty;
     struct batch *b = must_alloc(sizeof(*b));
-    bool op = d->op;
+    bool passes = false;
 
     for (int i = 0; i < SHARDS_MAX; i++)
-        op = op || d->passes[i];
-    if (op) {
+        passes = passes || d->passes[i];
+    if (passes) {
         b->records[b->count].term = c->term;
+        b->records[b->count].passes_only = true;
         b->records[b->count++].op = op_copy(&c->switcher.op);
     }
     if (d->head) {
@@ -911,6 +919,11 @@ static struct batch *batch_of(struct controller *c)
         r->doc.fleet = c->fleet;
         r->doc.fleet.batons = must_alloc(PARTITIONS_MAX * sizeof(struct baton));
         memcpy(r->doc.fleet.batons, c->batons, PARTITIONS_MAX * sizeof(struct baton));
+    }
+    if (d->op) {
+        b->records[b->count].term = c->term;
+        b->records[b->count].op_only = true;
+        b->records[b->count++].op = op_copy(&c->switcher.op);
     }
     memset(d, 0, sizeof(*d));
     return b;
@@ -985,8 +998,10 @@ static bool controller_read_log(struct world *w, struct controller *c)
         } else if (r->op) {
             struct pass *forth = c->switcher.op.forth, *back = c->switcher.op.back;
 
-            memcpy(forth, r->op->forth, PARTITIONS_MAX * sizeof(*forth));
-            memcpy(back, r->op->back, PARTITIONS_MAX * sizeof(*back));
+            if (r->passes_only) { /* of this number's operation, be it written or not */
+                c->passes = *r->op;
+                continue;
+            }
             c->switcher.op = *r->op;
             c->switcher.op.forth = forth;
             c->switcher.op.back = back;
@@ -1013,7 +1028,12 @@ static void controller_lead(struct world *w, int n)
     c->heal = false;
     claim.term = w->log_count;
     c->term = log_append(w, &claim);
+    memset(&c->passes, 0, sizeof(c->passes));
     controller_read_log(w, c);
+    if (c->passes.number == c->switcher.op.number && c->passes.number) {
+        memcpy(c->forth, c->passes.forth, sizeof(c->forth));
+        memcpy(c->back, c->passes.back, sizeof(c->back));
+    }
     c->leads = true;
     say(w, "controller %d leads with term %lld", n, (long long)c->term);
     if (!c->fleet.exists) {
@@ -1385,8 +1405,10 @@ static void handle(struct world *w, struct at *at)
         break;
     case AT_CONTROLLER_APPEND:
         b = at->payload;
-        if (at->life == c->life || chance(w, 500)) /* a dead leader's last batch may still arrive */
-            batch_append(w, b);
+        if (at->life == c->life)
+            batch_append(w, b, b->count);
+        else
+            batch_append(w, b, below(w, b->count + 1)); /* of a dead leader's last batch some may still arrive */
         if (at->life == c->life)
             put(w, (struct at){ .ms = w->now_ms + (b->count ? soon(w) : 0), .kind = AT_CONTROLLER_ACKED, .who = at->who, .life = c->life });
         break;
