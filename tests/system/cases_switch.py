@@ -335,7 +335,7 @@ def serverless(w):
     f.produce(5000)
     wait_until(lambda: f.cli("plan", f.name, address=direct).code == 0, 60, "the preflight to be content", 0.5)
     f.cli("switch", f.name, "--to", "green", address=direct).expect(0)
-    f.wait_flowing()
+    f.wait_flowing("green")
     require(f.cli("status", f.name, "-o", "json", address=direct).expect(0).json()["active"] == "green", "status says otherwise")
     f.cli("rollback", f.name, address=direct).expect(0)
     f.cli("receipt", f.name, "--verify", address=direct).expect(0)

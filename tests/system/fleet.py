@@ -441,12 +441,32 @@ class Fleet:
         wait_until(fine, seconds, lambda: f"the preflight to be content; it says {last[0][:1500]}", 0.1)
 
     def lines(self):
+        """Bytes that the workers have written so far, remarks included."""
         return sum(os.path.getsize(f) for m in self.members for f in m.files if os.path.exists(f))
 
-    def wait_flowing(self, seconds=PATIENCE):
-        """Until the workers write."""
-        began = self.lines()
-        wait_until(lambda: self.lines() > began + 2000, seconds, "the workers to process anything")
+    def wait_flowing(self, color=None, seconds=PATIENCE):
+        """Until the color (the active one) has processed a record of every partition, counted from now."""
+        color = (color or self.active()).encode()
+        at = {f: os.path.getsize(f) if os.path.exists(f) else 0 for f in self.files()}
+        missing = {(t.encode(), b"%d" % p) for t, count in self.topics.items() for p in range(count)}
+
+        def look():
+            for path in self.files():
+                if not os.path.exists(path):
+                    continue
+                with open(path, "rb") as f:
+                    f.seek(at.get(path, 0))
+                    text = f.read()
+                end = text.rfind(b"\n") + 1
+                at[path] = at.get(path, 0) + end
+                for line in text[:end].splitlines():
+                    w = line.split()
+                    if len(w) == 7 and w[4] == color:
+                        missing.discard((w[6], w[0]))
+            return not missing
+
+        wait_until(look, seconds, lambda: f"{color.decode()} to process records of " + ", ".join(
+            f"{t.decode()}/{p.decode()}" for t, p in sorted(missing)[:20]), 0.05)
 
     # -- phases --------------------------------------------------------------------------------------------------
 
