@@ -1,5 +1,5 @@
 /*
- * admin - questions to the brokers that nobody waits for, and a few that somebody does.
+ * admin - questions to the brokers that nobody waits for (alter.c has those that somebody does).
  *
  * A question is one or more requests of librdkafka (at most 500 partitions each: its ListOffsets is quadratic in the
  * partitions of one call) whose results come to one queue; the last one makes the answer. Every question is answered
@@ -20,44 +20,13 @@
 #include "base/check.h"
 #include "base/clock.h"
 #include "base/str.h"
+#include "kafka/internal.h"
 
 #define CHUNK_PARTITIONS 500
 #define QUESTION_PARTITIONS_MAX (2 * BATONS_MAX)
 #define QUESTION_TOPICS_MAX 1024
 #define GROUP_MEMBERS_MAX 10000
 #define GROUP_PARTITIONS_MAX 100000
-#define METADATA_SLICE_MS_MIN 20
-#define METADATA_SLICE_MS_MAX 1000 /* how soon a close is noticed */
-
-/* ---- waiting for one event, for the blocking calls ---- */
-
-static rd_kafka_AdminOptions_t *options_new(struct kafka_handle *h, rd_kafka_admin_op_t op, int timeout_ms, void *opaque)
-{
-    rd_kafka_AdminOptions_t *options = rd_kafka_AdminOptions_new(h->rk, op);
-    char why[128];
-
-    rd_kafka_AdminOptions_set_request_timeout(options, timeout_ms > 0 ? timeout_ms : 1, why, sizeof(why));
-    rd_kafka_AdminOptions_set_opaque(options, opaque);
-    return options;
-}
-
-/* The result, or NULL and the reason: librdkafka answers at the time-out itself; the second more is for a stuck one. */
-static rd_kafka_event_t *event_wait(struct kafka_handle *h, rd_kafka_queue_t *queue, int timeout_ms, const char *doing,
-                                    struct errmsg *m, int *ret_error)
-{
-    rd_kafka_event_t *event = rd_kafka_queue_poll(queue, timeout_ms + 1000);
-
-    if (!event) {
-        *ret_error = kafka_explain(h, RD_KAFKA_RESP_ERR__TIMED_OUT, doing, m);
-        return NULL;
-    }
-    if (rd_kafka_event_error(event)) {
-        *ret_error = kafka_explain(h, rd_kafka_event_error(event), doing, m);
-        rd_kafka_event_destroy(event);
-        return NULL;
-    }
-    return event;
-}
 
 /* ---- one question ---- */
 
@@ -86,7 +55,7 @@ struct kafka_admin {
 
     pthread_mutex_t lock; /* of what follows */
     pthread_cond_t changed;
-    struct question *topics;              /* wait for the thread, oldest first */
+    struct question *topics;            /* wait for the thread, oldest first */
     struct question *done, **done_tail; /* answered */
     bool stopping;
     bool thread_runs;
@@ -259,15 +228,15 @@ static int question_cut(struct kafka_admin *a, struct question *q, const struct 
 
 /* ---- asking ---- */
 
-void kafka_admin_offsets(struct kafka_admin *a, uint64_t token, const char *group, const struct kafka_tp *tps, int count,
-                         int timeout_ms)
+void kafka_admin_offsets(struct kafka_admin *a, uint64_t token, const char *group, const struct kafka_tp *tps,
+                         int count, int timeout_ms)
 {
     struct question *q = question_new(KAFKA_ANSWER_OFFSETS, token);
     int requests = question_cut(a, q, tps, count);
 
     for (int i = 0; i < requests; i++) {
         rd_kafka_AdminOptions_t *options =
-            options_new(a->handle, RD_KAFKA_ADMIN_OP_LISTCONSUMERGROUPOFFSETS, timeout_ms, &q->requests[i]);
+            kafka_options_new(a->handle, RD_KAFKA_ADMIN_OP_LISTCONSUMERGROUPOFFSETS, timeout_ms, &q->requests[i]);
         rd_kafka_topic_partition_list_t *list = request_list(&q->requests[i], RD_KAFKA_OFFSET_INVALID);
         rd_kafka_ListConsumerGroupOffsets_t *ask = rd_kafka_ListConsumerGroupOffsets_new(group, list);
 
@@ -280,16 +249,18 @@ void kafka_admin_offsets(struct kafka_admin *a, uint64_t token, const char *grou
     }
 }
 
-static void ask_bounds(struct kafka_admin *a, enum kafka_answer_type type, uint64_t token, const struct kafka_tp *tps, int count,
-                       int timeout_ms)
+static void ask_bounds(struct kafka_admin *a, enum kafka_answer_type type, uint64_t token, const struct kafka_tp *tps,
+                       int count, int timeout_ms)
 {
     struct question *q = question_new(type, token);
     int requests = question_cut(a, q, tps, count);
 
     for (int i = 0; i < requests; i++) {
-        rd_kafka_AdminOptions_t *options = options_new(a->handle, RD_KAFKA_ADMIN_OP_LISTOFFSETS, timeout_ms, &q->requests[i]);
-        rd_kafka_topic_partition_list_t *list = request_list(
-            &q->requests[i], type == KAFKA_ANSWER_ENDS ? RD_KAFKA_OFFSET_SPEC_LATEST : RD_KAFKA_OFFSET_SPEC_EARLIEST);
+        rd_kafka_AdminOptions_t *options =
+            kafka_options_new(a->handle, RD_KAFKA_ADMIN_OP_LISTOFFSETS, timeout_ms, &q->requests[i]);
+        rd_kafka_topic_partition_list_t *list =
+            request_list(&q->requests[i],
+                         type == KAFKA_ANSWER_ENDS ? RD_KAFKA_OFFSET_SPEC_LATEST : RD_KAFKA_OFFSET_SPEC_EARLIEST);
 
         rd_kafka_ListOffsets(a->handle->rk, list, options, a->queue);
         rd_kafka_topic_partition_list_destroy(list);
@@ -317,7 +288,7 @@ void kafka_admin_group(struct kafka_admin *a, uint64_t token, const char *group,
     q->outstanding = 1;
     q->next = a->open;
     a->open = q;
-    options = options_new(a->handle, RD_KAFKA_ADMIN_OP_DESCRIBECONSUMERGROUPS, timeout_ms, &q->requests[0]);
+    options = kafka_options_new(a->handle, RD_KAFKA_ADMIN_OP_DESCRIBECONSUMERGROUPS, timeout_ms, &q->requests[0]);
     rd_kafka_DescribeConsumerGroups(a->handle->rk, &group, 1, options, a->queue);
     rd_kafka_AdminOptions_destroy(options);
 }
@@ -344,7 +315,8 @@ static void result_offsets(struct kafka_admin *a, struct request *req, const rd_
 
     if (count != 1 || rd_kafka_group_result_error(groups[0])) {
         request_failed(a, req,
-                       count == 1 ? rd_kafka_error_code(rd_kafka_group_result_error(groups[0])) : RD_KAFKA_RESP_ERR__BAD_MSG,
+                       count == 1 ? rd_kafka_error_code(rd_kafka_group_result_error(groups[0]))
+                                  : RD_KAFKA_RESP_ERR__BAD_MSG,
                        "read committed offsets");
         return;
     }
@@ -479,8 +451,8 @@ static void result_group(struct kafka_admin *a, struct request *req, const rd_ka
 
 static void request_result(struct kafka_admin *a, struct request *req, rd_kafka_event_t *event)
 {
-    static const char *const doing[] = { "read committed offsets", "read log ends", "read log starts", "describe the group",
-                                         "read topics" };
+    static const char *const doing[] = { "read committed offsets", "read log ends", "read log starts",
+                                         "describe the group", "read topics" };
     struct kafka_answer *answer = req->question->answer;
     rd_kafka_resp_err_t code = rd_kafka_event_error(event);
 
@@ -568,60 +540,15 @@ struct kafka_answer *kafka_admin_poll(struct kafka_admin *a)
 
 /* ---- topics, on a thread ---- */
 
-/* Asks for one topic; *ret: how many partitions, 0: there is no such topic. */
-static int topic_ask(struct kafka_handle *h, const char *topic, int *ret, int timeout_ms, struct errmsg *m)
+static bool admin_stopping(void *opaque)
 {
-    rd_kafka_topic_t *rkt = rd_kafka_topic_new(h->rk, topic, NULL);
-    const struct rd_kafka_metadata *metadata;
-    rd_kafka_resp_err_t code;
-    char doing[TOPIC_NAME_MAX + 40];
-    int r = ERR_OK;
-
-    snprintf(doing, sizeof(doing), "read topic '%s'", topic);
-    if (!rkt)
-        return kafka_explain(h, rd_kafka_last_error(), doing, m);
-    code = rd_kafka_metadata(h->rk, 0, rkt, &metadata, timeout_ms);
-    rd_kafka_topic_destroy(rkt);
-    if (code)
-        return kafka_explain(h, code, doing, m);
-    code = metadata->topic_cnt == 1 ? metadata->topics[0].err : RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART;
-    if (code == RD_KAFKA_RESP_ERR_NO_ERROR || code == RD_KAFKA_RESP_ERR_LEADER_NOT_AVAILABLE)
-        *ret = metadata->topic_cnt == 1 ? metadata->topics[0].partition_cnt : 0;
-    else if (code == RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART)
-        *ret = 0;
-    else
-        r = kafka_explain(h, code, doing, m);
-    rd_kafka_metadata_destroy(metadata);
-    return r;
-}
-
-static bool admin_stopping(struct kafka_admin *a)
-{
+    struct kafka_admin *a = opaque;
     bool stopping;
 
     pthread_mutex_lock(&a->lock);
     stopping = a->stopping;
     pthread_mutex_unlock(&a->lock);
     return stopping;
-}
-
-/*
- * In slices that grow: a call that finds no connection asks for one, in vain when another was opened in the last
- * milliseconds, and then waits for a timer of one second. The next call asks again.
- */
-static int topic_ask_until(struct kafka_handle *h, struct kafka_admin *stopper, const char *topic, int *ret, int64_t deadline_ms,
-                           struct errmsg *m)
-{
-    int slice_ms = METADATA_SLICE_MS_MIN, r;
-
-    for (;;) {
-        int64_t left_ms = deadline_ms - clock_ms();
-
-        r = topic_ask(h, topic, ret, left_ms < 1 ? 1 : left_ms < slice_ms ? (int)left_ms : slice_ms, m);
-        if ((r != ERR_TIMEOUT && r != ERR_UNAVAILABLE) || clock_ms() >= deadline_ms || (stopper && admin_stopping(stopper)))
-            return r;
-        slice_ms = slice_ms * 2 < METADATA_SLICE_MS_MAX ? slice_ms * 2 : METADATA_SLICE_MS_MAX;
-    }
 }
 
 static void topics_answer(struct kafka_admin *a, struct question *q)
@@ -631,7 +558,7 @@ static void topics_answer(struct kafka_admin *a, struct question *q)
     for (int i = 0; i < answer->topic_count && !answer->error; i++) {
         struct kafka_topic_info *info = &answer->topics[i];
         struct errmsg m = { 0 };
-        int r = topic_ask_until(a->handle, a, info->topic, &info->partition_count, q->deadline_ms, &m);
+        int r = kafka_topic_ask(a->handle, info->topic, &info->partition_count, q->deadline_ms, admin_stopping, a, &m);
 
         info->exists = r == ERR_OK && info->partition_count > 0;
         if (r == ERR_TIMEOUT || r == ERR_UNAVAILABLE)
@@ -753,233 +680,4 @@ void kafka_admin_close(struct kafka_admin *a)
     pthread_cond_destroy(&a->changed);
     pthread_mutex_destroy(&a->lock);
     free(a);
-}
-
-/* ---- blocking ---- */
-
-int kafka_topic_partitions(struct kafka_handle *h, const char *topic, int *ret, int timeout_ms, struct errmsg *m)
-{
-    int64_t deadline_ms = clock_ms() + timeout_ms;
-    int r = kafka_handle_connect(h, timeout_ms, m);
-
-    return r < 0 ? r : topic_ask_until(h, NULL, topic, ret, deadline_ms, m);
-}
-
-static int config_find(const rd_kafka_ConfigResource_t *resource, const char *name, char *ret, size_t ret_size, struct errmsg *m)
-{
-    size_t count = 0;
-    const rd_kafka_ConfigEntry_t **entries = rd_kafka_ConfigResource_configs(resource, &count);
-
-    ret[0] = '\0';
-    for (size_t i = 0; i < count; i++) {
-        const char *value = rd_kafka_ConfigEntry_value(entries[i]);
-
-        if (strcmp(rd_kafka_ConfigEntry_name(entries[i]), name) != 0)
-            continue;
-        if (value && !text_copy(ret, ret_size, value))
-            return err_set(m, ERR_TOO_LARGE, "value of '%s' is longer than %zu bytes", name, ret_size - 1);
-        break;
-    }
-    return ERR_OK;
-}
-
-int kafka_topic_config(struct kafka_handle *h, const char *topic, const char *name, char *ret, size_t ret_size, int timeout_ms,
-                       struct errmsg *m)
-{
-    rd_kafka_ConfigResource_t *resource;
-    rd_kafka_AdminOptions_t *options;
-    rd_kafka_queue_t *queue;
-    rd_kafka_event_t *event;
-    char doing[TOPIC_NAME_MAX + 60];
-    int r = kafka_is_embedded(h, timeout_ms, m);
-
-    if (r < 0)
-        return r;
-    if (r)
-        return err_set(m, ERR_STATE, "the embedded broker has no topic configuration");
-    snprintf(doing, sizeof(doing), "read the configuration of topic '%s'", topic);
-    resource = rd_kafka_ConfigResource_new(RD_KAFKA_RESOURCE_TOPIC, topic);
-    options = options_new(h, RD_KAFKA_ADMIN_OP_DESCRIBECONFIGS, timeout_ms, NULL);
-    queue = rd_kafka_queue_new(h->rk);
-    rd_kafka_DescribeConfigs(h->rk, &resource, 1, options, queue);
-    event = event_wait(h, queue, timeout_ms, doing, m, &r);
-    if (event) {
-        size_t count = 0;
-        const rd_kafka_ConfigResource_t **all =
-            rd_kafka_DescribeConfigs_result_resources(rd_kafka_event_DescribeConfigs_result(event), &count);
-        rd_kafka_resp_err_t code = count == 1 ? rd_kafka_ConfigResource_error(all[0]) : RD_KAFKA_RESP_ERR__BAD_MSG;
-
-        r = code ? kafka_explain(h, code, doing, m) : config_find(all[0], name, ret, ret_size, m);
-        rd_kafka_event_destroy(event);
-    }
-    rd_kafka_queue_destroy(queue);
-    rd_kafka_AdminOptions_destroy(options);
-    rd_kafka_ConfigResource_destroy(resource);
-    return r;
-}
-
-static int create_result(struct kafka_handle *h, rd_kafka_event_t *event, const char *doing, struct errmsg *m)
-{
-    size_t count = 0;
-    const rd_kafka_topic_result_t **all =
-        rd_kafka_CreateTopics_result_topics(rd_kafka_event_CreateTopics_result(event), &count);
-    rd_kafka_resp_err_t code = count == 1 ? rd_kafka_topic_result_error(all[0]) : RD_KAFKA_RESP_ERR__BAD_MSG;
-    const char *why = count == 1 ? rd_kafka_topic_result_error_string(all[0]) : NULL;
-    int r;
-
-    if (code == RD_KAFKA_RESP_ERR_TOPIC_ALREADY_EXISTS)
-        return err_set(m, ERR_CONFLICT, "%s: it exists already", doing);
-    r = kafka_explain(h, code, doing, m);
-    if (r == ERR_KAFKA && why) /* the broker knows best: an invalid configuration, a policy */
-        return err_set(m, ERR_KAFKA, "%s: %s (%s)", doing, why, rd_kafka_err2name(code));
-    return r;
-}
-
-int kafka_topic_create(struct kafka_handle *h, const char *topic, int partitions, const char *const *configs, int timeout_ms,
-                       struct errmsg *m)
-{
-    rd_kafka_NewTopic_t *created;
-    rd_kafka_AdminOptions_t *options;
-    rd_kafka_queue_t *queue;
-    rd_kafka_event_t *event;
-    char doing[TOPIC_NAME_MAX + 40], why[256];
-    int r = kafka_is_embedded(h, timeout_ms, m);
-
-    if (r < 0)
-        return r;
-    if (r)
-        return err_set(m, ERR_STATE, "the embedded broker creates no topics on request: name them to `baton broker` when it starts");
-    snprintf(doing, sizeof(doing), "create topic '%s'", topic);
-    created = rd_kafka_NewTopic_new(topic, partitions, -1 /* the broker's default */, why, sizeof(why));
-    if (!created)
-        return err_set(m, ERR_INVALID, "%s: %s", doing, why);
-    for (int i = 0; configs && configs[i]; i += 2)
-        rd_kafka_NewTopic_set_config(created, configs[i], configs[i + 1]);
-    options = options_new(h, RD_KAFKA_ADMIN_OP_CREATETOPICS, timeout_ms, NULL);
-    rd_kafka_AdminOptions_set_operation_timeout(options, timeout_ms, why, sizeof(why));
-    queue = rd_kafka_queue_new(h->rk);
-    rd_kafka_CreateTopics(h->rk, &created, 1, options, queue);
-    event = event_wait(h, queue, timeout_ms, doing, m, &r);
-    if (event) {
-        r = create_result(h, event, doing, m);
-        rd_kafka_event_destroy(event);
-    }
-    rd_kafka_queue_destroy(queue);
-    rd_kafka_AdminOptions_destroy(options);
-    rd_kafka_NewTopic_destroy(created);
-    return r;
-}
-
-/* Both kinds of change answer with a list of partitions. */
-static int group_changed(struct kafka_handle *h, const rd_kafka_group_result_t **groups, size_t count, const char *doing,
-                         struct errmsg *m)
-{
-    const rd_kafka_topic_partition_list_t *list;
-
-    if (count != 1)
-        return kafka_explain(h, RD_KAFKA_RESP_ERR__BAD_MSG, doing, m);
-    if (rd_kafka_group_result_error(groups[0]))
-        return kafka_explain(h, rd_kafka_error_code(rd_kafka_group_result_error(groups[0])), doing, m);
-    list = rd_kafka_group_result_partitions(groups[0]);
-    for (int i = 0; list && i < list->cnt; i++) {
-        if (list->elems[i].err) {
-            int r = kafka_explain(h, list->elems[i].err, doing, m);
-
-            return err_wrap(m, r, "%s/%d", list->elems[i].topic, (int)list->elems[i].partition);
-        }
-    }
-    return ERR_OK;
-}
-
-static int offsets_alter(struct kafka_handle *h, const char *group, const rd_kafka_topic_partition_list_t *list, int timeout_ms,
-                         const char *doing, struct errmsg *m)
-{
-    rd_kafka_AlterConsumerGroupOffsets_t *alter = rd_kafka_AlterConsumerGroupOffsets_new(group, list);
-    rd_kafka_AdminOptions_t *options = options_new(h, RD_KAFKA_ADMIN_OP_ALTERCONSUMERGROUPOFFSETS, timeout_ms, NULL);
-    rd_kafka_queue_t *queue = rd_kafka_queue_new(h->rk);
-    rd_kafka_event_t *event;
-    int r = ERR_OK;
-
-    rd_kafka_AlterConsumerGroupOffsets(h->rk, &alter, 1, options, queue);
-    event = event_wait(h, queue, timeout_ms, doing, m, &r);
-    if (event) {
-        size_t count = 0;
-        const rd_kafka_group_result_t **groups =
-            rd_kafka_AlterConsumerGroupOffsets_result_groups(rd_kafka_event_AlterConsumerGroupOffsets_result(event), &count);
-
-        r = group_changed(h, groups, count, doing, m);
-        rd_kafka_event_destroy(event);
-    }
-    rd_kafka_queue_destroy(queue);
-    rd_kafka_AdminOptions_destroy(options);
-    rd_kafka_AlterConsumerGroupOffsets_destroy(alter);
-    return r;
-}
-
-static int offsets_delete(struct kafka_handle *h, const char *group, const rd_kafka_topic_partition_list_t *list, int timeout_ms,
-                          const char *doing, struct errmsg *m)
-{
-    rd_kafka_DeleteConsumerGroupOffsets_t *del = rd_kafka_DeleteConsumerGroupOffsets_new(group, list);
-    rd_kafka_AdminOptions_t *options = options_new(h, RD_KAFKA_ADMIN_OP_DELETECONSUMERGROUPOFFSETS, timeout_ms, NULL);
-    rd_kafka_queue_t *queue = rd_kafka_queue_new(h->rk);
-    rd_kafka_event_t *event;
-    int r = ERR_OK;
-
-    rd_kafka_DeleteConsumerGroupOffsets(h->rk, &del, 1, options, queue);
-    event = event_wait(h, queue, timeout_ms, doing, m, &r);
-    if (event) {
-        size_t count = 0;
-        const rd_kafka_group_result_t **groups =
-            rd_kafka_DeleteConsumerGroupOffsets_result_groups(rd_kafka_event_DeleteConsumerGroupOffsets_result(event), &count);
-
-        r = group_changed(h, groups, count, doing, m);
-        rd_kafka_event_destroy(event);
-    }
-    rd_kafka_queue_destroy(queue);
-    rd_kafka_AdminOptions_destroy(options);
-    rd_kafka_DeleteConsumerGroupOffsets_destroy(del);
-    return r;
-}
-
-static void mark_attach(rd_kafka_topic_partition_t *to, struct mark mark)
-{
-    char text[MARK_TEXT_MAX];
-
-    if (mark.kind != MARK_EPOCH && mark.kind != MARK_FOLLOW)
-        return;
-    mark_format(text, mark);
-    to->metadata = strdup(text); /* librdkafka frees it with the list */
-    to->metadata_size = to->metadata ? strlen(text) : 0;
-}
-
-int kafka_group_commit(struct kafka_handle *h, const char *group, const struct kafka_tp *tps, int count, int timeout_ms,
-                       struct errmsg *m)
-{
-    rd_kafka_topic_partition_list_t *set = rd_kafka_topic_partition_list_new(count), *del = rd_kafka_topic_partition_list_new(count);
-    char doing[GROUP_NAME_MAX + 60];
-    int r = ERR_OK;
-
-    for (int i = 0; i < count; i++) {
-        if (tps[i].offset == OFFSET_NONE) {
-            rd_kafka_topic_partition_list_add(del, tps[i].topic, tps[i].partition);
-        } else {
-            rd_kafka_topic_partition_t *tp = rd_kafka_topic_partition_list_add(set, tps[i].topic, tps[i].partition);
-
-            tp->offset = tps[i].offset;
-            mark_attach(tp, tps[i].mark);
-        }
-    }
-    if (set->cnt) {
-        snprintf(doing, sizeof(doing), "set offsets of group '%s'", group);
-        r = offsets_alter(h, group, set, timeout_ms, doing, m);
-    }
-    if (r == ERR_OK && del->cnt) {
-        snprintf(doing, sizeof(doing), "delete offsets of group '%s'", group);
-        r = offsets_delete(h, group, del, timeout_ms, doing, m);
-        if (r == ERR_NOT_FOUND)
-            r = ERR_OK; /* no group, no offsets: as wanted */
-    }
-    rd_kafka_topic_partition_list_destroy(set);
-    rd_kafka_topic_partition_list_destroy(del);
-    return r;
 }

@@ -20,7 +20,13 @@ struct kafka_tp {
     rd_kafka_resp_err_t code;
 };
 
-enum kafka_answer_type { KAFKA_ANSWER_OFFSETS, KAFKA_ANSWER_ENDS, KAFKA_ANSWER_STARTS, KAFKA_ANSWER_GROUP, KAFKA_ANSWER_TOPICS };
+enum kafka_answer_type {
+    KAFKA_ANSWER_OFFSETS,
+    KAFKA_ANSWER_ENDS,
+    KAFKA_ANSWER_STARTS,
+    KAFKA_ANSWER_GROUP,
+    KAFKA_ANSWER_TOPICS
+};
 
 struct kafka_topic_info {
     char topic[TOPIC_NAME_MAX + 1];
@@ -32,14 +38,14 @@ struct kafka_topic_info {
 struct kafka_answer {
     enum kafka_answer_type type;
     uint64_t token;
-    int error;           /* enum err of the whole; message says it */
+    int error; /* enum err of the whole; message says it */
     struct errmsg message;
     struct kafka_tp *tps; /* OFFSETS, ENDS, STARTS: in the order asked */
     int tp_count;
-    struct group_view group;           /* GROUP; owner is NULL, assignments below */
-    struct kafka_tp **group_assigned;  /* per member of group: its partitions ... */
-    int *group_assigned_count;         /* ... and how many */
-    struct kafka_topic_info *topics;   /* TOPICS */
+    struct group_view group;          /* GROUP; owner is NULL, assignments below */
+    struct kafka_tp **group_assigned; /* per member of group: its partitions ... */
+    int *group_assigned_count;        /* ... and how many */
+    struct kafka_topic_info *topics;  /* TOPICS */
     int topic_count;
 };
 void kafka_answer_free(struct kafka_answer *a);
@@ -48,7 +54,8 @@ struct kafka_admin;
 int kafka_admin_open(struct kafka_admin **ret, struct kafka_handle *consumer, int wake_fd, struct errmsg *m);
 void kafka_admin_close(struct kafka_admin *a);
 /* Each copies its input. timeout_ms bounds the answer, failures are answers too. */
-void kafka_admin_offsets(struct kafka_admin *a, uint64_t token, const char *group, const struct kafka_tp *tps, int count, int timeout_ms);
+void kafka_admin_offsets(struct kafka_admin *a, uint64_t token, const char *group, const struct kafka_tp *tps,
+                         int count, int timeout_ms);
 void kafka_admin_ends(struct kafka_admin *a, uint64_t token, const struct kafka_tp *tps, int count, int timeout_ms);
 void kafka_admin_starts(struct kafka_admin *a, uint64_t token, const struct kafka_tp *tps, int count, int timeout_ms);
 void kafka_admin_group(struct kafka_admin *a, uint64_t token, const char *group, int timeout_ms);
@@ -58,10 +65,14 @@ struct kafka_answer *kafka_admin_poll(struct kafka_admin *a);
 
 /* Blocking ones, for the CLI and for opening. */
 /* A topic's configuration value as text ("" when it is not set); ERR_NOT_FOUND when there is no such topic. ERR_STATE: the broker does not answer such questions (embedded broker). */
-int kafka_topic_config(struct kafka_handle *h, const char *topic, const char *name, char *ret, size_t ret_size, int timeout_ms, struct errmsg *m);
-int kafka_topic_create(struct kafka_handle *h, const char *topic, int partitions, const char *const *configs, int timeout_ms, struct errmsg *m);
-int kafka_topic_partitions(struct kafka_handle *h, const char *topic, int *ret, int timeout_ms, struct errmsg *m); /* 0: none */
+int kafka_topic_config(struct kafka_handle *h, const char *topic, const char *name, char *ret, size_t ret_size,
+                       int timeout_ms, struct errmsg *m);
+int kafka_topic_create(struct kafka_handle *h, const char *topic, int partitions, const char *const *configs,
+                       int timeout_ms, struct errmsg *m);
+int kafka_topic_partitions(struct kafka_handle *h, const char *topic, int *ret, int timeout_ms,
+                           struct errmsg *m); /* 0: none */
 /* Deletes a group's committed offsets or sets them, group empty: for `fleet delete` and tests. */
-int kafka_group_commit(struct kafka_handle *h, const char *group, const struct kafka_tp *tps, int count, int timeout_ms, struct errmsg *m);
+int kafka_group_commit(struct kafka_handle *h, const char *group, const struct kafka_tp *tps, int count, int timeout_ms,
+                       struct errmsg *m);
 
 #endif

@@ -101,7 +101,8 @@ void kafka_appender_close(struct kafka_appender *a, int flush_ms)
     if (a->handle.rk) {
         if (flush_ms > 0)
             rd_kafka_flush(a->handle.rk, flush_ms);
-        rd_kafka_purge(a->handle.rk, RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT | RD_KAFKA_PURGE_F_NON_BLOCKING);
+        rd_kafka_purge(a->handle.rk,
+                       RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT | RD_KAFKA_PURGE_F_NON_BLOCKING);
     }
     appender_stop(a);
     kafka_settings_free(a->settings);
@@ -127,8 +128,8 @@ static int appender_renew(struct kafka_appender *a, struct errmsg *m)
     return appender_start(a, m);
 }
 
-int kafka_append(struct kafka_appender *a, uint64_t token, const char *topic, int32_t partition, const char *key, const char *value,
-                 size_t value_len, struct errmsg *m)
+int kafka_append(struct kafka_appender *a, uint64_t token, const char *topic, int32_t partition, const char *key,
+                 const char *value, size_t value_len, struct errmsg *m)
 {
     rd_kafka_resp_err_t code;
     char doing[TOPIC_NAME_MAX + 40];
@@ -141,15 +142,18 @@ int kafka_append(struct kafka_appender *a, uint64_t token, const char *topic, in
     if (r < 0)
         return r;
     code = rd_kafka_producev(a->handle.rk, RD_KAFKA_V_TOPIC(topic), RD_KAFKA_V_PARTITION(partition),
-                             RD_KAFKA_V_KEY(key, strlen(key)), RD_KAFKA_V_VALUE((void *)(uintptr_t)value, value ? value_len : 0),
-                             RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY), RD_KAFKA_V_OPAQUE((void *)(uintptr_t)token), RD_KAFKA_V_END);
+                             RD_KAFKA_V_KEY(key, strlen(key)),
+                             RD_KAFKA_V_VALUE((void *)(uintptr_t)value, value ? value_len : 0),
+                             RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY), RD_KAFKA_V_OPAQUE((void *)(uintptr_t)token),
+                             RD_KAFKA_V_END);
     if (code == RD_KAFKA_RESP_ERR_NO_ERROR) {
         a->unanswered++;
         return ERR_OK;
     }
     snprintf(doing, sizeof(doing), "append to '%s'", topic);
     if (code == RD_KAFKA_RESP_ERR__QUEUE_FULL)
-        return err_set(m, ERR_UNAVAILABLE, "%s: too many records wait for the brokers at %s already", doing, a->handle.bootstrap);
+        return err_set(m, ERR_UNAVAILABLE, "%s: too many records wait for the brokers at %s already", doing,
+                       a->handle.bootstrap);
     return kafka_explain(&a->handle, code, doing, m);
 }
 

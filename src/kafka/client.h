@@ -37,17 +37,17 @@ struct kafka_settings *kafka_settings_common(const struct kafka_settings *s);
 
 enum kafka_trouble_kind {
     KAFKA_TROUBLE_NONE,
-    KAFKA_TROUBLE_RESOLVE,   /* no such host */
-    KAFKA_TROUBLE_REFUSED,   /* nothing listens, no route */
-    KAFKA_TROUBLE_SILENT,    /* connection set-up or request timed out */
-    KAFKA_TROUBLE_TLS,       /* handshake failed: certificate, version */
-    KAFKA_TROUBLE_NOT_TLS,   /* we speak TLS, the port does not */
-    KAFKA_TROUBLE_WANTS_TLS, /* we speak plain, the port hangs up at the first word */
+    KAFKA_TROUBLE_RESOLVE,    /* no such host */
+    KAFKA_TROUBLE_REFUSED,    /* nothing listens, no route */
+    KAFKA_TROUBLE_SILENT,     /* connection set-up or request timed out */
+    KAFKA_TROUBLE_TLS,        /* handshake failed: certificate, version */
+    KAFKA_TROUBLE_NOT_TLS,    /* we speak TLS, the port does not */
+    KAFKA_TROUBLE_WANTS_TLS,  /* we speak plain, the port hangs up at the first word */
     KAFKA_TROUBLE_WANTS_SASL, /* it hangs up at the first request that needs a login */
-    KAFKA_TROUBLE_NOT_KAFKA, /* what answers there is something else */
-    KAFKA_TROUBLE_SASL,      /* login refused */
-    KAFKA_TROUBLE_LOST,      /* a connection that worked broke */
-    KAFKA_TROUBLE_FATAL,     /* librdkafka gave this handle up */
+    KAFKA_TROUBLE_NOT_KAFKA,  /* what answers there is something else */
+    KAFKA_TROUBLE_SASL,       /* login refused */
+    KAFKA_TROUBLE_LOST,       /* a connection that worked broke */
+    KAFKA_TROUBLE_FATAL,      /* librdkafka gave this handle up */
     KAFKA_TROUBLE_COUNT
 };
 
@@ -55,24 +55,24 @@ enum kafka_trouble_kind {
 struct kafka_trouble {
     pthread_mutex_t lock;
     enum kafka_trouble_kind kind;
-    int64_t since_ms;       /* 0: none */
-    int64_t failed_ms;      /* the last failure */
+    int64_t since_ms;  /* 0: none */
+    int64_t failed_ms; /* the last failure */
     rd_kafka_resp_err_t code;
     char broker[300];
     char reason[512];
     bool fatal;
-    bool told;              /* kafka_trouble_lasting() has told it */
-    uint32_t kinds_logged;  /* each kind is logged once in one trouble */
-    int brokers_down;       /* failures seen since the last success */
+    bool told;             /* kafka_trouble_lasting() has told it */
+    uint32_t kinds_logged; /* each kind is logged once in one trouble */
+    int brokers_down;      /* failures seen since the last success */
 };
 
 /* Must not move while it is open. */
 struct kafka_handle {
     rd_kafka_t *rk;
     struct kafka_trouble trouble;
-    const char *role; /* for the log: "election", "reader", "reports" */
-    char bootstrap[300]; /* for sentences and commands, cut when it is longer */
-    char user[128];      /* sasl.username, for the ACL commands */
+    const char *role;          /* for the log: "election", "reader", "reports" */
+    char bootstrap[300];       /* for sentences and commands, cut when it is longer */
+    char user[128];            /* sasl.username, for the ACL commands */
     struct kafka_handle *next; /* of all that are open, so that a log line finds its handle */
 };
 

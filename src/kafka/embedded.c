@@ -140,7 +140,8 @@ static void *relay_thread(void *opaque)
         for (int i = 0; i < count; i++) {
             struct pair *p = r->pairs[index[i]];
 
-            if (!stream_move(&p->there, fds[2 + 2 * i].revents != 0) || !stream_move(&p->back, fds[3 + 2 * i].revents != 0))
+            if (!stream_move(&p->there, fds[2 + 2 * i].revents != 0) ||
+                !stream_move(&p->back, fds[3 + 2 * i].revents != 0))
                 pair_close(r, index[i]);
         }
         if (fds[1].revents)
@@ -172,7 +173,8 @@ static void relay_close(struct relay *r)
 static int relay_open(struct relay **ret, int port, int target_port, struct errmsg *m)
 {
     struct relay *r = calloc(1, sizeof(*r));
-    struct sockaddr_in at = { .sin_family = AF_INET, .sin_port = htons((uint16_t)port),
+    struct sockaddr_in at = { .sin_family = AF_INET,
+                              .sin_port = htons((uint16_t)port),
                               .sin_addr = { .s_addr = htonl(INADDR_LOOPBACK) } };
     int on = 1;
 
@@ -216,12 +218,13 @@ int embedded_broker_topic(struct embedded_broker *b, const char *topic, int part
 {
     rd_kafka_resp_err_t code;
 
-    if (!topic[0] || strlen(topic) > TOPIC_NAME_MAX || strspn(topic, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-") !=
-                                                           strlen(topic))
-        return err_set(m, ERR_INVALID, "'%.60s' is no name for a topic: letters, digits, '.', '_' and '-', at most %d", topic,
-                       TOPIC_NAME_MAX);
+    if (!topic[0] || strlen(topic) > TOPIC_NAME_MAX ||
+        strspn(topic, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-") != strlen(topic))
+        return err_set(m, ERR_INVALID, "'%.60s' is no name for a topic: letters, digits, '.', '_' and '-', at most %d",
+                       topic, TOPIC_NAME_MAX);
     if (partitions < 1 || partitions > TOPIC_PARTITIONS_MAX)
-        return err_set(m, ERR_INVALID, "topic '%s': %d partitions; 1 to %d are possible", topic, partitions, TOPIC_PARTITIONS_MAX);
+        return err_set(m, ERR_INVALID, "topic '%s': %d partitions; 1 to %d are possible", topic, partitions,
+                       TOPIC_PARTITIONS_MAX);
     code = rd_kafka_mock_topic_create(b->cluster, topic, partitions, 1);
     if (code == RD_KAFKA_RESP_ERR_TOPIC_ALREADY_EXISTS)
         return err_set(m, ERR_CONFLICT, "topic '%s' exists already", topic);

@@ -198,10 +198,12 @@ static int reader_restart(struct kafka_reader *r, int32_t partition, const char 
         return kafka_explain(&r->fetcher, rd_kafka_last_error(), "begin the log again", m);
     if (again)
         return ERR_OK;
-    log_warn("log_restarted", "topic=%s partition=%d reason=\"%s\", reading it again from its beginning", r->topic, (int)partition,
-             why);
-    return err_set(m, ERR_CORRUPT, "topic '%s': records were removed before they were read, or it was made anew (%s): it is read "
-                                   "again from its beginning", r->topic, why);
+    log_warn("log_restarted", "topic=%s partition=%d reason=\"%s\", reading it again from its beginning", r->topic,
+             (int)partition, why);
+    return err_set(m, ERR_CORRUPT,
+                   "topic '%s': records were removed before they were read, or it was made anew (%s): it is read "
+                   "again from its beginning",
+                   r->topic, why);
 }
 
 /* Whether an error on the way is worth an answer to the caller: each once, until records flow again. */
@@ -263,8 +265,8 @@ static void record_take(struct kafka_reader *r, const rd_kafka_message_t *messag
     on_record(opaque, &rec);
 }
 
-int kafka_reader_poll(struct kafka_reader *r, int max, void (*on_record)(void *opaque, const struct kafka_record *rec), void *opaque,
-                      struct errmsg *m)
+int kafka_reader_poll(struct kafka_reader *r, int max, void (*on_record)(void *opaque, const struct kafka_record *rec),
+                      void *opaque, struct errmsg *m)
 {
     int count = 0, error = ERR_OK;
     rd_kafka_event_t *event;
@@ -327,12 +329,40 @@ static int reader_start(struct kafka_reader *r, struct errmsg *m)
 static int reader_open_handles(struct kafka_reader *r, const struct kafka_settings *s, struct errmsg *m)
 {
     /* Committed transactions only would stop before one that is undecided; nothing of Baton's is transactional. */
-    const char *fetch[] = { "enable.partition.eof", "true", "auto.offset.reset", "error", "isolation.level", "read_uncommitted",
-                            "enable.auto.commit", "false", "enable.auto.offset.store", "false", "fetch.min.bytes", "1",
-                            "fetch.error.backoff.ms", "100", "queued.min.messages", "1000", "queued.max.messages.kbytes", "2048",
-                            "check.crcs", "true", "enable.metrics.push", "false", "fetch.wait.max.ms", FETCH_WAIT_MS, NULL };
-    const char *ask[] = { "group.id", r->topic, "enable.auto.commit", "false", "enable.metrics.push", "false",
-                          "queued.max.messages.kbytes", "64", NULL };
+    const char *fetch[] = { "enable.partition.eof",
+                            "true",
+                            "auto.offset.reset",
+                            "error",
+                            "isolation.level",
+                            "read_uncommitted",
+                            "enable.auto.commit",
+                            "false",
+                            "enable.auto.offset.store",
+                            "false",
+                            "fetch.min.bytes",
+                            "1",
+                            "fetch.error.backoff.ms",
+                            "100",
+                            "queued.min.messages",
+                            "1000",
+                            "queued.max.messages.kbytes",
+                            "2048",
+                            "check.crcs",
+                            "true",
+                            "enable.metrics.push",
+                            "false",
+                            "fetch.wait.max.ms",
+                            FETCH_WAIT_MS,
+                            NULL };
+    const char *ask[] = { "group.id",
+                          r->topic,
+                          "enable.auto.commit",
+                          "false",
+                          "enable.metrics.push",
+                          "false",
+                          "queued.max.messages.kbytes",
+                          "64",
+                          NULL };
     struct kafka_settings *common = kafka_settings_common(s);
     int error, embedded;
 
@@ -359,7 +389,8 @@ out:
     return error;
 }
 
-int kafka_reader_open(struct kafka_reader **ret, const struct kafka_settings *s, const char *topic, int wake_fd, struct errmsg *m)
+int kafka_reader_open(struct kafka_reader **ret, const struct kafka_settings *s, const char *topic, int wake_fd,
+                      struct errmsg *m)
 {
     struct kafka_reader *r = calloc(1, sizeof(*r));
     int error = ERR_OK;

@@ -35,7 +35,8 @@ struct kafka_record {
  * A follower of a whole topic on a handle of its own (manual assignment, no group). Records arrive in kafka_reader_poll().
  */
 struct kafka_reader;
-int kafka_reader_open(struct kafka_reader **ret, const struct kafka_settings *s, const char *topic, int wake_fd, struct errmsg *m);
+int kafka_reader_open(struct kafka_reader **ret, const struct kafka_settings *s, const char *topic, int wake_fd,
+                      struct errmsg *m);
 void kafka_reader_close(struct kafka_reader *r);
 /* A handle that fetches nothing, right for kafka_admin_open(): no long poll is ever in front of its questions. Close the
  * admin before the reader. */
@@ -43,8 +44,8 @@ struct kafka_handle *kafka_reader_handle(struct kafka_reader *r);
 /* Up to `max` records to on_record; returns how many, or an enum err: a trouble that lasts (5 s), a topic that went away or may not
  * be read, each told once by *m and then retried. ERR_CORRUPT: what was not yet read has been removed, or the topic was made
  * anew; the log is handed out again from its beginning and open questions for its end fail. Never waits. */
-int kafka_reader_poll(struct kafka_reader *r, int max, void (*on_record)(void *opaque, const struct kafka_record *rec), void *opaque,
-                      struct errmsg *m);
+int kafka_reader_poll(struct kafka_reader *r, int max, void (*on_record)(void *opaque, const struct kafka_record *rec),
+                      void *opaque, struct errmsg *m);
 /* One past the last record handed out of a partition (control transactions' markers and gaps included once the end was seen). */
 int64_t kafka_reader_position(const struct kafka_reader *r, int32_t partition);
 /*
@@ -58,7 +59,7 @@ enum kafka_end kafka_reader_end(struct kafka_reader *r, uint64_t token, int64_t 
 struct kafka_appender;
 struct kafka_appended {
     uint64_t token;
-    int error;       /* enum err; ERR_TIMEOUT: it may be in the log nevertheless */
+    int error; /* enum err; ERR_TIMEOUT: it may be in the log nevertheless */
     int64_t offset;
     rd_kafka_resp_err_t code;
 };
@@ -66,8 +67,8 @@ int kafka_appender_open(struct kafka_appender **ret, const struct kafka_settings
 void kafka_appender_close(struct kafka_appender *a, int flush_ms);
 struct kafka_handle *kafka_appender_handle(struct kafka_appender *a);
 /* value NULL: a tombstone. Copies. partition -1: by key. Order is kept among appends to one partition. */
-int kafka_append(struct kafka_appender *a, uint64_t token, const char *topic, int32_t partition, const char *key, const char *value, size_t value_len,
-                 struct errmsg *m);
+int kafka_append(struct kafka_appender *a, uint64_t token, const char *topic, int32_t partition, const char *key,
+                 const char *value, size_t value_len, struct errmsg *m);
 /* The next acknowledgement; false: none now. */
 bool kafka_appender_poll(struct kafka_appender *a, struct kafka_appended *ret);
 

@@ -27,7 +27,8 @@ struct topic_rule {
 };
 
 static const struct topic_rule topic_rules[] = {
-    { CONTROL_TOPIC, { "cleanup.policy", "compact", "segment.bytes", "67108864", "min.compaction.lag.ms", "3600000", NULL } },
+    { CONTROL_TOPIC,
+      { "cleanup.policy", "compact", "segment.bytes", "67108864", "min.compaction.lag.ms", "3600000", NULL } },
     { REPORTS_TOPIC, { "cleanup.policy", "compact", "segment.bytes", "67108864", NULL } },
 };
 
@@ -38,7 +39,8 @@ static void sleep_ms(int ms)
     nanosleep(&pause, NULL);
 }
 
-static void create_command(char *ret, size_t ret_size, const struct kafka_handle *h, const char *topic, const struct topic_rule *rule)
+static void create_command(char *ret, size_t ret_size, const struct kafka_handle *h, const char *topic,
+                           const struct topic_rule *rule)
 {
     struct str s = STR_WITH_MAX(1000);
 
@@ -49,7 +51,8 @@ static void create_command(char *ret, size_t ret_size, const struct kafka_handle
     str_free(&s);
 }
 
-static int topic_make(struct kafka_handle *h, const char *topic, const struct topic_rule *rule, int timeout_ms, struct errmsg *m)
+static int topic_make(struct kafka_handle *h, const char *topic, const struct topic_rule *rule, int timeout_ms,
+                      struct errmsg *m)
 {
     int64_t deadline_ms = clock_ms() + timeout_ms;
     char command[700];
@@ -58,8 +61,10 @@ static int topic_make(struct kafka_handle *h, const char *topic, const struct to
     create_command(command, sizeof(command), h, topic, rule);
     r = kafka_topic_create(h, topic, 1, rule->configs, timeout_ms, m);
     if (r == ERR_DENIED)
-        return err_set(m, ERR_DENIED, "topic '%s' is missing and the broker at %s does not let us create it; let somebody who may run: %s",
-                       topic, h->bootstrap, command);
+        return err_set(
+            m, ERR_DENIED,
+            "topic '%s' is missing and the broker at %s does not let us create it; let somebody who may run: %s", topic,
+            h->bootstrap, command);
     if (r < 0 && r != ERR_CONFLICT) { /* conflict: another one was faster */
         struct errmsg cause = *m;
 
@@ -72,7 +77,8 @@ static int topic_make(struct kafka_handle *h, const char *topic, const struct to
         if (r < 0 || partitions > 0)
             return r;
         if (clock_ms() >= deadline_ms)
-            return err_set(m, ERR_TIMEOUT, "topic '%s' was created, but after %d ms the broker at %s does not know it yet: try again",
+            return err_set(m, ERR_TIMEOUT,
+                           "topic '%s' was created, but after %d ms the broker at %s does not know it yet: try again",
                            topic, timeout_ms, h->bootstrap);
         sleep_ms(CREATED_POLL_MS);
     }
@@ -99,17 +105,19 @@ static int policy_check(struct kafka_handle *h, const char *topic, int timeout_m
 
     if (r == ERR_DENIED) {
         /* A member may be allowed to read and write the topic only; its controller looks. */
-        log_info("topic_unchecked", "topic=%s, its cleanup.policy cannot be read: DescribeConfigs is not allowed, going on", topic);
+        log_info("topic_unchecked",
+                 "topic=%s, its cleanup.policy cannot be read: DescribeConfigs is not allowed, going on", topic);
         return ERR_OK;
     }
     if (r < 0)
         return r;
     if (policy_has(policy, "compact") && !policy_has(policy, "delete"))
         return ERR_OK;
-    return err_set(m, ERR_STATE,
-                   "topic '%s' has cleanup.policy=%s, so that Kafka would forget fleets in it; mend: kafka-configs.sh "
-                   "--bootstrap-server %s --alter --entity-type topics --entity-name %s --add-config cleanup.policy=compact",
-                   topic, policy[0] ? policy : "(none)", h->bootstrap, topic);
+    return err_set(
+        m, ERR_STATE,
+        "topic '%s' has cleanup.policy=%s, so that Kafka would forget fleets in it; mend: kafka-configs.sh "
+        "--bootstrap-server %s --alter --entity-type topics --entity-name %s --add-config cleanup.policy=compact",
+        topic, policy[0] ? policy : "(none)", h->bootstrap, topic);
 }
 
 /* Not refused: Baton heals late records at once, an hour of lag is the second line of defence. */
@@ -121,15 +129,16 @@ static void lag_check(struct kafka_handle *h, const char *topic, int timeout_ms)
     if (kafka_topic_config(h, topic, "min.compaction.lag.ms", text, sizeof(text), timeout_ms, NULL) < 0 ||
         parse_int64(&lag_ms, text, INT64_MIN, INT64_MAX, NULL) < 0 || lag_ms >= COMPACTION_LAG_MS_MIN)
         return;
-    log_warn("topic_compacts_early",
-             "topic=%s min.compaction.lag.ms=%lld, a deposed controller's late record could outlive the true one; mend: "
-             "kafka-configs.sh --bootstrap-server %s --alter --entity-type topics --entity-name %s --add-config "
-             "min.compaction.lag.ms=%d",
-             topic, (long long)lag_ms, h->bootstrap, topic, COMPACTION_LAG_MS_MIN);
+    log_warn(
+        "topic_compacts_early",
+        "topic=%s min.compaction.lag.ms=%lld, a deposed controller's late record could outlive the true one; mend: "
+        "kafka-configs.sh --bootstrap-server %s --alter --entity-type topics --entity-name %s --add-config "
+        "min.compaction.lag.ms=%d",
+        topic, (long long)lag_ms, h->bootstrap, topic, COMPACTION_LAG_MS_MIN);
 }
 
-static int topic_ensure(struct kafka_handle *h, const char *topic, const struct topic_rule *rule, bool embedded, bool create,
-                        int timeout_ms, struct errmsg *m)
+static int topic_ensure(struct kafka_handle *h, const char *topic, const struct topic_rule *rule, bool embedded,
+                        bool create, int timeout_ms, struct errmsg *m)
 {
     char command[700];
     int partitions = 0, r = kafka_topic_partitions(h, topic, &partitions, timeout_ms, m);
@@ -147,10 +156,11 @@ static int topic_ensure(struct kafka_handle *h, const char *topic, const struct 
             return r;
     }
     if (partitions != 1)
-        return err_set(m, ERR_STATE,
-                       "topic '%s' has %d partitions and must have exactly one; mend: if no fleet lives in it, kafka-topics.sh "
-                       "--bootstrap-server %s --delete --topic %s, then %s",
-                       topic, partitions, h->bootstrap, topic, command);
+        return err_set(
+            m, ERR_STATE,
+            "topic '%s' has %d partitions and must have exactly one; mend: if no fleet lives in it, kafka-topics.sh "
+            "--bootstrap-server %s --delete --topic %s, then %s",
+            topic, partitions, h->bootstrap, topic, command);
     if (embedded)
         return ERR_OK;
     r = policy_check(h, topic, timeout_ms, m);
@@ -166,13 +176,14 @@ int topics_ensure(struct kafka_handle *h, const char *prefix, bool create, int t
     if (embedded < 0)
         return embedded;
     if (embedded)
-        log_info("embedded_broker", "bootstrap=%s, it keeps nothing and compacts nothing: for demos and tests", h->bootstrap);
+        log_info("embedded_broker", "bootstrap=%s, it keeps nothing and compacts nothing: for demos and tests",
+                 h->bootstrap);
     for (size_t i = 0; i < sizeof(topic_rules) / sizeof(topic_rules[0]); i++) {
         char topic[TOPIC_NAME_MAX + 1];
 
         if (snprintf(topic, sizeof(topic), "%s%s", prefix, topic_rules[i].name) >= (int)sizeof(topic))
-            return err_set(m, ERR_INVALID, "topic prefix '%.40s...' is too long: a topic's name has at most %d letters", prefix,
-                           TOPIC_NAME_MAX);
+            return err_set(m, ERR_INVALID, "topic prefix '%.40s...' is too long: a topic's name has at most %d letters",
+                           prefix, TOPIC_NAME_MAX);
         r = topic_ensure(h, topic, &topic_rules[i], embedded, create, timeout_ms, m);
         if (r < 0)
             return r;

@@ -2,11 +2,11 @@
  * kafka: settings, sentences, questions, the log. Against the embedded broker; what it cannot do is asked of a real Kafka
  * when BATON_TEST_BOOTSTRAP names one (its topics are made under a random prefix).
  */
+#include <poll.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -68,7 +68,8 @@ static struct bench *bench_new(const char *bootstrap)
     b->settings = settings_for(bootstrap);
     b->fd = kafka_eventfd(&m);
     assert_true(b->fd >= 0);
-    must_be(kafka_handle_open(&b->handle, RD_KAFKA_CONSUMER, "test", b->settings, admin_extra, NULL, NULL, &m), &m, "open");
+    must_be(kafka_handle_open(&b->handle, RD_KAFKA_CONSUMER, "test", b->settings, admin_extra, NULL, NULL, &m), &m,
+            "open");
     must_be(kafka_handle_connect(&b->handle, PATIENCE_MS, &m), &m, "connect");
     must_be(kafka_admin_open(&b->admin, &b->handle, b->fd, &m), &m, "admin");
     must_be(kafka_appender_open(&b->appender, b->settings, b->fd, &m), &m, "appender");
@@ -160,11 +161,13 @@ static void story_record(void *opaque, const struct kafka_record *rec)
     assert_true(rec->offset > s->last);
     s->last = rec->offset;
     s->count++;
-    str_addf(&s->text, "%.*s=%.*s ", (int)rec->key_len, rec->key, rec->value ? (int)rec->value_len : 1, rec->value ? rec->value : "-");
+    str_addf(&s->text, "%.*s=%.*s ", (int)rec->key_len, rec->key, rec->value ? (int)rec->value_len : 1,
+             rec->value ? rec->value : "-");
 }
 
 /* Reads until the question is answered. */
-static enum kafka_end reader_wait(struct bench *b, struct kafka_reader *r, uint64_t token, struct story *s, int64_t *end)
+static enum kafka_end reader_wait(struct bench *b, struct kafka_reader *r, uint64_t token, struct story *s,
+                                  int64_t *end)
 {
     int64_t deadline_ms = clock_ms() + PATIENCE_MS;
     struct errmsg m = { 0 };
@@ -190,7 +193,8 @@ static void settings_are_checked_by_name(void **state)
     (void)state;
     assert_int_equal(kafka_settings_set(s, "bootstrap.server", "a:1", &m), ERR_INVALID);
     assert_non_null(strstr(m.text, "did you mean 'bootstrap.servers'"));
-    assert_int_equal(kafka_settings_set(s, "sasl.usernam", "a", &m), ERR_INVALID); /* has no default, is known nevertheless */
+    assert_int_equal(kafka_settings_set(s, "sasl.usernam", "a", &m),
+                     ERR_INVALID); /* has no default, is known nevertheless */
     assert_non_null(strstr(m.text, "did you mean 'sasl.username'"));
     assert_int_equal(kafka_settings_set(s, "sasl.jaas.config", "x", &m), ERR_INVALID);
     assert_non_null(strstr(m.text, "sasl.password"));
@@ -299,7 +303,8 @@ static void nobody_listens(void **state)
 static void host_has_no_address(void **state)
 {
     (void)state;
-    failure_names_broker_cause_and_mend("kafka.invalid:9092", "broker kafka.invalid:9092 cannot be resolved", "bootstrap.servers");
+    failure_names_broker_cause_and_mend("kafka.invalid:9092", "broker kafka.invalid:9092 cannot be resolved",
+                                        "bootstrap.servers");
 }
 
 static void a_dead_broker_answers_questions_with_a_failure(void **state)
@@ -419,7 +424,8 @@ static void embedded_topics_are_checked(void **state)
     assert_int_equal(topics_ensure(&b->handle, "team-a.", true, 5000, &m), ERR_NOT_FOUND);
     assert_non_null(strstr(m.text, "kafka-topics.sh --bootstrap-server 127.0.0.1:"));
     assert_non_null(strstr(m.text, "--topic team-a.baton.control"));
-    assert_int_equal(kafka_topic_config(&b->handle, CONTROL_TOPIC, "cleanup.policy", value, sizeof(value), 5000, &m), ERR_STATE);
+    assert_int_equal(kafka_topic_config(&b->handle, CONTROL_TOPIC, "cleanup.policy", value, sizeof(value), 5000, &m),
+                     ERR_STATE);
     assert_int_equal(embedded_broker_topic(b->broker, "bad name", 1, &m), ERR_INVALID);
     assert_int_equal(embedded_broker_topic(b->broker, "x", 0, &m), ERR_INVALID);
     assert_int_equal(embedded_broker_topic(b->broker, CONTROL_TOPIC, 1, &m), ERR_CONFLICT);
@@ -492,7 +498,7 @@ static void the_end_is_not_reached_too_early(void **state)
         int64_t quiet_ms = clock_ms() + 20;
 
         kafka_reader_ask_end(r, 100, 5000);
-        kafka_reader_ask_end(r, 100, 5000); /* asked again: the newer one counts */
+        kafka_reader_ask_end(r, 100, 5000);    /* asked again: the newer one counts */
         while (i < 5 && clock_ms() < quiet_ms) /* answered, but nothing is read */
             assert_int_equal(kafka_reader_end(r, 100, &end), KAFKA_END_PENDING);
         while (kafka_reader_end(r, 100, &end) != KAFKA_END_REACHED) {
@@ -600,7 +606,9 @@ static struct kafka_tp *wide_partitions(const char *topic)
         snprintf(tps[i].topic, sizeof(tps[i].topic), "%s", topic);
         tps[i].partition = (i * 7) % WIDE_PARTITIONS; /* in no order */
         tps[i].offset = 1000 + tps[i].partition;
-        tps[i].mark = (struct mark){ .kind = i % 3 == 0 ? MARK_EPOCH : i % 3 == 1 ? MARK_FOLLOW : MARK_FOREIGN,
+        tps[i].mark = (struct mark){ .kind = i % 3 == 0   ? MARK_EPOCH
+                                             : i % 3 == 1 ? MARK_FOLLOW
+                                                          : MARK_FOREIGN,
                                      .epoch = i % 3 == 0 ? (uint64_t)i + 1 : 0 };
     }
     return tps;
@@ -763,14 +771,18 @@ static void real_topics_are_made_and_checked(void **state)
     assert_non_null(strstr(m.text, "--config min.compaction.lag.ms=3600000"));
     must_be(topics_ensure(&b->handle, real_prefix, true, 8000, &m), &m, "make topics");
     must_be(topics_ensure(&b->handle, real_prefix, true, 8000, &m), &m, "check topics");
-    must_be(kafka_topic_config(&b->handle, real_name(CONTROL_TOPIC), "cleanup.policy", value, sizeof(value), 5000, &m), &m, "config");
+    must_be(kafka_topic_config(&b->handle, real_name(CONTROL_TOPIC), "cleanup.policy", value, sizeof(value), 5000, &m),
+            &m, "config");
     assert_string_equal(value, "compact");
-    must_be(kafka_topic_config(&b->handle, real_name(CONTROL_TOPIC), "min.compaction.lag.ms", value, sizeof(value), 5000, &m), &m,
-            "config");
+    must_be(kafka_topic_config(&b->handle, real_name(CONTROL_TOPIC), "min.compaction.lag.ms", value, sizeof(value),
+                               5000, &m),
+            &m, "config");
     assert_string_equal(value, "3600000");
-    must_be(kafka_topic_config(&b->handle, real_name(REPORTS_TOPIC), "segment.bytes", value, sizeof(value), 5000, &m), &m, "config");
+    must_be(kafka_topic_config(&b->handle, real_name(REPORTS_TOPIC), "segment.bytes", value, sizeof(value), 5000, &m),
+            &m, "config");
     assert_string_equal(value, "67108864");
-    assert_int_equal(kafka_topic_config(&b->handle, real_name("absent"), "cleanup.policy", value, sizeof(value), 5000, &m),
+    assert_int_equal(kafka_topic_config(&b->handle, real_name("absent"), "cleanup.policy", value, sizeof(value), 5000,
+                                        &m),
                      ERR_NOT_FOUND);
     assert_int_equal(kafka_topic_create(&b->handle, real_name(CONTROL_TOPIC), 1, NULL, 8000, &m), ERR_CONFLICT);
 
@@ -784,12 +796,14 @@ static void real_topics_are_made_and_checked(void **state)
     assert_int_equal(topics_ensure(&b->handle, prefix, true, 8000, &m), ERR_STATE);
     assert_non_null(strstr(m.text, "has 2 partitions"));
     assert_non_null(strstr(m.text, "kafka-topics.sh"));
-    must_be(kafka_topic_partitions(&b->handle, real_name("two." CONTROL_TOPIC), &partitions, 5000, &m), &m, "partitions");
+    must_be(kafka_topic_partitions(&b->handle, real_name("two." CONTROL_TOPIC), &partitions, 5000, &m), &m,
+            "partitions");
     assert_int_equal(partitions, 2);
 }
 
 /* A member of a group, polled until it owns something. */
-static void member_join(struct kafka_handle *h, const struct kafka_settings *s, const char *group, const char *topic, const char *protocol)
+static void member_join(struct kafka_handle *h, const struct kafka_settings *s, const char *group, const char *topic,
+                        const char *protocol)
 {
     const char *const extra[] = { "group.id", group, "group.protocol", protocol, "client.id", "worker-1", NULL };
     rd_kafka_topic_partition_list_t *topics = rd_kafka_topic_partition_list_new(1), *owned;
@@ -827,7 +841,8 @@ static void real_group_is_described(struct bench *b, const char *protocol)
     int64_t deadline_ms = clock_ms() + PATIENCE_MS;
     struct kafka_handle h;
     struct kafka_answer *a;
-    struct kafka_tp tps[2] = { { .offset = 7, .mark = { .kind = MARK_EPOCH, .epoch = 3 } }, { .partition = 1, .offset = OFFSET_NONE } };
+    struct kafka_tp tps[2] = { { .offset = 7, .mark = { .kind = MARK_EPOCH, .epoch = 3 } },
+                               { .partition = 1, .offset = OFFSET_NONE } };
     struct errmsg m = { 0 };
     char *id;
 
@@ -909,14 +924,15 @@ static void real_end_behind_a_marker_is_reached(void **state)
 
     must_be(kafka_topic_create(&b->handle, topic, 1, NULL, 8000, &m), &m, "create");
     must_be(kafka_reader_open(&r, b->settings, topic, b->fd, &m), &m, "reader");
-    must_be(kafka_handle_open(&h, RD_KAFKA_PRODUCER, "transaction", b->settings, transactional, NULL, NULL, &m), &m, "producer");
+    must_be(kafka_handle_open(&h, RD_KAFKA_PRODUCER, "transaction", b->settings, transactional, NULL, NULL, &m), &m,
+            "producer");
     for (int i = 0; i < 5; i++) {
         rd_kafka_error_t *error = i == 0 ? rd_kafka_init_transactions(h.rk, PATIENCE_MS) : NULL;
 
         assert_null(error);
         assert_null(rd_kafka_begin_transaction(h.rk));
-        assert_int_equal(rd_kafka_producev(h.rk, RD_KAFKA_V_TOPIC(topic), RD_KAFKA_V_PARTITION(0), RD_KAFKA_V_KEY("k", 1),
-                                           RD_KAFKA_V_VALUE("v", 1), RD_KAFKA_V_END),
+        assert_int_equal(rd_kafka_producev(h.rk, RD_KAFKA_V_TOPIC(topic), RD_KAFKA_V_PARTITION(0),
+                                           RD_KAFKA_V_KEY("k", 1), RD_KAFKA_V_VALUE("v", 1), RD_KAFKA_V_END),
                          RD_KAFKA_RESP_ERR_NO_ERROR);
         assert_null(rd_kafka_commit_transaction(h.rk, PATIENCE_MS));
         end = 0;
@@ -950,7 +966,8 @@ static void real_questions_do_not_wait_behind_a_fetch(void **state)
         kafka_reader_ask_end(r, i, 5000);
         assert_int_equal(reader_wait(b, r, i, &s, &end), KAFKA_END_REACHED);
     }
-    print_message("[  figure ] \"where is the end\" beside a waiting fetch: %lld us\n", (long long)(clock_us() - began_us) / 50);
+    print_message("[  figure ] \"where is the end\" beside a waiting fetch: %lld us\n",
+                  (long long)(clock_us() - began_us) / 50);
     assert_true(clock_us() - began_us < 50 * 50000);
     kafka_reader_close(r);
     str_free(&s.text);
@@ -976,7 +993,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(appends_keep_their_order, embedded_setup, bench_teardown),
         cmocka_unit_test_setup_teardown(offsets_come_back_as_committed, embedded_setup, bench_teardown),
         cmocka_unit_test_setup_teardown(ends_and_starts_are_told, embedded_setup, bench_teardown),
-        cmocka_unit_test_setup_teardown(groups_of_the_embedded_broker_cannot_be_described, embedded_setup, bench_teardown),
+        cmocka_unit_test_setup_teardown(groups_of_the_embedded_broker_cannot_be_described, embedded_setup,
+                                        bench_teardown),
         cmocka_unit_test_setup_teardown(topics_are_told, embedded_setup, bench_teardown),
         cmocka_unit_test_setup_teardown(questions_need_a_consumer_with_a_group, embedded_setup, bench_teardown),
     };
