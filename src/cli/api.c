@@ -319,8 +319,7 @@ int api_call(struct api *api, struct api_reply *ret, const char *method, const c
 
 bool api_wait(struct api *api, int timeout_ms, int *ret_key)
 {
-    struct timeval timeout = { timeout_ms / 1000, timeout_ms % 1000 * 1000 };
-    int64_t until_ms = clock_ms() + timeout_ms;
+    int64_t until_ms = clock_ms() + timeout_ms, left_ms;
 
     if (ret_key && !api->key) {
         api->key = event_new(api->base, STDIN_FILENO, EV_READ | EV_PERSIST, on_key, api);
@@ -329,9 +328,13 @@ bool api_wait(struct api *api, int timeout_ms, int *ret_key)
     }
     api->pressed = 0;
     api->signalled = false;
-    event_add(api->timer, &timeout);
-    while (!api->signalled && !api->pressed && clock_ms() < until_ms)
+    /* The timer may fire a moment early by our clock, and the loop may be left for other reasons: armed each time. */
+    while (!api->signalled && !api->pressed && (left_ms = until_ms - clock_ms()) > 0) {
+        struct timeval left = { left_ms / 1000, left_ms % 1000 * 1000 };
+
+        event_add(api->timer, &left);
         event_base_loop(api->base, EVLOOP_NO_EXIT_ON_EMPTY);
+    }
     event_del(api->timer);
     if (ret_key)
         *ret_key = api->pressed;
