@@ -34,6 +34,7 @@ struct follow {
     json_t *op;      /* the newest */
     struct str line; /* last printed, where no terminal is */
     bool live;
+    bool back;   /* it is a switch, and its rollback was ordered */
     bool warned; /* that this command leads by itself */
     int64_t silent_since_ms;
 };
@@ -134,13 +135,14 @@ static int follow_left(struct follow *f, bool led)
     return EXITS_LOOKED_AWAY;
 }
 
-static int exit_of_state(const json_t *op)
+/* Who orders a rollback of what is under way wants it rolled back. */
+static int exit_of_state(const struct follow *f)
 {
-    const char *state = pick_text(op, "state", "");
+    const char *state = pick_text(f->op, "state", "");
 
-    return word_is(state, "complete")      ? EXITS_DONE
-           : word_is(state, "rolled-back") ? EXITS_ROLLED_BACK
-                                           : EXITS_NEEDS_OPERATOR;
+    return word_is(state, f->back ? "rolled-back" : "complete") ? EXITS_DONE
+           : word_is(state, "rolled-back")                      ? EXITS_ROLLED_BACK
+                                                                : EXITS_NEEDS_OPERATOR;
 }
 
 /* How it ended, and the receipt in short. */
@@ -151,7 +153,7 @@ static int follow_result(struct follow *f)
     char path[FLEET_PATH_MAX + 80];
     struct api_reply receipt = { 0 };
     struct errmsg m = { 0 };
-    int code = exit_of_state(f->op), r;
+    int code = exit_of_state(f), r;
 
     snprintf(path, sizeof(path), "%s/receipt", f->path);
     r = api_call(cli->api, &receipt, "GET", path, NULL, NULL, 0, &m);
@@ -179,15 +181,20 @@ static int follow_result(struct follow *f)
     return code;
 }
 
-int order_follow(struct cli *cli, const char *fleet, const char *name, int64_t number, json_t *first)
+int order_follow(struct cli *cli, const char *fleet, const char *name, json_t *first, bool rollback)
 {
     struct follow f = {
-        .cli = cli, .fleet = name, .number = number, .line = STR_WITH_MAX(PAGE_MAX), .op = json_incref(first)
+        .cli = cli,
+        .fleet = name,
+        .number = pick_int(first, "number", 0),
+        .line = STR_WITH_MAX(PAGE_MAX),
+        .op = json_incref(first),
+        .back = rollback && !word_is(pick_text(first, "kind", ""), "rollback"),
     };
     int code = EXITS_DONE, seen;
     bool led = false;
 
-    snprintf(f.path, sizeof(f.path), "/v1/fleets/%s/switches/%lld", fleet, (long long)number);
+    snprintf(f.path, sizeof(f.path), "/v1/fleets/%s/switches/%lld", fleet, (long long)f.number);
     api_interrupts(cli->api);
     seen = interrupts_count();
     f.live = cli->err.terminal && !cli->quiet && !cli->args.times[OPT_VERBOSE];
@@ -333,6 +340,9 @@ static int order_send(struct cli *cli, const char *what)
     }
     snprintf(path, sizeof(path), "/v1/fleets/%s/%s", fleet, what);
     code = cli_call(cli, &reply, "POST", path, body);
+    if (code == EXITS_CONFLICT)
+        cli_say(cli, "    look on with 'baton status %s --watch', or take it back with 'baton rollback %s'", name,
+                name);
     if (code != EXITS_DONE)
         return code;
     number = pick_int(reply.json, "number", 0);
@@ -345,7 +355,7 @@ static int order_send(struct cli *cli, const char *what)
         api_reply_free(&reply);
         return code;
     }
-    code = order_follow(cli, fleet, name, number, reply.json);
+    code = order_follow(cli, fleet, name, reply.json, word_is(what, "rollback"));
     api_reply_free(&reply);
     return code;
 }

@@ -176,35 +176,49 @@ static void observing_sentence(struct str *ret, const struct look *look, const j
         str_addf(ret, " for another %s", seconds_text(left, end - now_unix_ms));
 }
 
+static int64_t members_active(const json_t *members)
+{
+    int64_t active = 0;
+    size_t i;
+    json_t *m;
+
+    json_array_foreach((json_t *)members, i, m)
+    {
+        active += pick_int(m, "active", 0);
+    }
+    return active;
+}
+
 static void steady_sentence(struct str *ret, const struct look *look, const json_t *status)
 {
     const char *active = pick_text(status, "active", "?");
     const char *other = word_is(active, "blue") ? "green" : "blue";
-    char path[64];
-    size_t partitions = pick_count(status, "partitions"), workers, standbys;
+    const json_t *colors = pick(status, "colors");
+    const json_t *workers = pick(json_object_get(colors, active), "members");
+    int64_t partitions = (int64_t)pick_count(status, "partitions"), works = members_active(workers);
+    int64_t worker_count = (int64_t)json_array_size(workers);
+    int64_t standby_count = (int64_t)pick_count(json_object_get(colors, other), "members");
 
-    snprintf(path, sizeof(path), "colors.%s.members", word_is(other, "green") ? "blue" : "green");
-    workers = pick_count(status, path);
-    snprintf(path, sizeof(path), "colors.%s.members", other);
-    standbys = pick_count(status, path);
-    if (workers == 0) {
+    if (worker_count == 0) {
         look_add(ret, look, RED, "nobody works: ");
         color_add(ret, look, active);
-        str_addf(ret, " holds %zu partition%s and has no members", partitions, plural((int64_t)partitions));
+        str_addf(ret, " holds %" PRId64 " partition%s and has no members", partitions, plural(partitions));
+    } else if (works < partitions) {
+        color_add(ret, look, active);
+        str_addf(ret, " holds %" PRId64 " partition%s, its %" PRId64 " member%s ", partitions, plural(partitions),
+                 worker_count, plural(worker_count));
+        look_addf(ret, look, YELLOW, "work%s on %" PRId64 " of them", worker_count == 1 ? "s" : "", works);
     } else {
         color_add(ret, look, active);
-        str_addf(ret, " works on %s%zu partition%s with %zu member%s", partitions > 1 ? "all " : "", partitions,
-                 plural((int64_t)partitions), workers, plural((int64_t)workers));
+        str_addf(ret, " works on %s%" PRId64 " partition%s (%" PRId64 " member%s)", partitions > 1 ? "all " : "",
+                 partitions, plural(partitions), worker_count, plural(worker_count));
     }
-    if (standbys) {
-        str_add(ret, "; ");
-        color_add(ret, look, other);
-        str_addf(ret, " stands by with %zu", standbys);
-    } else {
-        str_add(ret, "; no member of ");
-        color_add(ret, look, other);
+    str_add(ret, standby_count ? "; " : "; no member of ");
+    color_add(ret, look, other);
+    if (standby_count)
+        str_addf(ret, " stands by (%" PRId64 ")", standby_count);
+    else
         str_add(ret, " stands by");
-    }
 }
 
 void render_sentence(struct str *ret, const struct look *look, const json_t *status, int64_t now_unix_ms)
@@ -412,10 +426,8 @@ static void leader_add(struct str *ret, const struct look *look, const json_t *s
               pick_int(status, "epoch", 0));
     if (*host || *address) {
         str_add(ret, look_code(look, DIM));
-        str_add(ret, ", led by ");
+        str_add(ret, *address ? ", led by " : ", last led by a command on ");
         look_clean(ret, *address ? address : host);
-        if (!*address)
-            str_add(ret, " (a command)");
         str_add(ret, look_code(look, PLAIN));
     }
     str_add_char(ret, '\n');
@@ -429,10 +441,16 @@ void render_status(struct str *ret, const struct look *look, const json_t *statu
     clean_add(&sentence, look, BOLD, pick_text(status, "name", "?"));
     str_add(&sentence, word_is(pick_text(status, "phase", ""), "paused") ? " " : ": ");
     render_sentence(&sentence, look, status, now_unix_ms);
+    str_add_char(&sentence, '.');
     look_wrap(ret, sentence.buf, look->width, 0);
-    str_add(ret, ".\n");
+    str_add_char(ret, '\n');
     str_free(&sentence);
     leader_add(ret, look, status);
+    if (pick_text(status, "broken", NULL)) {
+        look_add(ret, look, RED, "Its document cannot be read: ");
+        look_clean(ret, pick_text(status, "broken", ""));
+        str_add_char(ret, '\n');
+    }
     if (json_is_object(op) && !op_has_ended(op)) {
         str_add_char(ret, '\n');
         render_progress(ret, look, NULL, op, now_unix_ms);
@@ -505,7 +523,7 @@ void render_progress(struct str *ret, const struct look *look, const char *fleet
     str_add_char(ret, '\n');
     for (i = 0; i < (stages ? stages : 1); i++)
         stage_line(ret, look, op, i, stages);
-    if (!op_has_ended(op)) {
+    if (!op_has_ended(op) && !word_is(state, "observing")) {
         str_addf(ret, "  ordered %" PRId64 "  granted %" PRId64 "  taken %" PRId64 "  of %" PRId64,
                  pick_int(op, "progress.ordered", 0), pick_int(op, "progress.granted", 0),
                  pick_int(op, "progress.taken", 0), pick_int(op, "progress.total", 0));
@@ -547,6 +565,8 @@ void render_progress_line(struct str *ret, const char *fleet, const json_t *op)
     str_addf(ret, " %s", state);
     if (stages > 1)
         str_addf(ret, ", stage %" PRId64 "/%zu (%d%%)", stage + 1, stages, stage_percent(op, (size_t)stage));
+    if (op_has_ended(op))
+        return;
     if (word_is(state, "returning"))
         str_addf(ret, ", returned %" PRId64 "/%" PRId64, pick_int(op, "progress.returned", 0),
                  pick_int(op, "progress.total", 0));
@@ -658,7 +678,7 @@ static void finding_part(struct str *ret, const struct look *look, const char *l
 {
     struct str clean = STR_WITH_MAX(TEXT_MAX);
 
-    if (!*text)
+    if (!*text || word_is(text, "nothing"))
         return;
     look_clean(&clean, text);
     look_addf(ret, look, DIM, "    %-5s", label_text);
@@ -796,7 +816,7 @@ static void passes_table(struct str *ret, const struct look *look, const json_t 
     table_column(t, "FROM", TABLE_RIGHT);
     table_column(t, "FIRST", TABLE_RIGHT);
     table_column(t, "STANDSTILL", TABLE_RIGHT);
-    table_column(t, "AT MOST", TABLE_RIGHT);
+    table_column(t, "HEARD", TABLE_RIGHT);
     table_column(t, "TWICE?", TABLE_RIGHT);
     json_array_foreach((json_t *)pick(receipt, "partitions"), i, p)
     {
@@ -907,6 +927,12 @@ void render_receipt(struct str *ret, const struct look *look, const json_t *rece
     if (any_pass(receipt, "back")) {
         str_add(ret, "\nThe way back\n");
         passes_table(ret, look, receipt, "back");
+    }
+    if (pick_count(receipt, "partitions")) {
+        look_add(ret, look, DIM,
+                 "STANDSTILL is by the members' clocks: last record done to first one seen. HEARD is by\n"
+                 "the controller's: the release heard to the take heard.");
+        str_add_char(ret, '\n');
     }
 }
 
