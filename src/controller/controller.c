@@ -23,6 +23,7 @@
 
 #define OPEN_MS_MAX 10000
 #define TICK_MS 100
+#define SESSION_MS 6000
 #define RECORDS_A_TURN 500
 #define EVENTS_KEPT 1024
 #define CLOSE_CALLS_MS_MAX 1500 /* what is being answered still is */
@@ -403,7 +404,8 @@ static int open_kafka(struct controller *c, const struct controller_config *conf
     if (r == ERR_OK)
         r = brokers_open(&c->brokers, kafka_reader_handle(c->control), c->wake_fd, m);
     if (r == ERR_OK)
-        r = election_open(&c->election, c->settings, c->group, c->control_topic, c->wake_fd, on_election, c, m);
+        r = election_open(&c->election, c->settings, c->group, c->control_topic,
+                          config->session_ms > 0 ? config->session_ms : SESSION_MS, c->wake_fd, on_election, c, m);
     return r;
 }
 

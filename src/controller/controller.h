@@ -43,6 +43,7 @@ struct controller_config {
     const char *token_file; /* one line; NULL: none, then only loopback addresses may be listened on */
     bool open_reads;        /* with a token: reads need none */
     const char *tls_cert, *tls_key; /* PEM files, both or none */
+    int session_ms;         /* of the controllers' group: how soon a killed leader is missed; 0: 6 s, a broker's usual least */
     const char *by;         /* command mode: who asks, when a request does not say */
 };
 

@@ -1,5 +1,6 @@
 #include "controller/election.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -12,6 +13,7 @@ struct election {
     struct kafka_settings *settings;
     rd_kafka_queue_t *queue;
     int wake_fd;
+    char session_ms[16], heartbeat_ms[16];
     char group[GROUP_NAME_MAX + 1];
     char topic[TOPIC_NAME_MAX + 1];
     election_heard *heard;
@@ -83,8 +85,8 @@ static int election_start(struct election *e, struct errmsg *m)
     const char *const extra[] = { "group.id", e->group,
                                   "group.protocol", "classic",
                                   "partition.assignment.strategy", "cooperative-sticky",
-                                  "session.timeout.ms", "6000",
-                                  "heartbeat.interval.ms", "1000",
+                                  "session.timeout.ms", e->session_ms,
+                                  "heartbeat.interval.ms", e->heartbeat_ms,
                                   "enable.auto.commit", "false",
                                   "enable.auto.offset.store", "false",
                                   "allow.auto.create.topics", "false",
@@ -114,14 +116,16 @@ static void election_stop(struct election *e)
     e->joined = e->assigned = e->closing = e->dead = false;
 }
 
-int election_open(struct election **ret, const struct kafka_settings *s, const char *group, const char *topic, int wake_fd,
-                  election_heard *heard, void *opaque, struct errmsg *m)
+int election_open(struct election **ret, const struct kafka_settings *s, const char *group, const char *topic, int session_ms,
+                  int wake_fd, election_heard *heard, void *opaque, struct errmsg *m)
 {
     struct election *e = calloc(1, sizeof(*e));
     int r;
 
     if (!e)
         return err_set(m, ERR_NOMEM, "open election");
+    snprintf(e->session_ms, sizeof(e->session_ms), "%d", session_ms);
+    snprintf(e->heartbeat_ms, sizeof(e->heartbeat_ms), "%d", session_ms / 6);
     e->wake_fd = wake_fd;
     e->heard = heard;
     e->opaque = opaque;

@@ -22,8 +22,8 @@ struct election;
 /* From election_poll(), so from the loop. */
 typedef void election_heard(void *opaque, enum election_news news);
 
-int election_open(struct election **ret, const struct kafka_settings *s, const char *group, const char *topic, int wake_fd,
-                  election_heard *heard, void *opaque, struct errmsg *m);
+int election_open(struct election **ret, const struct kafka_settings *s, const char *group, const char *topic, int session_ms,
+                  int wake_fd, election_heard *heard, void *opaque, struct errmsg *m);
 void election_close(struct election *e); /* leaves the group; blocks until the broker knows, 2 s at most */
 /* Both may be called at any time; joining twice is one joining. */
 int election_join(struct election *e, struct errmsg *m);
