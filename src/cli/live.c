@@ -38,14 +38,15 @@ static void put_text(const char *text)
     put(text, strlen(text));
 }
 
-static void keys_one_by_one(void)
+/* What is typed does not show; for a whole screen it also comes key by key. Ctrl-C stays a signal. */
+static void keys_quiet(bool one_by_one)
 {
     struct termios raw;
 
-    if (!isatty(STDIN_FILENO) || tcgetattr(STDIN_FILENO, &live.before) != 0)
+    if (!isatty(STDIN_FILENO) || tcgetpgrp(STDIN_FILENO) != getpgrp() || tcgetattr(STDIN_FILENO, &live.before) != 0)
         return;
     raw = live.before;
-    raw.c_lflag &= ~(tcflag_t)(ICANON | ECHO);
+    raw.c_lflag &= ~(tcflag_t)(ECHO | (one_by_one ? ICANON : 0));
     raw.c_cc[VMIN] = 1;
     raw.c_cc[VTIME] = 0;
     live.keys = tcsetattr(STDIN_FILENO, TCSANOW, &raw) == 0;
@@ -58,8 +59,8 @@ void live_begin(struct look *look, int fd, bool screen)
     live.fd = fd;
     live.screen = screen;
     live.drawn = STR_WITH_MAX(PAGE_MAX);
+    keys_quiet(screen);
     if (screen) {
-        keys_one_by_one();
         put_text("\033[?1049h\033[?25l\033[H\033[2J");
     } else {
         put_text("\033[?25l");

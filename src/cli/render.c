@@ -930,8 +930,8 @@ void render_receipt(struct str *ret, const struct look *look, const json_t *rece
     }
     if (pick_count(receipt, "partitions")) {
         look_add(ret, look, DIM,
-                 "STANDSTILL is by the members' clocks: last record done to first one seen. HEARD is by\n"
-                 "the controller's: the release heard to the take heard.");
+                 "STANDSTILL: by the members' clocks, last record done to first one seen.\n"
+                 "HEARD: by the controller's clock, the release heard to the take heard.");
         str_add_char(ret, '\n');
     }
 }
