@@ -51,7 +51,8 @@ struct lane {
     bool attached;  /* librdkafka has it in its assignment */
     bool paused;    /* ... paused (baton.standby=paused) */
     bool wanted;    /* the holder wants it fetched ... */
-    bool again;     /* ... from `start` on, whatever is fetched now */
+    bool again;     /* ... from `start` on, whatever is fetched now ... */
+    bool renew;     /* ... and not by a seek: librdkafka refused that */
     int64_t start;
     int64_t taken;  /* offset after the last record taken, or `start` */
     bool out_of_range; /* the log has nothing at `taken` ... */

@@ -30,9 +30,19 @@ static void list_add(const struct baton_consumer *c, tp_list *list, int slot, in
     rd_kafka_topic_partition_list_add(list, c->fleet.spec.topics[lane->topic], lane->partition)->offset = offset;
 }
 
-/* Its records go to the common queue from their first on; librdkafka's own forwarding does not override this. */
+/*
+ * Its records go to the common queue from their first on; librdkafka's own forwarding does not override this. But it drops
+ * it whenever a partition is stopped, which its main thread does some time after an unassign has returned: one question
+ * to that thread, and it has.
+ */
 static void forward(struct baton_consumer *c, const tp_list *list)
 {
+    tp_list *have = NULL;
+
+    if (list->cnt == 0)
+        return;
+    if (rd_kafka_assignment(c->main.rk, &have) == RD_KAFKA_RESP_ERR_NO_ERROR)
+        rd_kafka_topic_partition_list_destroy(have);
     for (int i = 0; i < list->cnt; i++) {
         rd_kafka_queue_t *queue =
             rd_kafka_queue_get_partition(c->main.rk, list->elems[i].topic, list->elems[i].partition);
@@ -107,7 +117,9 @@ static bool attach_it(const struct baton_consumer *c, int slot)
 
 static bool anew(const struct baton_consumer *c, int slot)
 {
-    return c->options.standby == STANDBY_DETACHED && c->intake.lanes[slot].again;
+    const struct lane *lane = &c->intake.lanes[slot];
+
+    return lane->again && (lane->renew || c->options.standby == STANDBY_DETACHED);
 }
 
 static int64_t start_of(const struct baton_consumer *c, int slot)
@@ -122,9 +134,13 @@ static int64_t start_of(const struct baton_consumer *c, int slot)
 static void change_plan(struct baton_consumer *c, struct change *ch)
 {
     for (int i = 0; i < c->holder.part_max; i++) {
-        const struct lane *lane = &c->intake.lanes[i];
+        struct lane *lane = &c->intake.lanes[i];
         const bool want = attach_it(c, i);
 
+        if (want && !lane->attached) {
+            lane->topic = c->holder.parts[i].topic;
+            lane->partition = c->holder.parts[i].partition;
+        }
         if (lane->attached && (!want || anew(c, i)))
             list_add(c, ch->remove, i, RD_KAFKA_OFFSET_INVALID);
         if (want && (!lane->attached || anew(c, i)))
@@ -159,7 +175,7 @@ static void change_note(struct baton_consumer *c, bool removed, bool added)
         lane->taken = start_of(c, i);
         lane->attached = true;
         lane->open = lane->wanted;
-        lane->again = false;
+        lane->again = lane->renew = false;
     }
 }
 
@@ -168,8 +184,10 @@ static void incremental(struct baton_consumer *c, struct change *ch, enum answer
     *removed = *added = true;
     if (ch->remove->cnt > 0 || answer == ANSWER_REVOKE)
         *removed = !failed(rd_kafka_incremental_unassign(c->main.rk, ch->remove), "incremental_unassign");
-    if (*removed && (ch->add->cnt > 0 || answer == ANSWER_ASSIGN))
-        *added = !failed(rd_kafka_incremental_assign(c->main.rk, ch->add), "incremental_assign");
+    if (!*removed || (ch->add->cnt == 0 && answer != ANSWER_ASSIGN))
+        return;
+    forward(c, ch->add);
+    *added = !failed(rd_kafka_incremental_assign(c->main.rk, ch->add), "incremental_assign");
 }
 
 static void whole(struct baton_consumer *c, struct change *ch, enum answer answer, bool *removed, bool *added)
@@ -178,8 +196,10 @@ static void whole(struct baton_consumer *c, struct change *ch, enum answer answe
 
     if (ch->any || answer == ANSWER_REVOKE)
         err = rd_kafka_assign(c->main.rk, NULL);
-    if (!err && (ch->whole->cnt > 0 || answer == ANSWER_ASSIGN))
+    if (!err && (ch->whole->cnt > 0 || answer == ANSWER_ASSIGN)) {
+        forward(c, ch->whole);
         err = rd_kafka_assign(c->main.rk, ch->whole);
+    }
     *removed = *added = !err;
     if (err)
         log_error("assignment_failed", "doing=assign error=\"%s\", trying again", rd_kafka_err2str(err));
@@ -217,7 +237,7 @@ static void preset_pauses(struct baton_consumer *c)
     tp_list *stop = rd_kafka_topic_partition_list_new(16), *go = rd_kafka_topic_partition_list_new(16);
 
     for (int i = 0; i < c->holder.part_max; i++)
-        if (attach_it(c, i) && !c->intake.lanes[i].attached)
+        if (attach_it(c, i) && (!c->intake.lanes[i].attached || anew(c, i)))
             list_add(c, c->intake.lanes[i].wanted ? go : stop, i, RD_KAFKA_OFFSET_INVALID);
     if (stop->cnt > 0)
         rd_kafka_pause_partitions(c->main.rk, stop);
@@ -242,7 +262,6 @@ static bool change_make(struct baton_consumer *c, enum answer answer)
         change_close(c, &ch);
     pthread_mutex_unlock(&c->lock);
     if (ch.any || answer != ANSWER_NONE) {
-        forward(c, c->eager ? ch.whole : ch.add);
         if (c->options.standby == STANDBY_PAUSED)
             preset_pauses(c);
         if (c->eager)
@@ -282,10 +301,11 @@ static bool seek_resume_seek(struct baton_consumer *c, tp_list *list)
     return !failed(rd_kafka_seek_partitions(c->main.rk, list, SEEK_MS_MAX), "seek") && !list_failed(list, "seek");
 }
 
-static void pause_apply(struct baton_consumer *c)
+/* True: some could not be woken, they must be assigned anew. */
+static bool pause_apply(struct baton_consumer *c)
 {
     tp_list *stop = rd_kafka_topic_partition_list_new(16), *go = rd_kafka_topic_partition_list_new(16);
-    bool stopped, gone;
+    bool stopped, gone, renew = false;
 
     pthread_mutex_lock(&c->lock);
     for (int i = 0; i < c->holder.part_max; i++) {
@@ -313,13 +333,17 @@ static void pause_apply(struct baton_consumer *c)
             lane->paused = lane->again = false;
             lane->taken = lane->start;
             lane->open = true;
-        } /* else: the holder's watchdog asks again */
+        } else if (lane->again || lane->paused) {
+            lane->again = lane->renew = true; /* a seek is refused where the fetcher has not started */
+            renew = true;
+        }
     }
     if (stop->cnt > 0 || go->cnt > 0)
         intake_unhold(c);
     pthread_mutex_unlock(&c->lock);
     rd_kafka_topic_partition_list_destroy(stop);
     rd_kafka_topic_partition_list_destroy(go);
+    return renew;
 }
 
 /* --- the way in ---------------------------------------------------------------------------------------------------------- */
@@ -338,8 +362,8 @@ void flow_apply(struct baton_consumer *c)
         return;
     if (c->owed == ANSWER_NONE)
         apply(c, ANSWER_NONE);
-    if (c->options.standby == STANDBY_PAUSED)
-        pause_apply(c); /* is no answer */
+    if (c->options.standby == STANDBY_PAUSED && pause_apply(c) && c->owed == ANSWER_NONE) /* a pause is no answer */
+        apply(c, ANSWER_NONE);
 }
 
 void flow_owe(struct baton_consumer *c, enum answer answer)
@@ -365,8 +389,7 @@ void flow_settle(struct baton_consumer *c)
     c->owed = ANSWER_NONE;
     c->owed_due = false;
     apply(c, answer);
-    if (c->options.standby == STANDBY_PAUSED)
-        pause_apply(c);
+    flow_apply(c);
 }
 
 void flow_answer(struct baton_consumer *c)

@@ -225,7 +225,6 @@ static void join_if_due(struct baton_consumer *c)
     if (r == ERR_OK)
         r = group_join(c, &m);
     if (r < 0) {
-        log_error("join_failed", "fleet=%s error=\"%s\"", c->options.fleet, m.text);
         fail(c, r, m.text);
         return;
     }
