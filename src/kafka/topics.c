@@ -101,7 +101,8 @@ static bool policy_has(const char *policy, const char *word)
 static int policy_check(struct kafka_handle *h, const char *topic, int timeout_ms, struct errmsg *m)
 {
     char policy[128];
-    int r = kafka_topic_config(h, topic, "cleanup.policy", policy, sizeof(policy), timeout_ms, m);
+    struct errmsg why = { 0 };
+    int r = kafka_topic_config(h, topic, "cleanup.policy", policy, sizeof(policy), timeout_ms, &why);
 
     if (r == ERR_DENIED) {
         /* A member may be allowed to read and write the topic only; its controller looks. */
@@ -110,7 +111,7 @@ static int policy_check(struct kafka_handle *h, const char *topic, int timeout_m
         return ERR_OK;
     }
     if (r < 0)
-        return r;
+        return err_set(m, r, "%s", why.text);
     if (policy_has(policy, "compact") && !policy_has(policy, "delete"))
         return ERR_OK;
     return err_set(
