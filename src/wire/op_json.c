@@ -138,6 +138,7 @@ static const struct pass pass_untouched = {
     .first = OFFSET_NONE,
     .doubt = OFFSET_NONE,
     .repeat_to = OFFSET_NONE,
+    .replay_from = OFFSET_NONE,
 };
 
 static bool pass_is_untouched(const struct pass *p)
@@ -146,8 +147,8 @@ static bool pass_is_untouched(const struct pass *p)
 
     return !p->ordered && !p->taken && p->order == 0 && p->grant == 0 && p->released == u->released &&
            p->committed == u->committed && p->from == u->from && p->first == u->first && p->doubt == u->doubt &&
-           p->repeat_to == u->repeat_to && !p->released_by[0] && !p->taken_by[0] && p->stopped_unix_us == 0 &&
-           p->drained_unix_us == 0 && p->attached_unix_us == 0 && p->first_unix_us == 0 &&
+           p->repeat_to == u->repeat_to && p->replay_from == u->replay_from && !p->released_by[0] && !p->taken_by[0] &&
+           p->stopped_unix_us == 0 && p->drained_unix_us == 0 && p->attached_unix_us == 0 && p->first_unix_us == 0 &&
            p->release_heard_unix_us == 0 && p->take_heard_unix_us == 0;
 }
 
@@ -172,6 +173,7 @@ static void put_pass(struct json_out *o, const char *key, const struct pass *p, 
     put_known(o, "first", p->first, OFFSET_NONE);
     put_known(o, "doubt", p->doubt, OFFSET_NONE);
     put_known(o, "repeat_to", p->repeat_to, OFFSET_NONE);
+    put_known(o, "replay_from", p->replay_from, OFFSET_NONE);
     if (p->released_by[0])
         json_put_int(o, "released_by", name_index(names, p->released_by));
     if (p->taken_by[0])
@@ -273,6 +275,7 @@ static void read_pass(struct pass *p, const struct json_at *entry, const char *k
     p->first = offset_or_none(&at, "first");
     p->doubt = offset_or_none(&at, "doubt");
     p->repeat_to = offset_or_none(&at, "repeat_to");
+    p->replay_from = offset_or_none(&at, "replay_from");
     read_name(p->released_by, &at, "released_by", names);
     read_name(p->taken_by, &at, "taken_by", names);
     p->stopped_unix_us = time_or_0(&at, "stopped_unix_us");

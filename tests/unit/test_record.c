@@ -640,7 +640,7 @@ static struct op *new_op(int count)
                                    .from = OFFSET_NONE,
                                    .first = OFFSET_NONE,
                                    .doubt = OFFSET_NONE,
-                                   .repeat_to = OFFSET_NONE };
+                                   .repeat_to = OFFSET_NONE, .replay_from = OFFSET_NONE };
 
         op->forth[i] = op->back[i] = none;
     }
@@ -698,6 +698,7 @@ static void fill_pass(struct pass *p, int i)
     p->first = i % 3 ? OFFSET_NONE : INT64_MAX;
     p->doubt = i % 5 ? OFFSET_NONE : INT64_MAX;
     p->repeat_to = i % 7 ? OFFSET_NONE : INT64_MAX;
+    p->replay_from = i % 4 ? OFFSET_NONE : i;
     snprintf(p->released_by, sizeof(p->released_by), "%036d", i % 4);
     snprintf(p->taken_by, sizeof(p->taken_by), "%036d", 1000 + i);
     p->stopped_unix_us = INT64_MAX;
@@ -713,7 +714,7 @@ static void assert_same_pass(const struct pass *a, const struct pass *b)
     assert_true(a->ordered == b->ordered && a->taken == b->taken && a->order == b->order && a->grant == b->grant);
     assert_true(a->released == b->released && a->committed == b->committed && a->from == b->from &&
                 a->first == b->first);
-    assert_true(a->doubt == b->doubt && a->repeat_to == b->repeat_to);
+    assert_true(a->doubt == b->doubt && a->repeat_to == b->repeat_to && a->replay_from == b->replay_from);
     assert_string_equal(a->released_by, b->released_by);
     assert_string_equal(a->taken_by, b->taken_by);
     assert_true(a->stopped_unix_us == b->stopped_unix_us && a->drained_unix_us == b->drained_unix_us);
@@ -1079,6 +1080,7 @@ static void test_receipt(void **state)
                                       .first = 100,
                                       .doubt = i ? 130 : OFFSET_NONE,
                                       .repeat_to = OFFSET_NONE,
+                                      .replay_from = OFFSET_NONE,
                                       .released_by = "b1",
                                       .taken_by = "g1",
                                       .drained_unix_us = 5000000,
