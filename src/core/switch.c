@@ -16,6 +16,8 @@
 #define GROUPS_QUIET_MS 10000   /* ... and else */
 #define ANSWER_MS_MAX 15000     /* a reading that has not come back by then is asked for again */
 
+#define PROOF_MS_MAX 3000       /* for the first positions of what came back */
+
 #define TO(state) (1u << (state))
 
 static const uint32_t op_next[OP_STATE_COUNT] = {
@@ -656,7 +658,7 @@ static void pass_prove(struct switcher *s, int i, bool back, int64_t now_unix_us
     snprintf(p->taken_by, sizeof(p->taken_by), "%s", m->report->incarnation);
 }
 
-/* Every baton of the stage is where it should be, and proven to flow. */
+/* Every baton of the stage is where it should be; on the way forth proven to flow, too. */
 static bool stage_passed(const struct switcher *s)
 {
     const struct op *op = &s->op;
@@ -673,10 +675,27 @@ static bool stage_passed(const struct switcher *s)
             return false;
         if (passing_between_colors(op) && op->state == OP_PASSING && op->forth[i].ordered && !op->forth[i].taken)
             return false;
-        if (op->state == OP_RETURNING && op->back[i].ordered && !op->back[i].taken)
-            return false;
     }
     return true;
+}
+
+/*
+ * On the way back it is enough that the partitions are home: a color that worked before needs no proof, and an application
+ * that is busy with a slow record cannot give one. The receipt's figures are waited for a moment.
+ */
+static bool back_home(struct switcher *s, int64_t now_ms)
+{
+    bool proven = true;
+
+    if (!stage_passed(s)) {
+        s->home_ms = 0;
+        return false;
+    }
+    if (s->home_ms == 0)
+        s->home_ms = now_ms;
+    for (int i = 0; i < s->fleet->baton_count; i++)
+        proven = proven && (!s->op.back[i].ordered || s->op.back[i].taken);
+    return proven || now_ms - s->home_ms >= PROOF_MS_MAX;
 }
 
 static bool deadline_passed(const struct switcher *s, int64_t now_unix_us)
@@ -716,7 +735,7 @@ static void op_advance(struct switcher *s, const struct switcher_event *ev)
         }
         break;
     case OP_RETURNING:
-        if (stage_passed(s)) {
+        if (back_home(s, ev->now_ms)) {
             op_move(s, OP_ROLLED_BACK, 0, ev->now_unix_us);
         } else if (deadline_passed(s, ev->now_unix_us)) {
             for (int i = 0; i < s->fleet->baton_count; i++)

@@ -150,6 +150,7 @@ struct switcher {
     struct baton_fact *facts; /* caller's, one a baton */
     struct switcher_member members[MEMBERS_MAX];
     bool members_overflow;    /* more than MEMBERS_MAX: nothing can be released any more */
+    int64_t home_ms;          /* since when all is home on the way back, 0: it is not */
     bool bumped;              /* this step has raised the epoch already */
     struct switcher_dirty dirty;
     uint64_t token_last;
