@@ -17,6 +17,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "controller/internal.h"
+#include "controller/settle.h"
 #include "http/parse.h"
 #include "http/server.h"
 #include "http/tls.h"
@@ -24,6 +25,8 @@
 #define OPEN_MS_MAX 10000
 #define TICK_MS 100
 #define SESSION_MS 6000
+#define SETTLE_EVERY_MS (15 * 60 * 1000)
+#define SETTLE_MS 5000 /* after the replay: by then connections are up, and a reign has begun */
 #define RECORDS_A_TURN 500
 #define EVENTS_KEPT 1024
 #define CLOSE_CALLS_MS_MAX 1500 /* what is being answered still is */
@@ -260,6 +263,7 @@ static void replay_turn(struct controller *c)
         return;
     if (state == KAFKA_END_REACHED && c->reports_open) {
         c->replayed = true;
+        c->settle_ms = clock_ms() + SETTLE_MS;
         log_info("replayed", "fleets=%d position=%lld took_ms=%lld", c->mirror.fleet_count, (long long)c->mirror.position,
                  (long long)(clock_ms() - c->opened_ms));
         if (c->config.lead == CONTROLLER_SERVE)
@@ -337,6 +341,11 @@ static void on_tick(evutil_socket_t fd, short what, void *opaque)
     if (now_ms - c->trouble_ms >= TROUBLE_EVERY_MS) {
         c->trouble_ms = now_ms;
         look_for_trouble(c);
+    }
+    if (c->settle_ms && now_ms >= c->settle_ms) {
+        c->settle_ms = now_ms + SETTLE_EVERY_MS;
+        if (c->config.lead == CONTROLLER_SERVE)
+            memory_settle();
     }
     if (c->reign == REIGN_RESTING && now_ms >= c->rest_until_ms)
         c->reign = REIGN_NONE;

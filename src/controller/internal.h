@@ -306,7 +306,7 @@ struct controller {
     char trouble[512];        /* of Kafka, "": none */
     int64_t trouble_ms;       /* when it was last looked for */
     char election_trouble[512];
-    int64_t opened_ms;
+    int64_t opened_ms, settle_ms;
 };
 
 void controller_wake(struct controller *c); /* a turn soon */
