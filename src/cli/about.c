@@ -28,30 +28,46 @@ int cli_print_json(const json_t *json)
     return EXITS_DONE;
 }
 
+/* A sentence on stderr, broken at words where a terminal is. */
+static void say(const struct cli *cli, const char *head, const char *text)
+{
+    struct str line = STR_WITH_MAX(16384);
+
+    str_add(&line, head);
+    look_wrap(&line, text, cli->err.width, look_columns(head));
+    fprintf(stderr, "%s\n", line.buf);
+    str_free(&line);
+}
+
 void cli_say(const struct cli *cli, const char *fmt, ...)
 {
+    struct str text = STR_WITH_MAX(8192);
     va_list ap;
 
     if (cli->quiet)
         return;
     va_start(ap, fmt);
-    vfprintf(stderr, fmt, ap);
+    str_vaddf(&text, fmt, ap);
     va_end(ap);
-    fputc('\n', stderr);
+    say(cli, "", text.buf);
+    str_free(&text);
 }
 
 int cli_fail(const struct cli *cli, int code, const char *fmt, ...)
 {
-    struct str text = STR_WITH_MAX(8192), clean = STR_WITH_MAX(8192);
+    struct str text = STR_WITH_MAX(8192), clean = STR_WITH_MAX(8192), head = STR_WITH_MAX(64);
     va_list ap;
 
     va_start(ap, fmt);
     str_vaddf(&text, fmt, ap);
     va_end(ap);
     look_clean(&clean, text.buf);
-    fprintf(stderr, "%sbaton:%s %s\n", look_code(&cli->err, RED), look_code(&cli->err, PLAIN), clean.buf);
+    look_add(&head, &cli->err, RED, "baton:");
+    str_add_char(&head, ' ');
+    say(cli, head.buf, clean.buf);
     str_free(&text);
     str_free(&clean);
+    str_free(&head);
     return code;
 }
 

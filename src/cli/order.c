@@ -21,7 +21,8 @@
 #include "core/limits.h"
 
 #define PAGE_MAX (4u * 1024 * 1024)
-#define LOOK_MS 120          /* between two looks at an operation */
+#define LOOK_MS 120 /* between two looks at an operation */
+#define BEHIND_MS_MAX 5000
 #define SILENCE_MS_MAX 60000 /* how long the controller may be out of reach before we stop looking */
 
 /* ---- looking on ---- */
@@ -37,6 +38,7 @@ struct follow {
     bool back;   /* it is a switch, and its rollback was ordered */
     bool warned; /* that this command leads by itself */
     int64_t silent_since_ms;
+    bool silence_told;
 };
 
 static void follow_show(struct follow *f)
@@ -62,10 +64,15 @@ static void follow_show(struct follow *f)
 
 static void follow_say(struct follow *f, const char *text)
 {
+    struct str line = STR_WITH_MAX(PAGE_MAX);
+
+    look_wrap(&line, text, f->cli->err.width, 0);
+    str_add_char(&line, '\n');
     if (f->live)
-        live_above(text);
+        live_above(line.buf);
     else
-        fputs(text, stderr);
+        fputs(line.buf, stderr);
+    str_free(&line);
 }
 
 /* Asks once; false: gave up, *ret_code says how. */
@@ -73,34 +80,39 @@ static bool follow_ask(struct follow *f, int *ret_code)
 {
     struct errmsg m = { 0 };
     struct api_reply reply;
-    int r = api_call(f->cli->api, &reply, "GET", f->path, NULL, NULL, 0, &m);
+    int r = api_call(f->cli->api, &reply, "GET", f->path, NULL, NULL, 0, &m), status = r == ERR_OK ? reply.status : 0;
     char text[sizeof(m.text) + 64];
+    int64_t silent_ms = f->silent_since_ms ? clock_ms() - f->silent_since_ms : 0;
 
-    if (r == ERR_OK && reply.status == 200 && json_is_object(reply.json)) {
+    if (status == 200 && json_is_object(reply.json)) {
         json_decref(f->op);
         f->op = json_incref(reply.json);
         f->silent_since_ms = 0;
+        f->silence_told = false;
         api_reply_free(&reply);
         return true;
     }
-    if (r == ERR_OK && (reply.status == 404 || reply.status == 401 || reply.status == 403)) {
-        struct str page = STR_WITH_MAX(PAGE_MAX);
-
-        render_error(&page, &f->cli->err, reply.status, reply.json);
-        follow_say(f, page.buf);
-        str_free(&page);
-        *ret_code = exit_of_status(reply.status, reply.json);
+    /* A controller that only follows may be behind the one that took the order: it is asked again. */
+    if (status == 401 || status == 403 || (status == 404 && silent_ms > BEHIND_MS_MAX)) {
+        live_end(true);
+        f->live = false;
+        *ret_code = cli_fail(f->cli, exit_of_status(status, reply.json), "%s",
+                             pick_text(reply.json, "error.message", "the controller does not answer that any more"));
         api_reply_free(&reply);
         return false;
     }
     if (r == ERR_OK)
         err_set(&m, ERR_UNAVAILABLE, "%s", pick_text(reply.json, "error.message", "no controller leads at present"));
     api_reply_free(&reply);
-    if (f->silent_since_ms == 0) {
+    if (f->silent_since_ms == 0)
         f->silent_since_ms = clock_ms();
-        snprintf(text, sizeof(text), "no word from the controller, asking again: %s\n", m.text);
+    if (!f->silence_told && silent_ms > BEHIND_MS_MAX / 2) {
+        f->silence_told = true;
+        snprintf(text, sizeof(text), "no word from the controller, asking again: %s", m.text);
         follow_say(f, text);
-    } else if (clock_ms() - f->silent_since_ms > SILENCE_MS_MAX) {
+    } else if (silent_ms > SILENCE_MS_MAX) {
+        live_end(true);
+        f->live = false;
         *ret_code = cli_fail(f->cli, EXITS_DEADLINE, "no word from the controller for a minute: %s", m.text);
         return false;
     }
@@ -113,11 +125,8 @@ static bool follow_interrupted(struct follow *f)
     if (!api_leads(f->cli->api) || f->warned)
         return true;
     f->warned = true;
-    follow_say(
-        f,
-        "\nThis command is the controller: nobody else leads, and without one the operation stands still where it is.\n"
-        "Ctrl-C again leaves it there; its state is in Kafka, and the next controller or --bootstrap command goes "
-        "on.\n\n");
+    follow_say(f, "This command is the controller: nobody else leads, and without one the operation stands still "
+                  "where it is. Ctrl-C again leaves it there; its state is in Kafka, and the next controller goes on.");
     return false;
 }
 
@@ -125,12 +134,11 @@ static int follow_left(struct follow *f, bool led)
 {
     if (led)
         cli_say(f->cli,
-                "\n%s %lld of %s stands where it is until a controller leads again: 'baton serve', or 'baton status %s "
-                "--watch' "
-                "with --bootstrap to look at it.",
+                "%s %lld of %s stands where it is until a controller leads again: 'baton serve', or 'baton switch %s' "
+                "with --bootstrap, which sees it through.",
                 pick_text(f->op, "kind", "operation"), (long long)f->number, f->fleet, f->fleet);
     else
-        cli_say(f->cli, "\n%s %lld of %s goes on; look again with 'baton status %s --watch'.",
+        cli_say(f->cli, "%s %lld of %s goes on; look again with 'baton status %s --watch'.",
                 pick_text(f->op, "kind", "operation"), (long long)f->number, f->fleet, f->fleet);
     return EXITS_LOOKED_AWAY;
 }
@@ -323,6 +331,32 @@ static const char *word(const struct cli *cli, int i)
     return i < cli->args.word_count ? cli->args.words[i] : NULL;
 }
 
+/*
+ * Another operation is under way. Where this command leads (nobody else did), going away would leave that one
+ * standing: it is seen through first. The order itself was refused all the same.
+ */
+static int order_conflict(struct cli *cli, const char *fleet, const char *name)
+{
+    char path[FLEET_PATH_MAX + 32];
+    struct api_reply reply;
+    json_t *op;
+
+    if (!api_leads(cli->api)) {
+        cli_say(cli, "Look on with 'baton status %s --watch', or take it back with 'baton rollback %s'.", name, name);
+        return EXITS_CONFLICT;
+    }
+    snprintf(path, sizeof(path), "/v1/fleets/%s", fleet);
+    if (cli_call(cli, &reply, "GET", path, NULL) != EXITS_DONE)
+        return EXITS_CONFLICT;
+    op = json_object_get(reply.json, "operation");
+    if (json_is_object(op) && !op_has_ended(op)) {
+        cli_say(cli, "Nobody else leads, so this command sees that one through.");
+        order_follow(cli, fleet, name, op, false);
+    }
+    api_reply_free(&reply);
+    return EXITS_CONFLICT;
+}
+
 static int order_send(struct cli *cli, const char *what)
 {
     char fleet[FLEET_PATH_MAX], name[FLEET_PATH_MAX], path[FLEET_PATH_MAX + 32];
@@ -341,8 +375,7 @@ static int order_send(struct cli *cli, const char *what)
     snprintf(path, sizeof(path), "/v1/fleets/%s/%s", fleet, what);
     code = cli_call(cli, &reply, "POST", path, body);
     if (code == EXITS_CONFLICT)
-        cli_say(cli, "    look on with 'baton status %s --watch', or take it back with 'baton rollback %s'", name,
-                name);
+        return order_conflict(cli, fleet, name);
     if (code != EXITS_DONE)
         return code;
     number = pick_int(reply.json, "number", 0);

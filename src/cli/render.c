@@ -468,7 +468,8 @@ void render_status(struct str *ret, const struct look *look, const json_t *statu
 
 static void stage_line(struct str *ret, const struct look *look, const json_t *op, size_t i, size_t stages)
 {
-    const char *state = pick_text(op, "state", ""), *to = pick_text(op, "to", "");
+    const char *state = pick_text(op, "state", ""), *to = pick_text(op, "to", ""), *kind = pick_text(op, "kind", "");
+    const char *passed = word_is(kind, "pause") || word_is(kind, "resume") ? "done" : "passed";
     size_t stage = (size_t)pick_int(op, "stage", 0);
     int64_t total = pick_int(op, "progress.total", 0), taken = pick_int(op, "progress.taken", 0);
     bool complete = word_is(state, "complete"), returning = word_is(state, "returning");
@@ -482,7 +483,7 @@ static void stage_line(struct str *ret, const struct look *look, const json_t *o
         look_bar(ret, look, returning ? DIM : look_color(to), columns, 1, 1);
         str_add(ret, "  ");
         look_add(ret, look, i == stage && !complete ? PLAIN : DIM,
-                 i == stage && !complete ? "passed, looking on" : "passed");
+                 i == stage && !complete ? "passed, looking on" : passed);
     } else if (i == stage && returning) {
         look_bar(ret, look, YELLOW, columns, (long)pick_int(op, "progress.returned", 0), (long)total);
         look_addf(ret, look, YELLOW, "  going back, %" PRId64 "/%" PRId64 " home", pick_int(op, "progress.returned", 0),
@@ -940,8 +941,11 @@ void render_receipt_short(struct str *ret, const struct look *look, const json_t
 {
     int64_t lost = pick_int(receipt, "totals.lost", 0), repeated = pick_int(receipt, "totals.repeated", 0);
     int64_t passed = pick_int(receipt, "totals.passed", 0), returned = pick_int(receipt, "totals.returned", 0);
+    const char *kind = pick_text(receipt, "kind", "");
     char a[32], b[32], c[32];
 
+    if (word_is(kind, "pause") || word_is(kind, "resume"))
+        return; /* no baton changes hands: there is nothing to prove */
     str_addf(ret, "  %" PRId64 " partition%s passed", passed, plural(passed));
     if (returned)
         str_addf(ret, ", %" PRId64 " returned", returned);
