@@ -42,12 +42,31 @@ static void appender_configure(rd_kafka_conf_t *conf, void *opaque)
 
 static int appender_start(struct kafka_appender *a, struct errmsg *m)
 {
-    static const char *const extra[] = { "enable.idempotence", "true", "acks", "all", "linger.ms", "0",
-                                         "message.timeout.ms", DELIVERY_MS_MAX, "request.timeout.ms", "5000",
-                                         "compression.type", "none", "partitioner", "murmur2_random",
-                                         "queue.buffering.max.kbytes", "65536", "enable.metrics.push", "false",
-                                         /* else a topic that was deleted comes back without its configuration */
-                                         "allow.auto.create.topics", "false", NULL };
+    /* clang-format off: a pair a line */
+    static const char *const extra[] = {
+        "enable.idempotence",
+        "true",
+        "acks",
+        "all",
+        "linger.ms",
+        "0",
+        "message.timeout.ms",
+        DELIVERY_MS_MAX,
+        "request.timeout.ms",
+        "5000",
+        "compression.type",
+        "none",
+        "partitioner",
+        "murmur2_random",
+        "queue.buffering.max.kbytes",
+        "65536",
+        "enable.metrics.push",
+        "false",
+        "allow.auto.create.topics",
+        "false", /* else a topic that was deleted comes back without its configuration */
+        NULL
+    };
+    /* clang-format on */
     int partitions;
     int r = kafka_handle_open(&a->handle, RD_KAFKA_PRODUCER, "appender", a->settings, extra, appender_configure, a, m);
 

@@ -329,31 +329,15 @@ static int reader_start(struct kafka_reader *r, struct errmsg *m)
 static int reader_open_handles(struct kafka_reader *r, const struct kafka_settings *s, struct errmsg *m)
 {
     /* Committed transactions only would stop before one that is undecided; nothing of Baton's is transactional. */
-    const char *fetch[] = { "enable.partition.eof",
-                            "true",
-                            "auto.offset.reset",
-                            "error",
-                            "isolation.level",
-                            "read_uncommitted",
-                            "enable.auto.commit",
-                            "false",
-                            "enable.auto.offset.store",
-                            "false",
-                            "fetch.min.bytes",
-                            "1",
-                            "fetch.error.backoff.ms",
-                            "100",
-                            "queued.min.messages",
-                            "1000",
-                            "queued.max.messages.kbytes",
-                            "2048",
-                            "check.crcs",
-                            "true",
-                            "enable.metrics.push",
-                            "false",
-                            "fetch.wait.max.ms",
-                            FETCH_WAIT_MS,
-                            NULL };
+    /* clang-format off: a pair a line */
+    const char *fetch[] = { "enable.partition.eof", "true", "auto.offset.reset", "error", "isolation.level",
+                            "read_uncommitted", "enable.auto.commit", "false", "enable.auto.offset.store", "false",
+                            "fetch.min.bytes", "1", "fetch.error.backoff.ms", "100",
+                            /* small queues; when they are full it looks again after 10 ms, not after a second */
+                            "queued.min.messages", "1000", "queued.max.messages.kbytes", "2048",
+                            "fetch.queue.backoff.ms", "10", "check.crcs", "true", "enable.metrics.push", "false",
+                            "fetch.wait.max.ms", FETCH_WAIT_MS, NULL };
+    /* clang-format on */
     const char *ask[] = { "group.id",
                           r->topic,
                           "enable.auto.commit",

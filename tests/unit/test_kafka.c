@@ -552,6 +552,38 @@ static void lost_records_start_the_log_again(void **state)
     free(big);
 }
 
+/* More records than the reader's queue holds: each time it is full the fetch pauses, and that must not be a second. */
+static void a_long_log_is_read_in_one_go(void **state)
+{
+    struct bench *b = *state;
+    struct story s = { .text = STR_WITH_MAX(64), .last = -1 };
+    struct kafka_reader *r;
+    struct kafka_appended done;
+    struct errmsg m = { 0 };
+    int64_t end, deadline_ms = clock_ms() + PATIENCE_MS, began_ms;
+    int acked = 0;
+
+    for (uint64_t i = 1; i <= 8000; i++)
+        must_be(kafka_append(b->appender, i, CONTROL_TOPIC, 0, "k", "v", 1, &m), &m, "append");
+    while (acked < 8000) {
+        while (kafka_appender_poll(b->appender, &done))
+            acked++;
+        assert_true(acked == 8000 || bench_wait(b, deadline_ms));
+    }
+    must_be(kafka_reader_open(&r, b->settings, CONTROL_TOPIC, b->fd, &m), &m, "reader");
+    began_ms = clock_ms();
+    kafka_reader_ask_end(r, 1, 5000);
+    assert_int_equal(reader_wait(b, r, 1, &s, &end), KAFKA_END_REACHED);
+    assert_int_equal(s.count, 8000);
+    bench_append(b, CONTROL_TOPIC, "k", "v"); /* the one behind the pause */
+    kafka_reader_ask_end(r, 2, 5000);
+    assert_int_equal(reader_wait(b, r, 2, &s, &end), KAFKA_END_REACHED);
+    assert_int_equal(s.count, 8001);
+    assert_true(clock_ms() - began_ms < 900);
+    kafka_reader_close(r);
+    str_free(&s.text);
+}
+
 static void a_topic_that_is_not_there_is_said(void **state)
 {
     struct bench *b = *state;
@@ -988,6 +1020,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(records_come_in_order, embedded_setup, bench_teardown),
         cmocka_unit_test_setup_teardown(the_end_is_not_reached_too_early, embedded_setup, bench_teardown),
         cmocka_unit_test_setup_teardown(lost_records_start_the_log_again, embedded_setup, bench_teardown),
+        cmocka_unit_test_setup_teardown(a_long_log_is_read_in_one_go, embedded_setup, bench_teardown),
         cmocka_unit_test_setup_teardown(a_topic_that_is_not_there_is_said, embedded_setup, bench_teardown),
         cmocka_unit_test_setup_teardown(appends_have_bounds, embedded_setup, bench_teardown),
         cmocka_unit_test_setup_teardown(appends_keep_their_order, embedded_setup, bench_teardown),
