@@ -28,15 +28,30 @@ int cli_print_json(const json_t *json)
     return EXITS_DONE;
 }
 
-/* A sentence on stderr, broken at words where a terminal is. */
+/* On stderr, broken at words where a terminal is; a text of several lines keeps them. */
 static void say(const struct cli *cli, const char *head, const char *text)
 {
-    struct str line = STR_WITH_MAX(16384);
+    struct str page = STR_WITH_MAX(16384), line = STR_WITH_MAX(8192), clean = STR_WITH_MAX(8192);
+    int indent = look_columns(head);
 
-    str_add(&line, head);
-    look_wrap(&line, text, cli->err.width, look_columns(head));
-    fprintf(stderr, "%s\n", line.buf);
+    str_add(&page, head);
+    for (const char *at = text; *at;) {
+        size_t len = strcspn(at, "\n");
+
+        str_clear(&line);
+        str_clear(&clean);
+        str_add_bytes(&line, at, len);
+        look_clean(&clean, line.buf);
+        if (at == text)
+            look_wrap(&page, clean.buf, cli->err.width, indent);
+        else
+            str_addf(&page, "\n%*s%s", indent, "", clean.buf); /* a quoted line: its columns count */
+        at += len + (at[len] != 0);
+    }
+    fprintf(stderr, "%s\n", page.buf);
+    str_free(&page);
     str_free(&line);
+    str_free(&clean);
 }
 
 void cli_say(const struct cli *cli, const char *fmt, ...)
@@ -55,18 +70,16 @@ void cli_say(const struct cli *cli, const char *fmt, ...)
 
 int cli_fail(const struct cli *cli, int code, const char *fmt, ...)
 {
-    struct str text = STR_WITH_MAX(8192), clean = STR_WITH_MAX(8192), head = STR_WITH_MAX(64);
+    struct str text = STR_WITH_MAX(8192), head = STR_WITH_MAX(64);
     va_list ap;
 
     va_start(ap, fmt);
     str_vaddf(&text, fmt, ap);
     va_end(ap);
-    look_clean(&clean, text.buf);
     look_add(&head, &cli->err, RED, "baton:");
     str_add_char(&head, ' ');
-    say(cli, head.buf, clean.buf);
+    say(cli, head.buf, text.buf);
     str_free(&text);
-    str_free(&clean);
     str_free(&head);
     return code;
 }
