@@ -15,7 +15,7 @@ BENCH ?=
 MAKEFLAGS += --no-print-directory
 
 .DEFAULT_GOAL := all
-.PHONY: all demo check test asan sim system bench install format format-check clean help setup setup-test kafka
+.PHONY: all demo check embedded test asan sim system bench install format format-check clean help setup setup-test kafka
 
 all: $(BUILD)/build.ninja ## build everything into build/ (installs what is missing, builds librdkafka once)
 	@JOBS=$(JOBS) scripts/librdkafka.sh >/dev/null
@@ -43,10 +43,13 @@ demo: all ## switch and roll back a small fleet before your eyes, under a minute
 check: all ## seconds: unit tests, layers, a short simulation; no services
 	@scripts/test.py --build $(BUILD) unit sim
 
-test: all setup-test kafka ## everything: check, sanitizers, long simulation, system tests on a real Apache Kafka
-	@scripts/test.py --build $(BUILD) --asan $(ASAN) unit sim asan long system
+embedded: all ## half a minute: library, controller and Kafka adapter on the embedded broker
+	@scripts/test.py --build $(BUILD) embedded
 
-asan: $(ASAN)/build.ninja ## unit tests and the short simulation under AddressSanitizer and UBSan, in build-asan/
+test: all setup-test kafka ## everything: check, embedded, sanitizers, long simulation, system tests on a real Apache Kafka
+	@scripts/test.py --build $(BUILD) --asan $(ASAN) unit sim embedded asan long system
+
+asan: $(ASAN)/build.ninja ## check and embedded under AddressSanitizer and UBSan, in build-asan/
 	@scripts/test.py --build $(BUILD) --asan $(ASAN) asan
 
 sim: all ## the long simulation: thousands of random worlds of both ends of the protocol
