@@ -275,10 +275,11 @@ static int fetch_and_sort(struct baton_consumer *c, int wait_ms)
 /* --- from the lanes to the program ----------------------------------------------------------------------------------------- */
 
 /* Takes from one lane what the gate lets through. */
-static int take_lane(struct baton_consumer *c, int slot, struct baton_record **ret, int max, int64_t now_ms, int64_t now_unix_us)
+static int take_lane(struct baton_consumer *c, int slot, struct baton_record **ret, int max, int64_t now_ms)
 {
     struct intake *in = &c->intake;
     struct lane *lane = &in->lanes[slot];
+    const int64_t now_unix_us = c->holder.parts[slot].first == OFFSET_NONE ? clock_unix_us() : 0; /* only the first is told */
     struct baton_record *record;
     int count = 0;
 
@@ -308,13 +309,13 @@ static int take_lane(struct baton_consumer *c, int slot, struct baton_record **r
 static int take(struct baton_consumer *c, struct baton_record **ret, int max)
 {
     struct intake *in = &c->intake;
-    const int64_t now_ms = clock_ms(), now_unix_us = clock_unix_us(); /* read here: after a SIGSTOP the fence must know */
+    const int64_t now_ms = clock_ms(); /* read here: after a SIGSTOP the fence must know */
     const int last = in->last_lane;
     int count = 0, slot = -1;
 
     while (in->first_lane >= 0 && count < max && slot != last) { /* each lane once */
         slot = turn_pop(in);
-        count += take_lane(c, slot, ret + count, max - count, now_ms, now_unix_us);
+        count += take_lane(c, slot, ret + count, max - count, now_ms);
         if (in->lanes[slot].head)
             turn_append(in, slot);
     }
@@ -383,7 +384,7 @@ int intake_poll(struct baton_consumer *c, struct baton_record **ret, int max, in
 /* --- done ------------------------------------------------------------------------------------------------------------- */
 
 /* At most DONE_MAX at a time; their messages are freed without the lock. */
-static void done_some(struct baton_consumer *c, struct baton_record *const *records, int count, int64_t now_unix_us)
+static void done_some(struct baton_consumer *c, struct baton_record *const *records, int count)
 {
     struct intake *in = &c->intake;
     rd_kafka_message_t *messages[DONE_MAX];
@@ -395,7 +396,8 @@ static void done_some(struct baton_consumer *c, struct baton_record *const *reco
 
         messages[i] = record->message;
         ASSERT(record->consumer == c && messages[i]); /* done twice? */
-        wake = holder_done(&c->holder, record->part, messages[i]->offset, now_unix_us) || wake;
+        wake = holder_done(&c->holder, record->part, messages[i]->offset,
+                           c->holder.parts[record->part].state == PART_DRAINING ? clock_unix_us() : 0) || wake;
         unblocked = unblocked || in->lanes[record->part].blocked;
         pool_put(in, record);
     }
@@ -413,10 +415,8 @@ static void done_some(struct baton_consumer *c, struct baton_record *const *reco
 
 void intake_done(struct baton_consumer *c, struct baton_record *const *records, int count)
 {
-    const int64_t now_unix_us = clock_unix_us();
-
     for (int i = 0; i < count; i += DONE_MAX)
-        done_some(c, records + i, count - i < DONE_MAX ? count - i : DONE_MAX, now_unix_us);
+        done_some(c, records + i, count - i < DONE_MAX ? count - i : DONE_MAX);
 }
 
 /* --- the library's thread ----------------------------------------------------------------------------------------------- */

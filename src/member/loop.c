@@ -338,30 +338,27 @@ static bool settled(const struct baton_consumer *c)
 /* State changes are told here, and nowhere else. */
 static void tell(struct baton_consumer *c)
 {
+    bool fenced, became_active, became_standby;
     int assigned, active;
-    bool fenced;
 
     if (!c->holder.joined)
         return;
     pthread_mutex_lock(&c->lock);
     loop_count(c, &assigned, &active, &fenced);
+    became_active = active > 0 && !c->active_told;
+    became_standby = active == 0 && !fenced && !c->standby_told && !c->close_fed && !c->failed && settled(c);
+    if (active > 0 || became_standby)
+        c->standby_told = became_standby;
+    if (!fenced)
+        c->active_told = active > 0;
     pthread_mutex_unlock(&c->lock);
     if (fenced && !c->fenced_told)
         log_warn("fenced", "fleet=%s color=%s, no word from the group's coordinator for the session time-out: delivering nothing",
                  c->options.fleet, color_name(c->options.color));
     c->fenced_told = fenced;
-    if (active > 0 && !c->active_told)
-        log_info("active", "fleet=%s color=%s partitions=%d of=%d epoch=%llu", c->options.fleet, color_name(c->options.color),
-                 active, assigned, (unsigned long long)c->fleet.version.epoch);
-    if (active == 0 && !c->standby_told && !fenced && !c->close_fed && !c->failed && settled(c)) {
-        c->standby_told = true;
-        log_info("standby", "fleet=%s color=%s partitions=0 of=%d epoch=%llu", c->options.fleet, color_name(c->options.color),
-                 assigned, (unsigned long long)c->fleet.version.epoch);
-    }
-    if (active > 0)
-        c->standby_told = false;
-    if (!fenced)
-        c->active_told = active > 0;
+    if (became_active || became_standby)
+        log_info(became_active ? "active" : "standby", "fleet=%s color=%s partitions=%d of=%d epoch=%llu", c->options.fleet,
+                 color_name(c->options.color), active, assigned, (unsigned long long)c->fleet.version.epoch);
 }
 
 /* --- the thread ------------------------------------------------------------------------------------------------------- */

@@ -72,15 +72,15 @@ static int64_t power_of_two(int64_t n)
     return p;
 }
 
-static int fleet_name_check(const char *name, struct errmsg *m)
+/* A DNS label. */
+static bool is_fleet_name(const char *name)
 {
-    const size_t len = strlen(name);
+    int len = 0;
 
-    if (len == 0 || len > FLEET_NAME_MAX || strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789-") != len || name[0] == '-' ||
-        name[len - 1] == '-')
-        return err_set(m, ERR_INVALID, "baton.fleet: '%s' is no fleet name: 1 to %d of a-z, 0-9 and '-', such as payments",
-                       name, FLEET_NAME_MAX);
-    return ERR_OK;
+    for (const char *at = name; *at; at++, len++)
+        if (!(*at >= 'a' && *at <= 'z') && !(*at >= '0' && *at <= '9') && *at != '-')
+            return false;
+    return len > 0 && len <= FLEET_NAME_MAX && name[0] != '-' && name[len - 1] != '-';
 }
 
 static int option_write(struct options *o, const struct option *opt, const char *value, struct errmsg *m)
@@ -91,10 +91,10 @@ static int option_write(struct options *o, const struct option *opt, const char 
 
     switch (opt->kind) {
     case KIND_FLEET:
-        r = fleet_name_check(value, m);
-        if (r < 0)
-            return r;
-        memcpy(at, value, strlen(value) + 1);
+        if (!is_fleet_name(value))
+            return err_set(m, ERR_INVALID, "%s: '%s' is no fleet name: 1 to %d of a-z, 0-9 and '-', such as payments", opt->name,
+                           value, FLEET_NAME_MAX);
+        text_copy(at, opt->size, value);
         return ERR_OK;
     case KIND_TEXT:
         if (!text_copy(at, opt->size, value))

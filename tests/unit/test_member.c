@@ -5,8 +5,10 @@
  * story runs on the embedded broker; with BATON_TEST_BOOTSTRAP=HOST:PORT on any Kafka, and BATON_TEST_OPTIONS="name=value ..." gives every
  * consumer further options, such as another assignor. Every wait has a deadline and says what it waited for.
  */
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -21,6 +23,7 @@
 #include "base/check.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/str.h"
 #include "kafka/log.h"
 #include "wire/record.h"
 #include "wire/spec.h"
@@ -144,7 +147,7 @@ static void make_fleet(struct world *w, enum color active)
     snprintf(w->fleet.spec.topics[0], sizeof(w->fleet.spec.topics[0]), "%s", w->topic);
     w->fleet.spec.topic_count = 1;
     for (int c = 0; c < COLOR_COUNT; c++)
-        snprintf(w->fleet.spec.colors[c].group, sizeof(w->fleet.spec.colors[c].group), "%s", w->groups[c]);
+        text_copy(w->fleet.spec.colors[c].group, sizeof(w->fleet.spec.colors[c].group), w->groups[c]);
     w->fleet.spec.session_timeout_ms = 6000;
     w->fleet.spec.follow_interval_ms = 1000;
     w->fleet.exists = true;
@@ -881,6 +884,94 @@ static void keeps_the_bound_of_records_in_flight(void **state)
     close_all(&c, 1);
 }
 
+/* Several threads poll, keep records for a while and do them in any order, while batons pass to and fro. */
+struct crew {
+    struct world *w;
+    struct baton_consumer *consumers[2];
+    pthread_mutex_t lock; /* of w->seen */
+    atomic_bool stop;
+};
+
+static void *crew_work(void *opaque)
+{
+    struct crew *crew = opaque;
+    struct baton_record *kept[200], *polled[40];
+    unsigned seed = (unsigned)(uintptr_t)&seed;
+    int count = 0;
+
+    while (!atomic_load(&crew->stop) || count > 0) {
+        const int got = count > 160 ? 0 : baton_poll(crew->consumers[rand_r(&seed) % 2], polled, 40, (int)(rand_r(&seed) % 5));
+
+        pthread_mutex_lock(&crew->lock);
+        for (int i = 0; i < got; i++) {
+            note(crew->w, polled[i]);
+            kept[count++] = polled[i];
+        }
+        pthread_mutex_unlock(&crew->lock);
+        while (count > 0 && (rand_r(&seed) % 3 || got <= 0)) {
+            const int at = (int)(rand_r(&seed) % (unsigned)count);
+
+            baton_done(kept[at]);
+            kept[at] = kept[--count];
+        }
+    }
+    return NULL;
+}
+
+static void hear_until(struct world *w, enum color color, enum local_state local)
+{
+    const int64_t until_ms = clock_ms() + PATIENCE_MS;
+
+    for (hear(w); !all_are(w, color, local); hear(w)) {
+        if (clock_ms() > until_ms) {
+            tell(w);
+            fail_msg("waited for %s to be %s", color_name(color), local_state_name(local));
+        }
+        usleep(500);
+    }
+}
+
+static void many_threads(void **state)
+{
+    struct world *w = *state;
+    struct crew crew = { .w = w, .consumers = { consumer_open(w, BLUE), consumer_open(w, GREEN) },
+                         .lock = PTHREAD_MUTEX_INITIALIZER };
+    const int64_t until_ms = clock_ms() + PATIENCE_MS;
+    enum color holder = BLUE;
+    pthread_t threads[4];
+    struct mark mark;
+    bool all = false;
+
+    make_fleet(w, BLUE);
+    for (size_t i = 0; i < ARRAY_COUNT(threads); i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, crew_work, &crew), 0);
+    for (int round = 0; round < 10; round++, holder = color_other(holder)) {
+        produce_all(w, 300);
+        say(w, -1, RIGHT_RELEASING, holder);
+        produce_all(w, 100);
+        hear_until(w, holder, LOCAL_RELEASED);
+        for (int i = 0; i < PARTITIONS; i++)
+            w->batons[i].from = committed(w, holder, i, &mark);
+        say(w, -1, RIGHT_GRANTED, color_other(holder));
+        produce_all(w, 100);
+        hear_until(w, color_other(holder), LOCAL_ACTIVE);
+        say(w, -1, RIGHT_HELD, color_other(holder));
+    }
+    while (!all && clock_ms() < until_ms) {
+        usleep(1000);
+        pthread_mutex_lock(&crew.lock);
+        all = delivered(w, BLUE) + delivered(w, GREEN) == produced(w);
+        pthread_mutex_unlock(&crew.lock);
+    }
+    atomic_store(&crew.stop, true);
+    for (size_t i = 0; i < ARRAY_COUNT(threads); i++)
+        pthread_join(threads[i], NULL);
+    for (int i = 0; i < PARTITIONS; i++) /* threads note what they polled in no order */
+        w->seen[BLUE][i].out_of_order = w->seen[GREEN][i].out_of_order = false;
+    audit(w);
+    close_all(crew.consumers, 2);
+}
+
 static void a_wrong_group_is_refused(void **state)
 {
     struct world *w = *state;
@@ -928,6 +1019,7 @@ int main(void)
         STORY(ignores_a_deposed_leader),
         STORY(closes_by_the_deadline),
         STORY(keeps_the_bound_of_records_in_flight),
+        STORY(many_threads),
         STORY(a_wrong_group_is_refused),
     };
     const char *only = getenv("BATON_TEST_ONLY"), *verbose = getenv("BATON_TEST_LOG");
