@@ -20,8 +20,9 @@ version_min=2.12
 package='@confluentinc/kafka-javascript@1.10.1' # its dist.integrity follows, without "sha512-"
 sha512_base64='KVePUBn21EqCVP9mfxzEuM3SYJHHEF7X+iiC2e43QQgDSyEaksInmCGooT3w5q+cNAdkSCrK71j0ICfqoSqZLw=='
 
-# libcurl: SASL OAUTHBEARER with OIDC. Kerberos (GSSAPI) wants a system librdkafka. -fPIC: libbaton.so carries it.
-options='--enable-ssl --enable-zlib --enable-zstd --enable-curl --disable-gssapi --disable-lz4-ext --disable-syslog'
+# No libcurl: it would bring TLS, LDAP and Kerberos libraries into every process (4 MB of them). What it is for, SASL OAUTHBEARER
+# with OIDC, wants a system librdkafka, and so does Kerberos (GSSAPI). -fPIC: libbaton.so carries it.
+options='--enable-ssl --enable-zlib --enable-zstd --disable-curl --disable-gssapi --disable-lz4-ext --disable-syslog'
 cflags='-O2 -g -fPIC'
 recipe="2 $version $options $cflags"
 
@@ -84,7 +85,7 @@ cd package/deps/librdkafka
 # CXX: the C++ wrapper is not built, but configure insists on a compiler for it.
 # shellcheck disable=SC2086 # the options are words
 run 'configure' env CFLAGS="$cflags" CXX="${CC:-cc}" bash ./configure $options
-for feature in SSL ZLIB ZSTD CURL; do
+for feature in SSL ZLIB ZSTD; do
     grep -q "^#define WITH_$feature 1" config.h ||
         die "configure found no $feature; run scripts/setup.sh, it installs what is missing (see $log)"
 done
@@ -104,7 +105,7 @@ pinned=yes
 Name: librdkafka
 Description: The Apache Kafka C/C++ library (static, built for Baton)
 Version: $version
-Requires: zlib libcrypto libssl libzstd libcurl
+Requires: zlib libcrypto libssl libzstd
 Cflags: -I\${includedir}
 Libs: -L\${libdir} -lrdkafka -lm -ldl -lpthread -lrt
 PC

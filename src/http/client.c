@@ -1,6 +1,5 @@
 #include "http/client.h"
 
-#include <curl/curl.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,6 +9,7 @@
 #include "base/check.h"
 #include "base/clock.h"
 #include "base/str.h"
+#include "http/curl_calls.h"
 #include "http/parse.h"
 #include "http/tls.h"
 
@@ -96,10 +96,10 @@ int http_client_open(struct http_client **ret, const struct http_client_config *
         r = client_read_token(c, config->token_file, m);
     if (r == ERR_OK && config->by && *config->by && !strpbrk(config->by, "\r\n"))
         snprintf(c->by, sizeof(c->by), "X-Baton-By: %.180s", config->by);
-    if (r == ERR_OK && curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK)
-        r = err_set(m, ERR_NOMEM, "start libcurl");
+    if (r == ERR_OK)
+        r = curl_calls_load(m);
     if (r == ERR_OK) {
-        c->easy = curl_easy_init();
+        c->easy = curl.easy_init();
         if (!c->easy)
             r = err_set(m, ERR_NOMEM, "HTTP client");
     }
@@ -116,7 +116,7 @@ void http_client_close(struct http_client *c)
     if (!c)
         return;
     if (c->easy)
-        curl_easy_cleanup(c->easy);
+        curl.easy_cleanup(c->easy);
     secret_clear(c->token, sizeof(c->token));
     free(c);
 }
@@ -158,7 +158,7 @@ static size_t on_header(char *bytes, size_t size, size_t count, void *opaque)
 
 static int client_explain(const struct http_client *c, CURLcode code, const char *origin, struct errmsg *m)
 {
-    const char *why = c->curl_error[0] ? c->curl_error : curl_easy_strerror(code);
+    const char *why = c->curl_error[0] ? c->curl_error : curl.easy_strerror(code);
 
     switch (code) {
     case CURLE_COULDNT_RESOLVE_HOST:
@@ -190,33 +190,33 @@ static struct curl_slist *client_prepare(struct http_client *c, const char *orig
     CURL *easy = c->easy;
     char line[200];
 
-    curl_easy_reset(easy);
+    curl.easy_reset(easy);
     c->curl_error[0] = '\0';
-    curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, c->curl_error);
-    curl_easy_setopt(easy, CURLOPT_URL, url);
+    curl.easy_setopt(easy, CURLOPT_ERRORBUFFER, c->curl_error);
+    curl.easy_setopt(easy, CURLOPT_URL, url);
 #if LIBCURL_VERSION_NUM >= 0x075500
-    curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
+    curl.easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
 #else
-    curl_easy_setopt(easy, CURLOPT_PROTOCOLS, (long)(CURLPROTO_HTTP | CURLPROTO_HTTPS));
+    curl.easy_setopt(easy, CURLOPT_PROTOCOLS, (long)(CURLPROTO_HTTP | CURLPROTO_HTTPS));
 #endif
-    curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 0L);
-    curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
-    curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, (long)c->connect_ms);
-    curl_easy_setopt(easy, CURLOPT_PATH_AS_IS, 1L);
-    curl_easy_setopt(easy, CURLOPT_USERAGENT, "baton/" BATON_VERSION);
+    curl.easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 0L);
+    curl.easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
+    curl.easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, (long)c->connect_ms);
+    curl.easy_setopt(easy, CURLOPT_PATH_AS_IS, 1L);
+    curl.easy_setopt(easy, CURLOPT_USERAGENT, "baton/" BATON_VERSION);
     if (c->ca_file[0])
-        curl_easy_setopt(easy, CURLOPT_CAINFO, c->ca_file);
+        curl.easy_setopt(easy, CURLOPT_CAINFO, c->ca_file);
     if (http_host_is_loopback(strstr(origin, "://") + 3))
-        curl_easy_setopt(easy, CURLOPT_PROXY, "");
-    headers = curl_slist_append(headers, "Expect:");
+        curl.easy_setopt(easy, CURLOPT_PROXY, "");
+    headers = curl.slist_append(headers, "Expect:");
     if (content_type) {
         snprintf(line, sizeof(line), "Content-Type: %s", content_type);
-        headers = curl_slist_append(headers, line);
+        headers = curl.slist_append(headers, line);
     }
     if (c->token[0])
-        headers = curl_slist_append(headers, c->token);
+        headers = curl.slist_append(headers, c->token);
     if (c->by[0])
-        headers = curl_slist_append(headers, c->by);
+        headers = curl.slist_append(headers, c->by);
     return headers;
 }
 
@@ -255,20 +255,20 @@ static int client_once(struct http_client *c, struct reply_sink *sink, long *ret
         return err_set(m, ERR_TOO_LARGE, "the request's path is too long");
     }
     headers = client_prepare(c, origin, url.buf, content_type);
-    curl_easy_setopt(c->easy, CURLOPT_CUSTOMREQUEST, method);
+    curl.easy_setopt(c->easy, CURLOPT_CUSTOMREQUEST, method);
     if (body || !strcmp(method, "POST") || !strcmp(method, "PUT")) {
-        curl_easy_setopt(c->easy, CURLOPT_POSTFIELDS, body ? body : "");
-        curl_easy_setopt(c->easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)(body ? body_len : 0));
+        curl.easy_setopt(c->easy, CURLOPT_POSTFIELDS, body ? body : "");
+        curl.easy_setopt(c->easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)(body ? body_len : 0));
     }
-    curl_easy_setopt(c->easy, CURLOPT_HTTPHEADER, headers);
-    curl_easy_setopt(c->easy, CURLOPT_TIMEOUT_MS, (long)c->timeout_ms);
-    curl_easy_setopt(c->easy, CURLOPT_WRITEFUNCTION, on_body);
-    curl_easy_setopt(c->easy, CURLOPT_WRITEDATA, sink);
-    curl_easy_setopt(c->easy, CURLOPT_HEADERFUNCTION, on_header);
-    curl_easy_setopt(c->easy, CURLOPT_HEADERDATA, sink);
-    code = curl_easy_perform(c->easy);
-    curl_easy_getinfo(c->easy, CURLINFO_RESPONSE_CODE, ret_status);
-    curl_slist_free_all(headers);
+    curl.easy_setopt(c->easy, CURLOPT_HTTPHEADER, headers);
+    curl.easy_setopt(c->easy, CURLOPT_TIMEOUT_MS, (long)c->timeout_ms);
+    curl.easy_setopt(c->easy, CURLOPT_WRITEFUNCTION, on_body);
+    curl.easy_setopt(c->easy, CURLOPT_WRITEDATA, sink);
+    curl.easy_setopt(c->easy, CURLOPT_HEADERFUNCTION, on_header);
+    curl.easy_setopt(c->easy, CURLOPT_HEADERDATA, sink);
+    code = curl.easy_perform(c->easy);
+    curl.easy_getinfo(c->easy, CURLINFO_RESPONSE_CODE, ret_status);
+    curl.slist_free_all(headers);
     str_free(&url);
     return code == CURLE_OK ? ERR_OK : client_explain(c, code, origin, m);
 }
@@ -298,7 +298,7 @@ int http_client_request(struct http_client *c, struct http_reply *ret, const cha
             break;
     }
     if (r == ERR_OK)
-        curl_easy_getinfo(c->easy, CURLINFO_CONTENT_TYPE, &type);
+        curl.easy_getinfo(c->easy, CURLINFO_CONTENT_TYPE, &type);
     if (r == ERR_OK) {
         struct http_reply reply = { .status = (int)status, .body_len = sink.body.len };
 
@@ -358,7 +358,7 @@ static size_t on_stream(char *bytes, size_t size, size_t count, void *opaque)
     size_t len = size * count;
 
     e->heard_ms = clock_ms();
-    curl_easy_getinfo(e->client->easy, CURLINFO_RESPONSE_CODE, &e->status);
+    curl.easy_getinfo(e->client->easy, CURLINFO_RESPONSE_CODE, &e->status);
     if (e->status != 200) {
         str_add_bytes(&e->refusal, bytes, len);
         return len;
@@ -378,7 +378,7 @@ static int events_run(struct http_client *c, CURLM *multi, struct event_sink *e,
     CURLMsg *message;
 
     while (running && !e->stopped) {
-        if (curl_multi_perform(multi, &running) != CURLM_OK)
+        if (curl.multi_perform(multi, &running) != CURLM_OK)
             return err_set(m, ERR_INTERNAL, "libcurl");
         if (e->stopped || !running)
             break;
@@ -388,11 +388,11 @@ static int events_run(struct http_client *c, CURLM *multi, struct event_sink *e,
         }
         if (clock_ms() - e->heard_ms > SILENCE_MS_MAX)
             return err_set(m, ERR_UNAVAILABLE, "%s: the event stream has fallen silent", c->origin);
-        curl_multi_poll(multi, NULL, 0, 200, NULL);
+        curl.multi_poll(multi, NULL, 0, 200, NULL);
     }
     if (e->stopped)
         return ERR_OK;
-    message = curl_multi_info_read(multi, &left);
+    message = curl.multi_info_read(multi, &left);
     if (message && message->msg == CURLMSG_DONE && message->data.result != CURLE_OK)
         return client_explain(c, message->data.result, c->origin, m);
     if (e->status == 200)
@@ -410,7 +410,7 @@ int http_client_events(struct http_client *c, const char *path, http_on_event *o
     struct event_sink e = { .client = c, .on_event = on_event, .opaque = opaque, .heard_ms = clock_ms() };
     struct str url = STR_WITH_MAX(8192);
     struct curl_slist *headers;
-    CURLM *multi = curl_multi_init();
+    CURLM *multi = curl.multi_init();
     char line[100];
     int r;
 
@@ -421,19 +421,19 @@ int http_client_events(struct http_client *c, const char *path, http_on_event *o
     e.refusal = STR_WITH_MAX(2000);
     str_addf(&url, "%s%s", c->origin, path);
     headers = client_prepare(c, c->origin, url.buf, NULL);
-    headers = curl_slist_append(headers, "Accept: text/event-stream");
+    headers = curl.slist_append(headers, "Accept: text/event-stream");
     if (c->last_id[0]) {
         snprintf(line, sizeof(line), "Last-Event-ID: %s", c->last_id);
-        headers = curl_slist_append(headers, line);
+        headers = curl.slist_append(headers, line);
     }
-    curl_easy_setopt(c->easy, CURLOPT_HTTPHEADER, headers);
-    curl_easy_setopt(c->easy, CURLOPT_WRITEFUNCTION, on_stream);
-    curl_easy_setopt(c->easy, CURLOPT_WRITEDATA, &e);
-    curl_multi_add_handle(multi, c->easy);
+    curl.easy_setopt(c->easy, CURLOPT_HTTPHEADER, headers);
+    curl.easy_setopt(c->easy, CURLOPT_WRITEFUNCTION, on_stream);
+    curl.easy_setopt(c->easy, CURLOPT_WRITEDATA, &e);
+    curl.multi_add_handle(multi, c->easy);
     r = events_run(c, multi, &e, on_idle, m);
-    curl_multi_remove_handle(multi, c->easy);
-    curl_multi_cleanup(multi);
-    curl_slist_free_all(headers);
+    curl.multi_remove_handle(multi, c->easy);
+    curl.multi_cleanup(multi);
+    curl.slist_free_all(headers);
     str_free(&url);
     str_free(&e.line);
     str_free(&e.data);
