@@ -385,8 +385,7 @@ static void take_group(struct reading *r, enum color color, struct kafka_answer 
     struct group_view *view = &r->snapshot.groups[color];
 
     *view = a->group;
-    a->group.members = NULL; /* ours now */
-    a->group.member_count = 0;
+    a->group.members = NULL; /* ours now; the count stays, the answer frees the assignments by it */
     view->owner = NULL;
     if (a->error < 0) {
         view->known = false;
