@@ -67,6 +67,7 @@ install: ## program, library, header, manual, completion under PREFIX=/usr/local
 	@meson introspect $(BUILD) --buildoptions | grep -q '"name": "prefix", "value": "$(PREFIX)"' || \
 	    { meson configure $(BUILD) --prefix=$(PREFIX) && ninja -C $(BUILD) -j $(JOBS); } >/dev/null
 	@meson install -C $(BUILD) --no-rebuild
+	@[ -n "$(DESTDIR)" ] || [ "$$(id -u)" -ne 0 ] || ldconfig # so that programs find libbaton.so
 
 format: ## let clang-format settle the layout
 	@clang-format -i $$(git ls-files '*.[ch]')
