@@ -170,7 +170,7 @@ static int trouble_sentence(const struct kafka_trouble *t, struct errmsg *m)
                        strstr(t->reason, "handshake failure")
                    ? "the broker asks for a client certificate: set ssl.certificate.location and ssl.key.location"
                    : "check the ssl.* settings against the broker's listener";
-        return err_set(m, ERR_UNAVAILABLE, "TLS with broker %s failed: %s (%s)", broker, mend, t->reason);
+        return err_set(m, ERR_DENIED, "TLS with broker %s failed: %s (%s)", broker, mend, t->reason);
     case KAFKA_TROUBLE_NOT_TLS:
         return err_set(
             m, ERR_UNAVAILABLE,

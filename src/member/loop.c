@@ -111,34 +111,101 @@ static void doc_apply(struct baton_consumer *c, int64_t position)
     pthread_mutex_unlock(&c->lock);
 }
 
+/* Barriers wait at the first record that could not be read. */
+static int64_t read_to(const struct baton_consumer *c, int64_t position)
+{
+    return c->unreadable_count > 0 && c->unreadable_at < position ? c->unreadable_at : position;
+}
+
+static void note_unreadable(struct baton_consumer *c, int slot, int64_t offset, int code, const char *why)
+{
+    log_error(code == ERR_NEWER ? "record_newer" : "record_corrupt",
+              "topic=%s offset=%lld error=\"%s\", going on with what it is active on, taking nothing new%s", c->control_topic,
+              (long long)offset, why, code == ERR_NEWER ? ": update this program" : " until it is mended");
+    note_why(c, why);
+    if (c->unreadable[slot])
+        return;
+    c->unreadable[slot] = true;
+    if (c->unreadable_count++ == 0)
+        c->unreadable_at = offset;
+}
+
+static void note_readable(struct baton_consumer *c, int slot)
+{
+    c->unreadable_count -= c->unreadable[slot];
+    c->unreadable[slot] = false;
+}
+
+static void held_head_drop(struct baton_consumer *c)
+{
+    free(c->held_head);
+    c->held_head = NULL;
+}
+
+/* The head waits for a shard that cannot be read. */
+static void held_head_keep(struct baton_consumer *c, const struct kafka_record *rec)
+{
+    held_head_drop(c);
+    c->held_head = malloc(rec->value_len + 1);
+    if (!c->held_head) {
+        fail(c, ERR_NOMEM, "out of memory for the fleet's document");
+        return;
+    }
+    memcpy(c->held_head, rec->value, rec->value_len);
+    c->held_head_len = rec->value_len;
+    c->held_head_offset = rec->offset;
+}
+
+static int doc_read(struct baton_consumer *c, const struct record_key *key, const char *value, size_t len, struct errmsg *m)
+{
+    struct baton *batons = c->doc->fleet.batons;
+
+    memset(c->doc, 0, sizeof(*c->doc));
+    fleet_init(&c->doc->fleet, batons, SHARD_BATONS);
+    return fleet_decode(c->doc, key, &c->fleet, value, len, m);
+}
+
 static void on_record(void *opaque, const struct kafka_record *rec)
 {
     struct baton_consumer *c = opaque;
-    struct baton *batons = c->doc->fleet.batons;
     struct record_key key;
     struct errmsg m = { 0 };
-    int r;
+    int64_t term;
+    int slot, r;
 
     record_key_parse(&key, rec->key, rec->key_len, true);
     if (key.kind == RECORD_TERM && rec->value)
         terms_claim(&c->terms, rec->offset);
-    if ((key.kind != RECORD_HEAD && key.kind != RECORD_SHARD) || strcmp(key.fleet, c->options.fleet) != 0)
+    if ((key.kind != RECORD_HEAD && key.kind != RECORD_SHARD) || strcmp(key.fleet, c->options.fleet) != 0 ||
+        key.shard >= SHARDS_MAX)
         return;
-    if (key.kind == RECORD_SHARD && !rec->value)
-        return; /* a smaller fleet's head no longer counts it */
-    memset(c->doc, 0, sizeof(*c->doc));
-    fleet_init(&c->doc->fleet, batons, SHARD_BATONS);
-    r = fleet_decode(c->doc, &key, &c->fleet, rec->value, rec->value_len, &m);
-    if (r < 0) {
-        log_error(r == ERR_NEWER ? "record_newer" : "record_corrupt", "topic=%s offset=%lld error=\"%s\", %s", c->control_topic,
-                  (long long)rec->offset, m.text,
-                  r == ERR_NEWER ? "obeying the document before it: update this program" : "obeying the document before it");
-        note_why(c, m.text);
+    if (rec->value && record_term(&term, rec->value, rec->value_len, NULL) == ERR_OK && !terms_valid(&c->terms, term))
+        return; /* a deposed leader's, readable or not (PROTOCOL rule 1) */
+    slot = key.kind == RECORD_HEAD ? 0 : 1 + key.shard;
+    if (key.kind == RECORD_HEAD)
+        held_head_drop(c);
+    if (key.kind == RECORD_SHARD && !rec->value) {
+        note_readable(c, slot); /* a smaller fleet's head no longer counts it */
         return;
     }
-    if (c->doc->kind != DOC_GONE && !terms_valid(&c->terms, c->doc->version.term))
-        return; /* a deposed leader's (PROTOCOL rule 1) */
-    doc_apply(c, rec->offset + 1);
+    r = doc_read(c, &key, rec->value, rec->value_len, &m);
+    if (r < 0) {
+        note_unreadable(c, slot, rec->offset, r, m.text);
+        return;
+    }
+    note_readable(c, slot);
+    if (key.kind == RECORD_HEAD && rec->value && c->unreadable_count > 0) {
+        held_head_keep(c, rec);
+        return;
+    }
+    doc_apply(c, read_to(c, rec->offset + 1));
+    if (c->held_head && c->unreadable_count == 0) {
+        key = (struct record_key){ .kind = RECORD_HEAD, .shard = -1 };
+        text_copy(key.fleet, sizeof(key.fleet), c->options.fleet);
+        if (doc_read(c, &key, c->held_head, c->held_head_len, &m) == ERR_OK)
+            doc_apply(c, rec->offset + 1);
+        held_head_drop(c);
+    }
 }
 
 /* Answers to "where is the end?", once everything before it has been handed out. */
@@ -173,6 +240,9 @@ static void control_first_end(struct baton_consumer *c)
         break;
     case KAFKA_END_REACHED:
         c->control_read = true;
+        if (c->log_restarted && end <= c->terms.highest)
+            fail(c, ERR_CONFLICT, "the control topic was deleted and made anew: restart this program");
+        c->log_restarted = false;
         break;
     case KAFKA_END_FAILED:
         kafka_reader_ask_end(c->reader, 0, CONTROL_RETRY_MS * 5);
@@ -192,8 +262,13 @@ static void control_turn(struct baton_consumer *c)
     if (r < 0) {
         log_warn("control_log_trouble", "topic=%s error=\"%s\", going on with what is known", c->control_topic, m.text);
         note_why(c, m.text);
+        if (r == ERR_CORRUPT) { /* from its beginning again: when it has been read, it shows whether it is the same log */
+            c->log_restarted = true;
+            c->control_read = false;
+            kafka_reader_ask_end(c->reader, 0, CONTROL_RETRY_MS * 5);
+        }
     }
-    position = kafka_reader_position(c->reader, 0);
+    position = read_to(c, kafka_reader_position(c->reader, 0));
     if (position > c->holder.log_position)
         carry_step(c, (struct holder_event){ .type = HOLDER_LOG_POSITION, .log_position = position });
     control_first_end(c);
@@ -466,6 +541,7 @@ void loop_release(struct baton_consumer *c)
 {
     group_release(c);
     carry_release(c);
+    held_head_drop(c);
     if (c->doc)
         free(c->doc->fleet.batons);
     free(c->doc);
