@@ -929,6 +929,9 @@ int cmd_demo(struct cli *cli)
     if (d->live)
         live_begin(&cli->err, STDERR_FILENO, false);
     if (set_up(d) && acts(d) && last_look(d, &result)) {
+        d->view.doing = "everything is processed";
+        d->view.finished = true;
+        draw(d);
         live_end(true);
         report(d, &result);
     }

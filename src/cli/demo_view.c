@@ -82,7 +82,10 @@ void demo_picture(struct str *ret, const struct look *look, const struct demo_vi
     partitions_line(ret, look, v);
     str_addf(ret, "  records         %s produced, %s processed\n\n", render_number(produced, v->produced),
              render_number(done, v->colors[0].done + v->colors[1].done));
-    look_add(ret, look, CYAN, look->unicode ? turning[v->frame % (int)ARRAY_COUNT(turning)] : "*");
+    if (v->finished)
+        look_add(ret, look, GREEN_INK, look->unicode ? "✔" : "*");
+    else
+        look_add(ret, look, CYAN, look->unicode ? turning[v->frame % (int)ARRAY_COUNT(turning)] : "*");
     str_add_char(ret, ' ');
     look_add(ret, look, BOLD, v->doing);
     look_addf(ret, look, DIM, "  %d s", (int)(v->elapsed_ms / 1000));
@@ -98,8 +101,8 @@ static void figure(struct str *ret, const struct look *look, const char *name, e
 
     look_addf(ret, look, DIM, "  %-20s", name);
     look_addf(ret, look, style, "%9s", render_number(text, number));
-    str_add(ret, "  ");
-    look_add(ret, look, DIM, remark);
+    if (*remark)
+        look_addf(ret, look, DIM, "  %s", remark);
     str_add_char(ret, '\n');
 }
 
@@ -118,6 +121,8 @@ static void standstill_line(struct str *ret, const struct look *look, const char
 void demo_audit_page(struct str *ret, const struct look *look, const struct audit_result *a,
                      const struct demo_standstill *s, const struct demo_standstill *after_kill)
 {
+    char number[32];
+
     look_add(ret, look, BOLD, "Audit: what was produced against what each consumer wrote down");
     str_add_char(ret, '\n');
     figure(ret, look, "produced", PLAIN, a->produced, "records the brokers acknowledged");
@@ -132,4 +137,12 @@ void demo_audit_page(struct str *ret, const struct look *look, const struct audi
     standstill_line(ret, look, "standstill", s);
     if (after_kill)
         standstill_line(ret, look, "  with the kill", after_kill);
+    str_add_char(ret, '\n');
+    if (a->lost == 0 && a->unlisted == 0 && a->strange == 0)
+        look_addf(ret, look, GREEN_INK, "%s%s records: none lost, none done by both colors%s.",
+                  look->unicode ? "✔ " : "", render_number(number, a->produced),
+                  a->repeated ? " but what the receipts list" : "");
+    else
+        look_addf(ret, look, RED, "%sThis must not be: see the figures in red.", look->unicode ? "✘ " : "");
+    str_add_char(ret, '\n');
 }

@@ -29,7 +29,8 @@ struct demo_view {
     char holders[DEMO_PARTITIONS + 1]; /* 'b', 'g', 'r' on the way, '?' */
     const char *doing;                 /* what is going on now */
     const json_t *op;                  /* an operation under way, NULL */
-    int frame;                         /* counts, for what turns */
+    bool finished;
+    int frame; /* counts, for what turns */
 };
 
 struct demo_standstill {

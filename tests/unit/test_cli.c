@@ -15,6 +15,7 @@
 #include "base/check.h"
 #include "cli/audit.h"
 #include "cli/cli.h"
+#include "cli/demo_view.h"
 #include "cli/pick.h"
 #include "cli/render.h"
 
@@ -571,6 +572,37 @@ static void test_audit_refuses_what_it_cannot_hold(void **state)
     audit_free(a);
 }
 
+static void render_demo(struct str *ret, const struct look *look, const json_t *op)
+{
+    struct demo_view v = { .rate = 2000, .produced = 24123, .doing = "green works", .op = op, .elapsed_ms = 12000 };
+    const struct audit_result clean = { .produced = 24123, .processed = 24130, .repeated_by_kafka = 7 };
+    const struct demo_standstill none = { .p50_us = -1, .p99_us = -1, .max_us = -1 };
+    const struct demo_standstill some = { 24, 3400, 8100, 8100 };
+
+    strcpy(v.holders, "bbbbbbggggrr");
+    v.colors[0] = (struct demo_color){ .version = "v1", .running = 1, .killed = 1, .done = 20000 };
+    v.colors[1] = (struct demo_color){ .version = "v2", .running = 2, .done = 4000 };
+    for (int i = 0; i < DEMO_HISTORY; i++) {
+        v.colors[0].rates[i] = i * 50;
+        v.colors[1].rates[i] = 100000; /* more than the picture is high */
+    }
+    demo_picture(ret, look, &v, NOW);
+    demo_audit_page(ret, look, &clean, &some, &none);
+}
+
+static void test_demo_pages(void **state)
+{
+    char *page = render_both(render_demo, OPERATION("passing", ""));
+
+    (void)state;
+    assert_holds(page, "b b b b b b g g g g * *  6 blue, 4 green, 2 moving\n");
+    assert_holds(page, "24,123 produced, 24,000 processed\n");
+    assert_holds(page, "  repeated by Kafka           7  within a color");
+    assert_holds(page, "p50 3.4 ms, p99 8.1 ms, max 8.1 ms, 24 passes\n");
+    assert_holds(page, "24,123 records: none lost, none done by both colors.\n");
+    free(page);
+}
+
 /* ---- made from the tables ---- */
 
 static void test_completions_know_everything(void **state)
@@ -632,6 +664,7 @@ int main(void)
         cmocka_unit_test(test_audit_of_clean_work),
         cmocka_unit_test(test_audit_finds_what_is_wrong),
         cmocka_unit_test(test_audit_refuses_what_it_cannot_hold),
+        cmocka_unit_test(test_demo_pages),
         cmocka_unit_test(test_completions_know_everything),
         cmocka_unit_test(test_help_and_manual_fit),
     };
