@@ -37,7 +37,9 @@ $(ASAN)/build.ninja: MESON += -Db_sanitize=address,undefined -Db_lundef=false -D
 $(ASAN)/build.ninja:
 	$(setup_folder)
 
-demo: all ## switch and roll back a small fleet before your eyes, under a minute, nothing left behind; DEMO='--bootstrap HOST:PORT'
+demo: $(BUILD)/build.ninja ## switch and roll back a small fleet before your eyes, under a minute, nothing left behind; DEMO='--bootstrap HOST:PORT'
+	@JOBS=$(JOBS) scripts/librdkafka.sh >/dev/null
+	@scripts/ninja.sh $(BUILD) $(JOBS) baton
 	@$(BUILD)/baton demo $(DEMO)
 
 check: all ## seconds: unit tests, layers, a short simulation; no services

@@ -1,7 +1,9 @@
 #!/bin/sh
-# ninja.sh FOLDER JOBS - ninja that is silent when there is nothing to do.
+# ninja.sh FOLDER JOBS [TARGET...] - ninja that is silent when there is nothing to do.
 set -eu
 
-if ! ninja -C "$1" -n | grep -q 'no work to do'; then
-    exec ninja -C "$1" -j "$2"
+folder=$1 jobs=$2
+shift 2
+if ! ninja -C "$folder" -n "$@" | grep -q 'no work to do'; then
+    exec ninja -C "$folder" -j "$jobs" "$@"
 fi
