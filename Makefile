@@ -21,11 +21,12 @@ all: $(BUILD)/build.ninja ## build everything into build/ (installs what is miss
 	@JOBS=$(JOBS) scripts/librdkafka.sh >/dev/null
 	@scripts/ninja.sh $(BUILD) $(JOBS)
 
+# libdir: Meson guesses it by a tool that a bare Debian lacks, and then puts libraries where nothing looks for them.
 # A build folder that was once set up keeps what it found: Meson looks again only when its own files change.
 define setup_folder
 @scripts/setup.sh build
 @found=$$(JOBS=$(JOBS) scripts/librdkafka.sh) && \
-    PKG_CONFIG_PATH="$$found:$$PKG_CONFIG_PATH" meson setup --prefix=$(PREFIX) $(@D) $(MESON)
+    PKG_CONFIG_PATH="$$found:$$PKG_CONFIG_PATH" meson setup --prefix=$(PREFIX) --libdir=lib $(@D) $(MESON)
 endef
 
 $(BUILD)/build.ninja:
