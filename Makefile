@@ -71,6 +71,7 @@ install: ## program, library, header, manual, completion under PREFIX=/usr/local
 	    { meson configure $(BUILD) --prefix=$(PREFIX) && ninja -C $(BUILD) -j $(JOBS); } >/dev/null
 	@meson install -C $(BUILD) --no-rebuild
 	@[ -n "$(DESTDIR)" ] || [ "$$(id -u)" -ne 0 ] || ldconfig # so that programs find libbaton.so
+	@[ -z "$$SUDO_UID" ] || chown "$$SUDO_UID:$$SUDO_GID" $(BUILD)/meson-logs/install-log.txt
 
 format: ## let clang-format settle the layout
 	@clang-format -i $$(git ls-files '*.[ch]')
