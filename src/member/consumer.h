@@ -142,6 +142,12 @@ struct baton_consumer {
     bool owed_due;            /* the holder has given it ... */
     uint64_t owed_commit;     /* ... but commits up to this token, asked before the rebalance, are not answered yet ... */
     int64_t owed_by_ms;       /* ... and are waited for until then */
+    rd_kafka_event_t *next_rebalance; /* came before the last was answered: see group.c */
+    struct holder_topic_partition *revoked; /* of a revocation that is not answered */
+    int revoked_count;
+    int64_t commits_barred_ms; /* the group does not know us (any more): nothing is committed until then */
+    bool fence_noticed;
+    bool fatal;               /* librdkafka has given the handle up */
     bool leaving;             /* the group is being left: nothing is attached any more */
     struct ask *asks;         /* questions and commits that are outstanding */
     struct {

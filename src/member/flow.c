@@ -390,6 +390,11 @@ void flow_settle(struct baton_consumer *c)
     c->owed_due = false;
     apply(c, answer);
     flow_apply(c);
+    if (c->next_rebalance) {
+        pthread_mutex_lock(&c->lock);
+        consumer_wake(c);
+        pthread_mutex_unlock(&c->lock);
+    }
 }
 
 void flow_answer(struct baton_consumer *c)

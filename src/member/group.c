@@ -13,6 +13,7 @@
 #include "member/intake.h"
 
 #define METADATA_MS_MAX 2000
+#define BARRED_MS 3000 /* between two tries to commit while the group does not know us */
 
 typedef rd_kafka_topic_partition_list_t tp_list;
 
@@ -175,6 +176,12 @@ static void learn_member_id(struct baton_consumer *c)
         rd_kafka_mem_free(c->main.rk, id);
 }
 
+/* What is revoked and the group no longer has us for: nothing can be committed, so waiting for it is of no use. */
+static void lose(struct baton_consumer *c)
+{
+    carry_step(c, (struct holder_event){ .type = HOLDER_LOST, .tps = c->revoked, .tp_count = c->revoked_count });
+}
+
 static void on_rebalance(struct baton_consumer *c, rd_kafka_event_t *event)
 {
     const bool assign = rd_kafka_event_error(event) == RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS;
@@ -199,10 +206,28 @@ static void on_rebalance(struct baton_consumer *c, rd_kafka_event_t *event)
         free(tps);
         return;
     }
-    if (!assign)
-        type = rd_kafka_assignment_lost(c->main.rk) ? HOLDER_LOST : HOLDER_REVOKED;
+    if (assign)
+        c->commits_barred_ms = 0;
+    else /* a call of ours may have cleared librdkafka's own flag before we saw this event; a lost session has no member id */
+        type = rd_kafka_assignment_lost(c->main.rk) || c->member_id[0] == '\0' ? HOLDER_LOST : HOLDER_REVOKED;
     log_debug("rebalance", "event=%s partitions=%d", assign ? "assigned" : type == HOLDER_LOST ? "lost" : "revoked", count);
+    free(c->revoked);
+    c->revoked = tps;
+    c->revoked_count = count;
     carry_step(c, (struct holder_event){ .type = type, .tps = tps, .tp_count = count });
+}
+
+/* The handle is dead: everything it had is lost. */
+static void lose_all(struct baton_consumer *c)
+{
+    struct holder_topic_partition *tps = calloc((size_t)c->holder.part_max, sizeof(*tps));
+    int n = 0;
+
+    for (int i = 0; tps && i < c->holder.part_max; i++)
+        if (c->holder.parts[i].used && c->holder.parts[i].assigned)
+            tps[n++] = (struct holder_topic_partition){ c->holder.parts[i].topic, c->holder.parts[i].partition };
+    if (n > 0)
+        carry_step(c, (struct holder_event){ .type = HOLDER_LOST, .tps = tps, .tp_count = n });
     free(tps);
 }
 
@@ -215,9 +240,11 @@ static void on_error(struct baton_consumer *c, rd_kafka_event_t *event)
     struct errmsg m = { 0 };
 
     if (code == RD_KAFKA_RESP_ERR__FATAL || rd_kafka_event_error_is_fatal(event)) {
+        c->fatal = true;
         code = rd_kafka_fatal_error(c->main.rk, fatal, sizeof(fatal));
         err_set(&m, ERR_KAFKA, "Kafka has put this consumer out: %s (%s)", fatal, rd_kafka_err2name(code));
         fail(c, ERR_KAFKA, m.text);
+        lose_all(c);
         return;
     }
     switch ((int)code) {
@@ -253,10 +280,15 @@ static void on_committed(struct baton_consumer *c, rd_kafka_event_t *event)
         return;
     if (err)
         log_debug("commit_failed", "error=%s partitions=%d", rd_kafka_err2name(err), ask->count);
+    if (err == RD_KAFKA_RESP_ERR_UNKNOWN_MEMBER_ID)
+        c->commits_barred_ms = clock_ms() + BARRED_MS; /* each such answer would throw us out of the join under way */
     failed = calloc(ask->count > 0 ? (size_t)ask->count : 1, sizeof(*failed));
     if (!failed || err || !list || list->cnt != ask->count) {
         free(failed);
         carry_answer(c, ask, NULL, true); /* one that failed may take others of its request along: all are tried again */
+        if (c->owed == ANSWER_REVOKE && !c->owed_due &&
+            (err == RD_KAFKA_RESP_ERR_UNKNOWN_MEMBER_ID || err == RD_KAFKA_RESP_ERR_ILLEGAL_GENERATION))
+            lose(c);
         return;
     }
     for (int i = 0; i < ask->count; i++) {
@@ -313,11 +345,31 @@ static void on_event(struct baton_consumer *c, rd_kafka_event_t *event)
     }
 }
 
+/*
+ * librdkafka sends a rebalance only when the one before is answered. But an unassign of ours (a detach) that meets a
+ * revocation whose event we have not read yet is such an answer, and the assignment that follows is then in the queue
+ * right behind. It waits here: as long as it is not answered, the group cannot give away what we still finish.
+ */
+static rd_kafka_event_t *next_event(struct baton_consumer *c)
+{
+    rd_kafka_event_t *event = c->next_rebalance;
+
+    if (event && c->owed != ANSWER_NONE)
+        return NULL;
+    c->next_rebalance = NULL;
+    if (!event)
+        event = rd_kafka_queue_poll(c->group_queue, 0);
+    if (!event || rd_kafka_event_type(event) != RD_KAFKA_EVENT_REBALANCE || c->owed == ANSWER_NONE || c->leaving)
+        return event;
+    c->next_rebalance = event;
+    return NULL;
+}
+
 void group_events(struct baton_consumer *c)
 {
     rd_kafka_event_t *event;
 
-    while ((event = rd_kafka_queue_poll(c->group_queue, 0)) || (event = rd_kafka_queue_poll(c->commit_queue, 0))) {
+    while ((event = rd_kafka_queue_poll(c->commit_queue, 0)) || (event = next_event(c))) {
         on_event(c, event);
         rd_kafka_event_destroy(event);
     }
@@ -331,6 +383,11 @@ void group_release(struct baton_consumer *c)
         return;
     rd_kafka_queue_io_event_enable(c->group_queue, -1, NULL, 0);
     rd_kafka_queue_io_event_enable(c->commit_queue, -1, NULL, 0);
+    if (c->next_rebalance)
+        rd_kafka_event_destroy(c->next_rebalance);
+    c->next_rebalance = NULL;
+    free(c->revoked);
+    c->revoked = NULL;
     rd_kafka_queue_destroy(c->group_queue);
     rd_kafka_queue_destroy(c->commit_queue);
     kafka_handle_close(&c->main);

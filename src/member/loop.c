@@ -372,7 +372,7 @@ static void close_turn(struct baton_consumer *c)
         c->close_fed = true;
         carry_step(c, (struct holder_event){ .type = HOLDER_CLOSE });
     }
-    if (closing && now_ms >= close_by_ms && !c->abandon_fed) {
+    if (!c->abandon_fed && ((closing && now_ms >= close_by_ms) || (c->fatal && !in_flight))) {
         c->abandon_fed = true;
         if (in_flight)
             log_warn("close_deadline", "records in flight are left undone, they will be delivered again");

@@ -816,12 +816,13 @@ static void ignores_a_deposed_leader(void **state)
     make_fleet(w, BLUE);
     WORK_UNTIL(w, &c, 1, all_are(w, BLUE, LOCAL_ACTIVE));
     old = w->term;
-    claim(w);
-    publish(w);
+    claim(w); /* and has not written anything yet */
     w->term = old;
     say(w, -1, RIGHT_RELEASING, BLUE); /* a zombie's word */
-    produce_all(w, 10);
-    WORK_UNTIL(w, &c, 1, delivered(w, BLUE) == produced(w));
+    for (int i = 0; i < 50; i++) {     /* long enough for it to be read */
+        produce_all(w, 1);
+        WORK_UNTIL(w, &c, 1, delivered(w, BLUE) == produced(w));
+    }
     assert_true(state_is(c, "active"));
     close_all(&c, 1);
 }
@@ -946,7 +947,12 @@ static void many_threads(void **state)
     for (size_t i = 0; i < ARRAY_COUNT(threads); i++)
         assert_int_equal(pthread_create(&threads[i], NULL, crew_work, &crew), 0);
     for (int round = 0; round < 10; round++, holder = color_other(holder)) {
-        produce_all(w, 300);
+        for (int k = 0; k < 8; k++) { /* orders taken back before anybody can obey them */
+            say(w, -1, RIGHT_RELEASING, holder);
+            produce_all(w, 30);
+            say(w, -1, RIGHT_HELD, holder);
+        }
+        produce_all(w, 100);
         say(w, -1, RIGHT_RELEASING, holder);
         produce_all(w, 100);
         hear_until(w, holder, LOCAL_RELEASED);
