@@ -765,9 +765,10 @@ static void member_gone(struct switcher *s, struct switcher_member *m, const str
     char why[256];
 
     member_forget(m, fx);
-    if (op_ended(&s->op) || s->op.state != OP_PASSING || !passing_between_colors(&s->op) ||
-        m->report->color != s->op.from || s->op.on_unreachable == UNREACHABLE_FENCE)
+    if (op_ended(&s->op) || !passing_between_colors(&s->op) || s->op.on_unreachable == UNREACHABLE_FENCE)
         return;
+    if (!(s->op.state == OP_PASSING && m->report->color == s->op.from) && !(s->op.state == OP_OBSERVING && m->report->color == s->op.to))
+        return; /* only one that held what is passed, or that is being observed, turns it back */
     snprintf(why, sizeof(why), "member %.64s (%.64s) of %s went without a goodbye", m->report->client_id, m->report->host,
              color_name(m->report->color));
     turn_back(s, CAUSE_MEMBER_GONE, why, ev->now_unix_us);

@@ -17,7 +17,13 @@
 static bool same_run(const struct baton *a, const struct baton *b)
 {
     return a->topic == b->topic && a->state == b->state && a->holder == b->holder && a->epoch == b->epoch &&
-           a->order == b->order;
+           a->order == b->order && a->taken == b->taken;
+}
+
+/* Written only where it is not what the state says by itself. */
+static bool taken_by_state(enum right state)
+{
+    return state != RIGHT_GRANTED;
 }
 
 static void put_run(struct json_out *o, const struct fleet *f, const struct baton *b, int count)
@@ -35,6 +41,8 @@ static void put_run(struct json_out *o, const struct fleet *f, const struct bato
     json_put_text(o, "holder", color_name(b->holder));
     json_put_uint(o, "epoch", b->epoch);
     json_put_uint(o, "order", b->order);
+    if (b->taken != taken_by_state(b->state))
+        json_put_bool(o, "taken", b->taken);
     column_put(o, "from", from, count, OFFSET_NONE);
     column_put(o, "doubt", doubt, count, OFFSET_NONE);
     json_close(o, '}');
@@ -122,6 +130,7 @@ static void read_run(struct fleet *f, const struct json_at *at, int count_max, s
     json_name(at, "holder", &b.holder, color_parse);
     b.epoch = (uint64_t)json_int(at, "epoch", 1, epoch_max);
     b.order = (uint64_t)json_int(at, "order", (int64_t)b.epoch, epoch_max);
+    b.taken = json_flag_or(at, "taken", taken_by_state(b.state));
     column_read(at, "from", from, count, 0, INT64_MAX, OFFSET_NONE);
     column_read(at, "doubt", doubt, count, 0, INT64_MAX, OFFSET_NONE);
     for (int i = 0; i < count && !at->reader->error; i++) {

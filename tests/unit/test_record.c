@@ -78,6 +78,7 @@ static struct fleet *new_fleet(int topics, int count)
         b->holder = (enum color)((i / 5) % COLOR_COUNT);
         b->epoch = 1 + (uint64_t)(i / 50);
         b->order = i % 3 ? b->epoch : (uint64_t)INT64_MAX;
+        b->taken = i % 3 != 1;
         b->from = i % 11 ? INT64_MAX - i : 0;
         b->doubt = i % 13 ? OFFSET_NONE : INT64_MAX;
     }
@@ -124,7 +125,7 @@ static void assert_same_baton(const struct baton *a, const struct baton *b)
     assert_int_equal(a->partition, b->partition);
     assert_int_equal(a->state, b->state);
     assert_int_equal(a->holder, b->holder);
-    assert_true(a->from == b->from && a->epoch == b->epoch && a->order == b->order && a->doubt == b->doubt);
+    assert_true(a->from == b->from && a->epoch == b->epoch && a->order == b->order && a->doubt == b->doubt && a->taken == b->taken);
 }
 
 /* ---- keys ---- */
@@ -374,6 +375,7 @@ static void test_document_text(void **state)
                                        .from = i < 3 ? 100 + i : 0,
                                        .epoch = i < 3 ? 17 : 12,
                                        .order = 17,
+                                       .taken = true,
                                        .doubt = i == 4 ? 9 : OFFSET_NONE };
     f->batons[5].partition = 9;
     assert_int_equal(fleet_encode(&text, f, -1, &m), ERR_OK);
@@ -533,6 +535,7 @@ static void assert_document_refused(int shard, const char *from, const char *to,
                                        .holder = BLUE,
                                        .epoch = 3,
                                        .order = 4,
+                                       .taken = true,
                                        .from = 10 + i,
                                        .doubt = i == 3 ? 99 : OFFSET_NONE };
     assert_int_equal(fleet_encode(&good, f, shard, &m), ERR_OK);
