@@ -476,6 +476,43 @@ static void request_result(struct kafka_admin *a, struct request *req, rd_kafka_
     }
 }
 
+static bool metadata_stale(rd_kafka_resp_err_t code)
+{
+    return code == RD_KAFKA_RESP_ERR__NOENT || code == RD_KAFKA_RESP_ERR_LEADER_NOT_AVAILABLE ||
+           code == RD_KAFKA_RESP_ERR_NOT_LEADER_FOR_PARTITION || code == RD_KAFKA_RESP_ERR_FENCED_LEADER_EPOCH ||
+           code == RD_KAFKA_RESP_ERR_UNKNOWN_LEADER_EPOCH || code == RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART ||
+           code == RD_KAFKA_RESP_ERR_KAFKA_STORAGE_ERROR || code == RD_KAFKA_RESP_ERR_REPLICA_NOT_AVAILABLE;
+}
+
+/*
+ * librdkafka's ListOffsets believes in the metadata that the handle happens to have, for 15 min: a partition that had no
+ * leader then has none, and one whose leader has changed since (every restart of a broker) is asked with the old leader
+ * epoch, which is refused each time. It asks nobody again. So somebody else does, without waiting for the answer, and
+ * the caller's next try finds the leader.
+ */
+static void leaders_refresh(struct kafka_admin *a, const struct request *req)
+{
+    const struct kafka_answer *answer = req->question->answer;
+    const char *asked = "";
+
+    if (answer->type != KAFKA_ANSWER_ENDS && answer->type != KAFKA_ANSWER_STARTS)
+        return;
+    for (int i = req->first; i < req->first + req->count; i++) {
+        const struct kafka_tp *tp = &answer->tps[i];
+        const struct rd_kafka_metadata *ignored = NULL;
+        rd_kafka_topic_t *topic;
+
+        if (!metadata_stale(tp->code) || strcmp(asked, tp->topic) == 0)
+            continue;
+        asked = tp->topic;
+        topic = rd_kafka_topic_new(a->handle->rk, tp->topic, NULL);
+        if (topic && rd_kafka_metadata(a->handle->rk, 0, topic, &ignored, 0) == RD_KAFKA_RESP_ERR_NO_ERROR)
+            rd_kafka_metadata_destroy(ignored);
+        if (topic)
+            rd_kafka_topic_destroy(topic);
+    }
+}
+
 /* A group that cannot be read is an answer with a reason, and a broker that cannot list groups is no failure. */
 static void group_finish(struct kafka_answer *answer)
 {
@@ -499,6 +536,7 @@ static void event_take(struct kafka_admin *a, rd_kafka_event_t *event)
         return;
     q = req->question;
     request_result(a, req, event);
+    leaders_refresh(a, req);
     if (--q->outstanding > 0)
         return;
     for (struct question **at = &a->open; *at; at = &(*at)->next) {

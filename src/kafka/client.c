@@ -91,6 +91,7 @@ void kafka_handle_close(struct kafka_handle *h)
 {
     if (!h || !h->rk)
         return;
+    trouble_closing(h);
     rd_kafka_destroy(h->rk);
     trouble_unwatch(h);
     memset(h, 0, sizeof(*h));

@@ -66,14 +66,25 @@ struct kafka_trouble {
     int brokers_down;      /* failures seen since the last success */
 };
 
+/* Which connections are up (revive.c); under the trouble's lock. */
+#define KAFKA_CONNECTIONS_MAX 256
+struct kafka_connections {
+    uint64_t up[KAFKA_CONNECTIONS_MAX];
+    int up_count;
+    bool was_up; /* one to a broker that was learned, since the handle was last revived */
+    int64_t changed_ms;
+};
+
 /* Must not move while it is open. */
 struct kafka_handle {
     rd_kafka_t *rk;
     struct kafka_trouble trouble;
+    struct kafka_connections connections;
     const char *role;          /* for the log: "election", "reader", "reports" */
     char bootstrap[300];       /* for sentences and commands, cut when it is longer */
     char user[128];            /* sasl.username, for the ACL commands */
     struct kafka_handle *next; /* of all that are open, so that a log line finds its handle */
+    bool closing, reviving;    /* under the lock of that list */
 };
 
 /* type RD_KAFKA_CONSUMER or _PRODUCER. `extra` are name, value pairs ended by NULL that win over the settings.
@@ -91,6 +102,11 @@ int kafka_explain(struct kafka_handle *h, rd_kafka_resp_err_t code, const char *
 int kafka_trouble(struct kafka_handle *h, struct errmsg *m);
 /* The same once it has lasted min_ms, and only once until it ends: for loops that poll. */
 int kafka_trouble_lasting(struct kafka_handle *h, int64_t min_ms, struct errmsg *m);
+/*
+ * Brings back handles that have lost all their brokers (revive.c), all that are open in this process; never waits, does something
+ * at most once a second. kafka_reader_poll() calls it, so whoever follows a log need not.
+ */
+void kafka_revive(void);
 /* Is this librdkafka's mock cluster (`baton broker`)? Asks at most timeout_ms; ERR_... when no broker answers, else 0 or 1. */
 int kafka_is_embedded(struct kafka_handle *h, int timeout_ms, struct errmsg *m);
 

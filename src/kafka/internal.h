@@ -13,8 +13,14 @@ int kafka_settings_apply(rd_kafka_conf_t *conf, rd_kafka_type_t type, const stru
 
 /* From rd_kafka_new() on h->rk is known to the log, and its failures are filed in h->trouble. */
 void trouble_watch(struct kafka_handle *h, rd_kafka_conf_t *conf);
+void trouble_closing(struct kafka_handle *h);    /* before rd_kafka_destroy(): kafka_revive() lets go of it */
 void trouble_unwatch(struct kafka_handle *h);    /* after rd_kafka_destroy() */
 bool trouble_is_verdict(struct kafka_handle *h); /* waiting does not mend it */
+
+/* revive.c; both for trouble.c, which knows all handles. */
+void revive_note(struct kafka_handle *h, int32_t broker_id, const char *name, int port, const char *state);
+bool revive_due(struct kafka_handle *h, int64_t now_ms);
+void revive(struct kafka_handle *h);
 
 /* How many partitions a topic has, 0: there is no such topic. stop (may be NULL) ends the asking early. */
 int kafka_topic_ask(struct kafka_handle *h, const char *topic, int *ret, int64_t deadline_ms,

@@ -271,6 +271,7 @@ int kafka_reader_poll(struct kafka_reader *r, int max, void (*on_record)(void *o
     int count = 0, error = ERR_OK;
     rd_kafka_event_t *event;
 
+    kafka_revive();
     answers_take(r);
     /* its callbacks run in here, and its wake-up is armed again by reading it */
     while ((event = rd_kafka_queue_poll(r->main, 0)))

@@ -23,6 +23,7 @@
 #include "base/str.h"
 #include "kafka/internal.h"
 
+#define REVIVE_EVERY_MS 1000
 #define HUNG_UP_MS 500        /* a connection that ends so soon was not wanted */
 #define HUNG_UP_TIMES 4       /* or the broker was just going down: only the next times tell */
 #define HUNG_UP_SPAN_MS 40000 /* librdkafka repeats the same line after 30 s */
@@ -30,6 +31,7 @@
 
 static struct kafka_handle *handles; /* newest first: a freed rd_kafka_t's address may come again */
 static pthread_mutex_t handles_lock = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t revived = PTHREAD_COND_INITIALIZER;
 
 static void handle_register(struct kafka_handle *h)
 {
@@ -386,8 +388,8 @@ static rd_kafka_resp_err_t on_broker_state(rd_kafka_t *rk, int32_t broker_id, co
     char broker[300];
 
     (void)rk;
-    (void)broker_id;
     (void)secproto;
+    revive_note(opaque, broker_id, name, port, state);
     snprintf(broker, sizeof(broker), "%s:%d", name, port);
     if (strcmp(state, "APIVERSION_QUERY") == 0) {
         trouble_again(opaque, KAFKA_TROUBLE_WANTS_TLS, broker);
@@ -409,6 +411,43 @@ static rd_kafka_resp_err_t on_new(rd_kafka_t *rk, const rd_kafka_conf_t *conf, v
     h->rk = rk;
     handle_register(h);
     return rd_kafka_interceptor_add_on_broker_state_change(rk, "baton", on_broker_state, h);
+}
+
+/*
+ * One handle a second. librdkafka is not called with handles_lock held: it may log with its own locks held, and then wants ours.
+ */
+void kafka_revive(void)
+{
+    static int64_t looked_ms;
+    const int64_t now_ms = clock_ms();
+    struct kafka_handle *h = NULL;
+
+    pthread_mutex_lock(&handles_lock);
+    if (now_ms - looked_ms >= REVIVE_EVERY_MS) {
+        looked_ms = now_ms;
+        for (h = handles; h; h = h->next)
+            if (!h->closing && revive_due(h, now_ms))
+                break;
+    }
+    if (h)
+        h->reviving = true;
+    pthread_mutex_unlock(&handles_lock);
+    if (!h)
+        return;
+    revive(h);
+    pthread_mutex_lock(&handles_lock);
+    h->reviving = false;
+    pthread_cond_broadcast(&revived);
+    pthread_mutex_unlock(&handles_lock);
+}
+
+void trouble_closing(struct kafka_handle *h)
+{
+    pthread_mutex_lock(&handles_lock);
+    h->closing = true;
+    while (h->reviving)
+        pthread_cond_wait(&revived, &handles_lock);
+    pthread_mutex_unlock(&handles_lock);
 }
 
 int kafka_trouble(struct kafka_handle *h, struct errmsg *m)
