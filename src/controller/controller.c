@@ -22,7 +22,7 @@
 #include "http/server.h"
 #include "http/tls.h"
 
-#define OPEN_MS_MAX 10000
+#define OPEN_MS_MAX 9000
 #define TICK_MS 100
 #define SESSION_MS 6000
 #define SETTLE_EVERY_MS (15 * 60 * 1000)
@@ -33,6 +33,7 @@
 #define CLOSE_BATCH_MS_MAX 5000 /* the batch that is out is waited for */
 #define FLUSH_MS_MAX 2000
 #define TROUBLE_EVERY_MS 1000
+#define PROBE_EVERY_MS 5000
 
 void controller_wake(struct controller *c)
 {
@@ -219,7 +220,7 @@ static void join(struct controller *c)
 {
     struct errmsg m = { 0 };
 
-    if (c->stopping || !c->replayed || election_joined(c->election) || election_join(c->election, &m) == ERR_OK)
+    if (c->stopping || !c->replayed || c->mirror.newer[0] || election_joined(c->election) || election_join(c->election, &m) == ERR_OK)
         return;
     if (strncmp(c->election_trouble, m.text, 500) != 0)
         log_error("election_failed", "error=\"%s\", trying again", m.text);
@@ -235,7 +236,7 @@ static void poll_readers(struct controller *c)
 
     if (r == ERR_CORRUPT)
         replay_again(c);
-    else if (r < 0)
+    else if (r < 0 && r != ERR_UNAVAILABLE) /* that is told by look_for_trouble() */
         log_warn("control_log_trouble", "error=\"%s\", trying on", m.text);
     if (r >= RECORDS_A_TURN)
         controller_wake(c);
@@ -244,7 +245,7 @@ static void poll_readers(struct controller *c)
     r = kafka_reader_poll(c->reports, RECORDS_A_TURN, on_reports_record, c, &m);
     if (r == ERR_CORRUPT && c->reign != REIGN_NONE)
         reign_end(c, "the reports are read again from their beginning", true);
-    else if (r < 0)
+    else if (r < 0 && r != ERR_UNAVAILABLE)
         log_warn("reports_trouble", "error=\"%s\", trying on", m.text);
     if (r >= RECORDS_A_TURN)
         controller_wake(c);
@@ -316,11 +317,28 @@ static void on_turn(evutil_socket_t fd, short what, void *opaque)
     controller_turn(opaque);
 }
 
+/* A broker that hangs breaks no connection: only a question shows it. */
+static bool probe(struct controller *c, struct errmsg *m)
+{
+    const enum kafka_end end = c->probe ? kafka_reader_end(c->control, c->probe, NULL) : KAFKA_END_PENDING;
+
+    if (end != KAFKA_END_PENDING) {
+        c->silent = end == KAFKA_END_FAILED;
+        c->probe = 0;
+    }
+    if (c->replayed && !c->probe && clock_ms() - c->probe_ms >= PROBE_EVERY_MS) {
+        c->probe = ++c->question_last;
+        c->probe_ms = clock_ms();
+        kafka_reader_ask_end(c->control, c->probe, PROBE_EVERY_MS - 1000);
+    }
+    return c->silent && err_set(m, ERR_UNAVAILABLE, "the brokers do not answer: the end of '%s' could not be read", c->control_topic);
+}
+
 /* What keeps Kafka from us, and the end of it, each said once. */
 static void look_for_trouble(struct controller *c)
 {
     struct errmsg m = { 0 };
-    const bool trouble = kafka_trouble(kafka_reader_handle(c->control), &m) < 0;
+    const bool trouble = kafka_trouble(kafka_reader_handle(c->control), &m) < 0 || probe(c, &m);
 
     if (trouble && !c->trouble[0])
         log_error("kafka_unreachable", "error=\"%s\", trying on", m.text);

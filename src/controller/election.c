@@ -8,6 +8,9 @@
 #include "base/log.h"
 #include "base/str.h"
 
+/* In a session. A heartbeat's answer is how a member learns that the leader has left, so this is what a hand-over takes: 200 ms of 6 s. */
+#define HEARTBEATS 30
+
 struct election {
     struct kafka_handle handle;
     struct kafka_settings *settings;
@@ -125,7 +128,7 @@ int election_open(struct election **ret, const struct kafka_settings *s, const c
     if (!e)
         return err_set(m, ERR_NOMEM, "open election");
     snprintf(e->session_ms, sizeof(e->session_ms), "%d", session_ms);
-    snprintf(e->heartbeat_ms, sizeof(e->heartbeat_ms), "%d", session_ms / 6);
+    snprintf(e->heartbeat_ms, sizeof(e->heartbeat_ms), "%d", session_ms / HEARTBEATS);
     e->wake_fd = wake_fd;
     e->heard = heard;
     e->opaque = opaque;

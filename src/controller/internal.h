@@ -305,6 +305,9 @@ struct controller {
     bool stopping;
     char trouble[512];        /* of Kafka, "": none */
     int64_t trouble_ms;       /* when it was last looked for */
+    uint64_t probe;           /* a question that shows whether the brokers answer, 0: none asked */
+    int64_t probe_ms;
+    bool silent;              /* they did not answer the last one */
     char election_trouble[512];
     int64_t opened_ms, settle_ms;
 };

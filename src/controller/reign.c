@@ -548,7 +548,6 @@ static void ask_reports(struct controller *c, struct led *l, uint64_t switcher_t
     ask->switcher_token = switcher_token;
     ask->next = c->asks;
     c->asks = ask;
-    controller_wake(c);
 }
 
 static void run_forget(struct led *l, const struct switcher_effect *effect)
@@ -994,8 +993,9 @@ void reign_elected(struct controller *c)
 {
     if (c->reign != REIGN_NONE && c->reign != REIGN_RESTING)
         return;
-    if (c->mirror.newer[0]) {
+    if (c->mirror.newer[0]) { /* it must not keep the lead from one that can read the log */
         log_error("will_not_lead", "error=\"%s\", run a newer Baton", c->mirror.newer);
+        election_leave(c->election);
         return;
     }
     c->reign_number++;
@@ -1196,24 +1196,17 @@ void reign_log_changed(struct controller *c, const struct mirror_change *change)
 
 /* --- the turn --------------------------------------------------------------------------------------------------------- */
 
-static void asks_turn(struct controller *c)
+static void asks_answered(struct controller *c)
 {
-    int out = 0;
-
-    for (const struct reports_ask *ask = c->asks; ask; ask = ask->next)
-        out += ask->token != 0;
     for (struct reports_ask **at = &c->asks; *at;) {
         struct reports_ask *ask = *at;
-        enum kafka_end end = KAFKA_END_FAILED;
+        enum kafka_end end = KAFKA_END_PENDING;
         int64_t ignored;
 
         if (ask->token)
             end = kafka_reader_end(c->reports, ask->token, &ignored);
-        if (end == KAFKA_END_FAILED && (ask->token || out < ASKS_MAX)) { /* not asked yet, or asked in vain */
-            out += ask->token == 0;
-            ask->token = ++c->question_last;
-            kafka_reader_ask_end(c->reports, ask->token, ASK_MS_MAX);
-        }
+        if (end == KAFKA_END_FAILED)
+            ask->token = 0; /* asked anew */
         if (end != KAFKA_END_REACHED) {
             at = &ask->next;
             continue;
@@ -1225,6 +1218,20 @@ static void asks_turn(struct controller *c)
             lead_begin(c);
         free(ask);
     }
+}
+
+static void asks_send(struct controller *c)
+{
+    int out = 0;
+
+    for (const struct reports_ask *ask = c->asks; ask; ask = ask->next)
+        out += ask->token != 0;
+    for (struct reports_ask *ask = c->asks; ask && out < ASKS_MAX; ask = ask->next)
+        if (!ask->token) {
+            out++;
+            ask->token = ++c->question_last;
+            kafka_reader_ask_end(c->reports, ask->token, ASK_MS_MAX);
+        }
 }
 
 static void begin_turn(struct controller *c)
@@ -1267,14 +1274,17 @@ void reign_turn(struct controller *c)
 {
     struct led *next;
 
+    if (c->mirror.newer[0] && c->reign != REIGN_NONE && c->reign != REIGN_RESTING)
+        reign_fail(c, c->mirror.newer);
     if (!c->reign_failed[0])
         begin_turn(c);
-    if (!c->reign_failed[0] && c->reports_open)
-        asks_turn(c);
+    if (!c->reign_failed[0])
+        asks_answered(c);
     for (struct led *l = c->leds; l && !c->reign_failed[0]; l = next) {
         next = l->next;
         led_turn(l);
     }
+    asks_send(c);
     if (c->reign_failed[0]) {
         char why[sizeof(c->reign_failed)];
 
