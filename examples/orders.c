@@ -4,9 +4,9 @@
  *     orders FLEET COLOR BROKERS DATABASE [NAME=VALUE]...
  *     orders payments blue localhost:9092 orders.db baton.version=4.1.7
  *
- * A batch of records is one transaction. Where a record came from is the table's key, so a record that Kafka delivers a second
- * time (after a crash between the commit here and the commit there) changes nothing. The epoch is kept beside it: it says
- * under which grant of its color the order was written.
+ * A batch of records is one transaction. Where a record came from is the table's key, so a record that Kafka delivers
+ * a second time (after a crash between the commit here and the commit there) changes nothing. The epoch is kept
+ * beside it: it says under which grant of its color the order was written.
  */
 #include <baton/baton.h>
 #include <signal.h>
@@ -17,12 +17,11 @@
 
 #define BATCH 500
 
-static const char schema[] =
-    "PRAGMA journal_mode = WAL;"
-    "CREATE TABLE IF NOT EXISTS orders ("
-    "  topic TEXT NOT NULL, partition INTEGER NOT NULL, offset INTEGER NOT NULL,"
-    "  color TEXT NOT NULL, epoch INTEGER NOT NULL, placed TEXT,"
-    "  PRIMARY KEY (topic, partition, offset)) WITHOUT ROWID";
+static const char schema[] = "PRAGMA journal_mode = WAL;"
+                             "CREATE TABLE IF NOT EXISTS orders ("
+                             "  topic TEXT NOT NULL, partition INTEGER NOT NULL, offset INTEGER NOT NULL,"
+                             "  color TEXT NOT NULL, epoch INTEGER NOT NULL, placed TEXT,"
+                             "  PRIMARY KEY (topic, partition, offset)) WITHOUT ROWID";
 static const char insert[] = "INSERT INTO orders VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING";
 
 static volatile sig_atomic_t stop;
@@ -63,9 +62,9 @@ static void write_order(sqlite3 *db, sqlite3_stmt *statement, const struct baton
 
 static struct baton_consumer *open_consumer(int argc, char **argv)
 {
-    const char *options[][2] = {
-        { "baton.fleet", argv[1] }, { "baton.color", argv[2] }, { "bootstrap.servers", argv[3] }
-    };
+    const char *options[][2] = { { "baton.fleet", argv[1] },
+                                 { "baton.color", argv[2] },
+                                 { "bootstrap.servers", argv[3] } };
     struct baton_consumer *consumer;
     char why[BATON_WHY_MAX];
 

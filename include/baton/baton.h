@@ -197,7 +197,7 @@ BATON_API void baton_done_all(struct baton_record *const *records, int count);
  * or before the call: a thread that keeps records undone waits for itself), progress is committed and the group is
  * left, so that others take over at once. Waits at most `timeout_ms` (-1: baton.close.timeout.ms) for records in
  * flight; then it leaves without them and returns BATON_ERR_TIMEOUT: they will be delivered again, to the same color.
- * Called twice, or after a failed baton_open(): 0.
+ * BATON_ERR_KAFKA: Kafka had put this consumer out before. Called twice it answers the same; before baton_open(), 0.
  */
 BATON_API int baton_close(struct baton_consumer *consumer, int timeout_ms);
 

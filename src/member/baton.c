@@ -53,7 +53,7 @@ static int explain(char *why, size_t why_size, int code, const struct errmsg *m)
     return code;
 }
 
-/* --- shared by the parts ---------------------------------------------------------------------------------------------- */
+/* --- shared by the parts --- */
 
 void consumer_wake(struct baton_consumer *c)
 {
@@ -72,12 +72,13 @@ void consumer_fail(struct baton_consumer *c, int code, const char *why)
         return;
     c->failed = code;
     text_copy(c->why, sizeof(c->why), why);
-    log_error("failed", "fleet=%s color=%s error=\"%s\", leaving the group", c->options.fleet, color_name(c->options.color), why);
+    log_error("failed", "fleet=%s color=%s error=\"%s\", leaving the group", c->options.fleet,
+              color_name(c->options.color), why);
     intake_wake_all(c);
     consumer_wake(c);
 }
 
-/* --- making ------------------------------------------------------------------------------------------------------------ */
+/* --- making --- */
 
 int baton_new(struct baton_consumer **ret)
 {
@@ -153,7 +154,8 @@ static int reach(struct baton_consumer *c, struct errmsg *m)
         r = kafka_topic_partitions(&probe, c->control_topic, &partitions, (int)c->options.connect_timeout_ms, m);
     if (r == ERR_OK && partitions > 1)
         r = err_set(m, ERR_CONFLICT,
-                    "topic '%s' has %d partitions, and only one partition has an order: delete it and let `baton serve` make it",
+                    "topic '%s' has %d partitions, and only one partition has an order: delete it and let `baton "
+                    "serve` make it",
                     c->control_topic, partitions);
     kafka_handle_close(&probe);
     return r;
@@ -183,7 +185,7 @@ int baton_open(struct baton_consumer *c, char *why, size_t why_size)
     return r < 0 ? explain(why, why_size, r, &m) : ERR_OK;
 }
 
-/* --- records ----------------------------------------------------------------------------------------------------------- */
+/* --- records --- */
 
 int baton_poll(struct baton_consumer *c, struct baton_record **ret, int max, int timeout_ms)
 {
@@ -241,7 +243,8 @@ int64_t baton_record_timestamp_ms(const struct baton_record *record)
     return type == RD_KAFKA_TIMESTAMP_NOT_AVAILABLE ? -1 : ms;
 }
 
-int baton_record_header(const struct baton_record *record, int index, const char **name, const void **value, size_t *len)
+int baton_record_header(const struct baton_record *record, int index, const char **name, const void **value,
+                        size_t *len)
 {
     rd_kafka_headers_t *headers;
     const void *at;
@@ -269,7 +272,7 @@ uint64_t baton_record_epoch(const struct baton_record *record)
     return record->epoch;
 }
 
-/* --- the end ----------------------------------------------------------------------------------------------------------- */
+/* --- the end --- */
 
 int baton_close(struct baton_consumer *c, int timeout_ms)
 {
@@ -295,9 +298,10 @@ int baton_close(struct baton_consumer *c, int timeout_ms)
     pthread_mutex_unlock(&c->lock);
     if (join) {
         pthread_join(c->thread, NULL);
-        log_info("closed", "fleet=%s color=%s clean=%s", c->options.fleet, color_name(c->options.color), clean ? "yes" : "no");
+        log_info("closed", "fleet=%s color=%s clean=%s", c->options.fleet, color_name(c->options.color),
+                 clean ? "yes" : "no");
     }
-    return clean ? ERR_OK : ERR_TIMEOUT;
+    return c->fatal ? ERR_KAFKA : clean ? ERR_OK : ERR_TIMEOUT;
 }
 
 void baton_free(struct baton_consumer *c)
@@ -314,7 +318,7 @@ void baton_free(struct baton_consumer *c)
     free(c);
 }
 
-/* --- looking ----------------------------------------------------------------------------------------------------------- */
+/* --- looking --- */
 
 static const char *state_name(const struct baton_consumer *c, int active, bool fenced)
 {
@@ -400,7 +404,7 @@ int baton_get(struct baton_consumer *c, const char *name, char *ret, size_t ret_
     return r;
 }
 
-/* --- log --------------------------------------------------------------------------------------------------------------- */
+/* --- log --- */
 
 static baton_log_function *host_log; /* set before the first consumer is made, so no lock */
 static void *host_log_opaque;
@@ -416,5 +420,7 @@ void baton_log_to(baton_log_function *log, void *opaque, int level_least)
     host_log = log;
     host_log_opaque = opaque;
     log_set_sink(log ? host_sink : NULL, NULL);
-    log_set_level(level_least < LOG_DEBUG ? LOG_DEBUG : level_least > LOG_ERROR ? LOG_ERROR : (enum log_level)level_least);
+    log_set_level(level_least < LOG_DEBUG   ? LOG_DEBUG
+                  : level_least > LOG_ERROR ? LOG_ERROR
+                                            : (enum log_level)level_least);
 }

@@ -15,7 +15,7 @@
 #define PARTS_MIN 16
 #define NOTICE_MS 1500
 
-/* --- room ------------------------------------------------------------------------------------------------------------- */
+/* --- room --- */
 
 static int reserve_more(struct baton_consumer *c, int part_max)
 {
@@ -95,7 +95,7 @@ void carry_release(struct baton_consumer *c)
     c->report.parts = NULL;
 }
 
-/* --- asks ------------------------------------------------------------------------------------------------------------- */
+/* --- asks --- */
 
 struct ask *carry_find(struct baton_consumer *c, uint64_t token)
 {
@@ -158,7 +158,7 @@ void carry_refused(struct baton_consumer *c)
     }
 }
 
-/* --- effects ---------------------------------------------------------------------------------------------------------- */
+/* --- effects --- */
 
 static const char *topic_of(const struct baton_consumer *c, int slot)
 {
@@ -166,8 +166,8 @@ static const char *topic_of(const struct baton_consumer *c, int slot)
 }
 
 /*
- * After a long silence (a stopped process) librdkafka is given the time to notice that the session is over: a commit that
- * the group refuses for an unknown member would throw the new membership away that it is just asking for.
+ * After a long silence (a stopped process) librdkafka is given the time to notice that the session is over: a commit
+ * that the group refuses for an unknown member would throw the new membership away that it is just asking for.
  */
 static bool barred(struct baton_consumer *c)
 {
@@ -286,7 +286,8 @@ static void leave(struct baton_consumer *c)
     flow_answer(c);
     error = rd_kafka_consumer_close_queue(c->main.rk, c->group_queue);
     if (error) {
-        log_warn("leave_failed", "error=\"%s\", the brokers will notice by the session time-out", rd_kafka_error_string(error));
+        log_warn("leave_failed", "error=\"%s\", the brokers will notice by the session time-out",
+                 rd_kafka_error_string(error));
         rd_kafka_error_destroy(error);
         c->left = true;
     }

@@ -1,9 +1,9 @@
 /*
  * carry - one step of the holder, and its effects carried out.
  *
- * Commits and questions are asked without waiting; an `ask` remembers for which partitions until the answer comes, by whichever way,
- * and becomes the holder's event. What fails at once is answered in the next turn, so that effects of one step never
- * run inside those of another.
+ * Commits and questions are asked without waiting; an `ask` remembers for which partitions until the answer comes, by
+ * whichever way, and becomes the holder's event. What fails at once is answered in the next turn, so that effects of
+ * one step never run inside those of another.
  */
 #ifndef MEMBER_CARRY_H
 #define MEMBER_CARRY_H

@@ -7,9 +7,9 @@
  *            |  records (intake.c)                   |  what librdkafka fetches (flow.c)
  *            +------------ lock: holder, lanes ------+
  *
- * The rules are core/holder's. The lock guards the holder, the document, the lanes and the record pool; it is never held over a
- * call that can wait. Only the library's thread changes the document and talks to the group; a program's thread that
- * finds nothing ready fetches by itself, so that a record changes hands once and wakes nobody.
+ * The rules are core/holder's. The lock guards the holder, the document, the lanes and the record pool; it is never
+ * held over a call that can wait. Only the library's thread changes the document and talks to the group; a program's
+ * thread that finds nothing ready fetches by itself, so that a record changes hands once and wakes nobody.
  */
 #ifndef MEMBER_CONSUMER_H
 #define MEMBER_CONSUMER_H
@@ -22,9 +22,9 @@
 #include "kafka/log.h"
 #include "member/options.h"
 
-#define FETCH_MAX 256   /* records taken from librdkafka at once */
-#define ENDS_MAX 32     /* one for every rebalance that is not settled */
-#define READY_MAX 4096  /* records taken and not delivered: no more is fetched above */
+#define FETCH_MAX 256  /* records taken from librdkafka at once */
+#define ENDS_MAX 32    /* one for every rebalance that is not settled */
+#define READY_MAX 4096 /* records taken and not delivered: no more is fetched above */
 
 struct baton_record {
     struct baton_consumer *consumer;
@@ -43,41 +43,41 @@ struct record_chunk {
 struct lane {
     struct baton_record *head, *tail; /* taken, not delivered */
     int next_lane;                    /* among those with records, -1: last */
-    bool open;    /* what is taken now belongs here; shut from detach until attached anew */
-    bool blocked; /* the first record waits until something in flight is done */
+    bool open;                        /* what is taken now belongs here; shut from detach until attached anew */
+    bool blocked;                     /* the first record waits until something in flight is done */
 
     uint16_t topic; /* of this lane: the holder may have freed its slot already */
     int32_t partition;
-    bool attached;  /* librdkafka has it in its assignment */
-    bool paused;    /* ... paused (baton.standby=paused) */
-    bool wanted;    /* the holder wants it fetched ... */
-    bool again;     /* ... from `start` on, whatever is fetched now ... */
-    bool renew;     /* ... and not by a seek: librdkafka refused that */
+    bool attached; /* librdkafka has it in its assignment */
+    bool paused;   /* ... paused (baton.standby=paused) */
+    bool wanted;   /* the holder wants it fetched ... */
+    bool again;    /* ... from `start` on, whatever is fetched now ... */
+    bool renew;    /* ... and not by a seek: librdkafka refused that */
     int64_t start;
-    int64_t taken;  /* offset after the last record taken, or `start` */
-    bool out_of_range; /* the log has nothing at `taken` ... */
+    int64_t taken;       /* offset after the last record taken, or `start` */
+    bool out_of_range;   /* the log has nothing at `taken` ... */
     int64_t repaired_to; /* ... so it went on here */
 };
 
 struct intake_topic {
     rd_kafka_topic_t *reference; /* keeps `seen` from being reused for another topic */
     const rd_kafka_topic_t *seen;
-    int32_t *part_of;            /* by partition: slot + 1, 0: none */
+    int32_t *part_of; /* by partition: slot + 1, 0: none */
     int32_t part_of_count;
 };
 
 struct intake {
-    rd_kafka_queue_t *queue; /* all partitions' records; NULL before the group is joined */
-    struct lane *lanes;      /* as many as the holder's slots */
+    rd_kafka_queue_t *queue;   /* all partitions' records; NULL before the group is joined */
+    struct lane *lanes;        /* as many as the holder's slots */
     int first_lane, last_lane; /* those with records, in turn; -1: none */
-    int ready;               /* records in lanes */
+    int ready;                 /* records in lanes */
     struct intake_topic topics[TOPICS_MAX];
-    int last_topic;          /* of the last record: they come in runs */
+    int last_topic; /* of the last record: they come in runs */
 
     rd_kafka_message_t *batch[FETCH_MAX]; /* the fetching thread's */
-    bool fetching;           /* a program's thread is inside librdkafka ... */
-    bool hold;               /* ... and none may go there: the flow is being changed */
-    int waiters;             /* threads waiting on ready_cond */
+    bool fetching;                        /* a program's thread is inside librdkafka ... */
+    bool hold;                            /* ... and none may go there: the flow is being changed */
+    int waiters;                          /* threads waiting on ready_cond */
     pthread_cond_t ready_cond, hold_cond;
 
     struct record_chunk *chunks;
@@ -97,11 +97,11 @@ struct baton_consumer {
     pthread_mutex_t lock;
     pthread_cond_t closed_cond;
     enum life life;
-    int64_t close_by_ms;   /* while LIFE_CLOSING: abandon then */
-    bool clean;            /* closed with nothing left in flight */
-    int failed;            /* enum err for every baton_poll(), 0: none */
+    int64_t close_by_ms;     /* while LIFE_CLOSING: abandon then */
+    bool clean;              /* closed with nothing left in flight */
+    int failed;              /* enum err for every baton_poll(), 0: none */
     char why[BATON_WHY_MAX]; /* what it waits for or why it failed */
-    int wake_fd;           /* -1: not open */
+    int wake_fd;             /* -1: not open */
     bool wake_pending;
 
     struct holder holder;
@@ -118,8 +118,8 @@ struct baton_consumer {
     struct kafka_admin *admin;
     struct kafka_appender *appender;
     /*
-     * Keys of the document whose newest record cannot be read ([0] the head, [1 + n] shard n). While there is one, no head is
-     * applied (the last one waits) and no barrier is passed: what is known may be old (docs/control-log.md).
+     * Keys of the document whose newest record cannot be read ([0] the head, [1 + n] shard n). While there is one, no
+     * head is applied (the last one waits) and no barrier is passed: what is known may be old (docs/control-log.md).
      */
     bool unreadable[1 + SHARDS_MAX];
     int unreadable_count;
@@ -127,9 +127,9 @@ struct baton_consumer {
     char *held_head;       /* text of the head that waits, NULL: none */
     size_t held_head_len;
     int64_t held_head_offset;
-    bool log_restarted;    /* the log was handed out again from its beginning: is it the same one? */
+    bool log_restarted; /* the log was handed out again from its beginning: is it the same one? */
     struct terms terms;
-    struct doc *doc;          /* storage of one record's decoding */
+    struct doc *doc; /* storage of one record's decoding */
     struct holder_effects fx;
     struct report report;
     char reports_topic[PREFIX_MAX + sizeof(REPORTS_TOPIC)];
@@ -138,27 +138,27 @@ struct baton_consumer {
     char client_id[CLIENT_ID_MAX + 1], host[HOST_MAX + 1], instance_id[CLIENT_ID_MAX + 1];
     int topics_subscribed;
     bool eager;
-    enum answer owed;         /* librdkafka waits for it */
-    bool owed_due;            /* the holder has given it ... */
-    uint64_t owed_commit;     /* ... but commits up to this token, asked before the rebalance, are not answered yet ... */
-    int64_t owed_by_ms;       /* ... and are waited for until then */
-    rd_kafka_event_t *next_rebalance; /* came before the last was answered: see group.c */
+    enum answer owed;     /* librdkafka waits for it */
+    bool owed_due;        /* the holder has given it ... */
+    uint64_t owed_commit; /* ... but commits up to this token, asked before the rebalance, are not answered yet ... */
+    int64_t owed_by_ms;   /* ... and are waited for until then */
+    rd_kafka_event_t *next_rebalance;       /* came before the last was answered: see group.c */
     struct holder_topic_partition *revoked; /* of a revocation that is not answered */
     int revoked_count;
     int64_t commits_barred_ms; /* the group does not know us (any more): nothing is committed until then */
     bool fence_noticed;
-    bool fatal;               /* librdkafka has given the handle up */
-    bool leaving;             /* the group is being left: nothing is attached any more */
-    struct ask *asks;         /* questions and commits that are outstanding */
+    bool fatal;       /* librdkafka has given the handle up */
+    bool leaving;     /* the group is being left: nothing is attached any more */
+    struct ask *asks; /* questions and commits that are outstanding */
     struct {
         uint64_t token; /* 0: free */
         bool refused;
-    } ends[ENDS_MAX];         /* questions for the control log's end */
-    uint64_t report_refused;  /* sequence of a report that could not even be sent, 0: none */
-    bool control_read;        /* the control log has been read to its end once */
+    } ends[ENDS_MAX];        /* questions for the control log's end */
+    uint64_t report_refused; /* sequence of a report that could not even be sent, 0: none */
+    bool control_read;       /* the control log has been read to its end once */
     bool close_fed, abandon_fed, over;
     int64_t control_retry_ms; /* open the control log then */
-    bool control_told, fleet_told, active_told, standby_told, fenced_told;
+    bool control_trouble, control_told, fleet_told, active_told, standby_told, fenced_told;
     rd_kafka_resp_err_t group_error_told;
 };
 

@@ -31,9 +31,9 @@ static void list_add(const struct baton_consumer *c, tp_list *list, int slot, in
 }
 
 /*
- * Its records go to the common queue from their first on; librdkafka's own forwarding does not override this. But it drops
- * it whenever a partition is stopped, which its main thread does some time after an unassign has returned: one question
- * to that thread, and it has.
+ * Its records go to the common queue from their first on; librdkafka's own forwarding does not override this. But it
+ * drops it whenever a partition is stopped, which its main thread does some time after an unassign has returned: one
+ * question to that thread, and it has.
  */
 static void forward(struct baton_consumer *c, const tp_list *list)
 {
@@ -74,7 +74,7 @@ static bool list_failed(const tp_list *list, const char *doing)
     return false;
 }
 
-/* --- marks ------------------------------------------------------------------------------------------------------------ */
+/* --- marks --- */
 
 void flow_attach(struct baton_consumer *c, int slot, int64_t offset)
 {
@@ -99,7 +99,7 @@ void flow_detach(struct baton_consumer *c, int slot)
     pthread_mutex_unlock(&c->lock);
 }
 
-/* --- one change of the assignment ---------------------------------------------------------------------------------------- */
+/* --- one change of the assignment --- */
 
 struct change {
     tp_list *remove, *add; /* incremental */
@@ -281,12 +281,12 @@ static bool change_make(struct baton_consumer *c, enum answer answer)
     return removed && added;
 }
 
-/* --- standby = paused --------------------------------------------------------------------------------------------------- */
+/* --- standby = paused --- */
 
 static bool pause_all(struct baton_consumer *c, tp_list *list)
 {
-    return list->cnt == 0 || (rd_kafka_pause_partitions(c->main.rk, list) == RD_KAFKA_RESP_ERR_NO_ERROR &&
-                              !list_failed(list, "pause"));
+    return list->cnt == 0 ||
+           (rd_kafka_pause_partitions(c->main.rk, list) == RD_KAFKA_RESP_ERR_NO_ERROR && !list_failed(list, "pause"));
 }
 
 /* Never ends on resume: the fetcher would sleep on for up to a second. */
@@ -346,7 +346,7 @@ static bool pause_apply(struct baton_consumer *c)
     return renew;
 }
 
-/* --- the way in ---------------------------------------------------------------------------------------------------------- */
+/* --- the way in --- */
 
 static void apply(struct baton_consumer *c, enum answer answer)
 {
@@ -413,17 +413,19 @@ static bool repair(struct baton_consumer *c, int slot, int64_t at)
         rd_kafka_query_watermark_offsets(c->main.rk, topic, lane->partition, &low, &high, WATERMARK_MS_MAX);
 
     if (err) {
-        log_warn("offset_out_of_range", "topic=%s partition=%d offset=%lld error=\"%s\", asking again", topic, lane->partition,
-                 (long long)at, rd_kafka_err2str(err));
+        log_warn("offset_out_of_range", "topic=%s partition=%d offset=%lld error=\"%s\", asking again", topic,
+                 lane->partition, (long long)at, rd_kafka_err2str(err));
         return false;
     }
     to = at < low ? low : at > high ? high : at;
     if (to == lane->repaired_to) /* nothing has come there since: said already */
         log_debug("offset_out_of_range", "topic=%s partition=%d, still empty", topic, lane->partition);
     else
-        log_error("offset_out_of_range", "topic=%s partition=%d offset=%lld low=%lld high=%lld, %s, going on at %lld", topic,
-                  lane->partition, (long long)at, (long long)low, (long long)high,
-                  at < low ? "retention has deleted what was not processed yet" : "the brokers have lost what was there", (long long)to);
+        log_error("offset_out_of_range", "topic=%s partition=%d offset=%lld low=%lld high=%lld, %s, going on at %lld",
+                  topic, lane->partition, (long long)at, (long long)low, (long long)high,
+                  at < low ? "retention has deleted what was not processed yet"
+                           : "the brokers have lost what was there",
+                  (long long)to);
     flow_attach(c, slot, to);
     lane->repaired_to = to;
     return true;

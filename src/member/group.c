@@ -32,7 +32,7 @@ static void note_why(struct baton_consumer *c, const char *why)
     pthread_mutex_unlock(&c->lock);
 }
 
-/* --- joining ---------------------------------------------------------------------------------------------------------- */
+/* --- joining --- */
 
 /* Rebalances come as events on this thread, never as callbacks within a call. */
 static void configure(rd_kafka_conf_t *conf, void *opaque)
@@ -52,7 +52,8 @@ static int open_handle(struct baton_consumer *c, struct errmsg *m)
         return r;
     r = kafka_handle_open(&c->main, RD_KAFKA_CONSUMER, "group", settings, NULL, configure, c, m);
     if (r == ERR_OK) {
-        const char *client_id = kafka_settings_get(settings, "client.id"), *instance = kafka_settings_get(settings, "group.instance.id");
+        const char *client_id = kafka_settings_get(settings, "client.id"),
+                   *instance = kafka_settings_get(settings, "group.instance.id");
 
         text_copy(c->report.client_id, sizeof(c->report.client_id), client_id ? client_id : "");
         text_copy(c->report.instance_id, sizeof(c->report.instance_id), instance ? instance : "");
@@ -135,7 +136,7 @@ int group_fits(const struct baton_consumer *c, const struct fleet *next, struct 
     return ERR_OK;
 }
 
-/* --- rebalances ------------------------------------------------------------------------------------------------------- */
+/* --- rebalances --- */
 
 /* The partitions of the event as the holder names them; those of unknown topics are left out. *ret is the caller's. */
 static int partitions_of(const struct baton_consumer *c, const tp_list *list, struct holder_topic_partition **ret)
@@ -208,9 +209,13 @@ static void on_rebalance(struct baton_consumer *c, rd_kafka_event_t *event)
     }
     if (assign)
         c->commits_barred_ms = 0;
-    else /* a call of ours may have cleared librdkafka's own flag before we saw this event; a lost session has no member id */
+    else /* a call of ours may have cleared librdkafka's flag before we saw this; a lost session has no member id */
         type = rd_kafka_assignment_lost(c->main.rk) || c->member_id[0] == '\0' ? HOLDER_LOST : HOLDER_REVOKED;
-    log_debug("rebalance", "event=%s partitions=%d", assign ? "assigned" : type == HOLDER_LOST ? "lost" : "revoked", count);
+    log_debug("rebalance", "event=%s partitions=%d",
+              assign                ? "assigned"
+              : type == HOLDER_LOST ? "lost"
+                                    : "revoked",
+              count);
     free(c->revoked);
     c->revoked = tps;
     c->revoked_count = count;
@@ -231,7 +236,7 @@ static void lose_all(struct baton_consumer *c)
     free(tps);
 }
 
-/* --- trouble ---------------------------------------------------------------------------------------------------------- */
+/* --- trouble --- */
 
 static void on_error(struct baton_consumer *c, rd_kafka_event_t *event)
 {
@@ -263,11 +268,12 @@ static void on_error(struct baton_consumer *c, rd_kafka_event_t *event)
     c->group_error_told = code;
     snprintf(doing, sizeof(doing), "work in group '%s'", c->fleet.spec.colors[c->options.color].group);
     kafka_explain(&c->main, code, doing, &m);
-    log_warn("group_trouble", "error=\"%s\" detail=\"%s\", librdkafka tries again", m.text, rd_kafka_event_error_string(event));
+    log_warn("group_trouble", "error=\"%s\" detail=\"%s\", librdkafka tries again", m.text,
+             rd_kafka_event_error_string(event));
     note_why(c, m.text);
 }
 
-/* --- commits ---------------------------------------------------------------------------------------------------------- */
+/* --- commits --- */
 
 static void on_committed(struct baton_consumer *c, rd_kafka_event_t *event)
 {
@@ -285,7 +291,8 @@ static void on_committed(struct baton_consumer *c, rd_kafka_event_t *event)
     failed = calloc(ask->count > 0 ? (size_t)ask->count : 1, sizeof(*failed));
     if (!failed || err || !list || list->cnt != ask->count) {
         free(failed);
-        carry_answer(c, ask, NULL, true); /* one that failed may take others of its request along: all are tried again */
+        carry_answer(c, ask, NULL,
+                     true); /* one that failed may take others of its request along: all are tried again */
         if (c->owed == ANSWER_REVOKE && !c->owed_due &&
             (err == RD_KAFKA_RESP_ERR_UNKNOWN_MEMBER_ID || err == RD_KAFKA_RESP_ERR_ILLEGAL_GENERATION))
             lose(c);
@@ -304,9 +311,9 @@ static void on_committed(struct baton_consumer *c, rd_kafka_event_t *event)
     free(failed);
 }
 
-/* --- the way in ------------------------------------------------------------------------------------------------------- */
+/* --- the way in --- */
 
-/* Lanes are fed from another queue; a record here came past its lane, and would be missed: its partition is attached anew. */
+/* Lanes are fed from another queue; a record here came past its lane and would be missed: attach its partition anew. */
 static void on_stray(struct baton_consumer *c, rd_kafka_event_t *event)
 {
     const rd_kafka_message_t *message;

@@ -12,7 +12,7 @@
 #define WAIT_MS_MAX 1000 /* a waiting thread looks up this often */
 #define DONE_MAX 64      /* records done under one taking of the lock */
 
-/* --- the pool --------------------------------------------------------------------------------------------------------- */
+/* --- the pool --- */
 
 static bool pool_reserve(struct baton_consumer *c)
 {
@@ -54,7 +54,7 @@ static void pool_put(struct intake *in, struct baton_record *record)
     in->free_count++;
 }
 
-/* --- lanes ------------------------------------------------------------------------------------------------------------ */
+/* --- lanes --- */
 
 static void turn_append(struct intake *in, int slot)
 {
@@ -195,7 +195,7 @@ static int slot_of(struct baton_consumer *c, const rd_kafka_message_t *message)
     return p->topic == topic && p->partition == message->partition ? slot : -1;
 }
 
-/* --- from librdkafka into the lanes -------------------------------------------------------------------------------------- */
+/* --- from librdkafka into the lanes --- */
 
 /* Not a record: the end of a partition, or its trouble. True: the library's thread should look. */
 static bool intake_event(struct baton_consumer *c, const rd_kafka_message_t *message, int64_t now_unix_us)
@@ -272,14 +272,15 @@ static int fetch_and_sort(struct baton_consumer *c, int wait_ms)
     return ERR_OK;
 }
 
-/* --- from the lanes to the program ----------------------------------------------------------------------------------------- */
+/* --- from the lanes to the program --- */
 
 /* Takes from one lane what the gate lets through. */
 static int take_lane(struct baton_consumer *c, int slot, struct baton_record **ret, int max, int64_t now_ms)
 {
     struct intake *in = &c->intake;
     struct lane *lane = &in->lanes[slot];
-    const int64_t now_unix_us = c->holder.parts[slot].first == OFFSET_NONE ? clock_unix_us() : 0; /* only the first is told */
+    const int64_t now_unix_us =
+        c->holder.parts[slot].first == OFFSET_NONE ? clock_unix_us() : 0; /* only the first is told */
     struct baton_record *record;
     int count = 0;
 
@@ -381,7 +382,7 @@ int intake_poll(struct baton_consumer *c, struct baton_record **ret, int max, in
     return r;
 }
 
-/* --- done ------------------------------------------------------------------------------------------------------------- */
+/* --- done --- */
 
 /* At most DONE_MAX at a time; their messages are freed without the lock. */
 static void done_some(struct baton_consumer *c, struct baton_record *const *records, int count)
@@ -397,7 +398,8 @@ static void done_some(struct baton_consumer *c, struct baton_record *const *reco
         messages[i] = record->message;
         ASSERT(record->consumer == c && messages[i]); /* done twice? */
         wake = holder_done(&c->holder, record->part, messages[i]->offset,
-                           c->holder.parts[record->part].state == PART_DRAINING ? clock_unix_us() : 0) || wake;
+                           c->holder.parts[record->part].state == PART_DRAINING ? clock_unix_us() : 0) ||
+               wake;
         unblocked = unblocked || in->lanes[record->part].blocked;
         pool_put(in, record);
     }
@@ -419,7 +421,7 @@ void intake_done(struct baton_consumer *c, struct baton_record *const *records, 
         done_some(c, records + i, count - i < DONE_MAX ? count - i : DONE_MAX);
 }
 
-/* --- the library's thread ----------------------------------------------------------------------------------------------- */
+/* --- the library's thread --- */
 
 void intake_hold(struct baton_consumer *c)
 {

@@ -1,10 +1,11 @@
 /*
  * intake - the way of a record from librdkafka to the program and back.
  *
- * All partitions' records arrive in one queue of librdkafka. A program's thread that finds nothing ready becomes the one that
- * fetches, takes a batch, sorts it into lanes (one a partition) and goes on as everybody: it takes the lanes in turn, past the
- * holder's gate. Records whose partition was detached meanwhile are dropped at the lane's door: librdkafka's own version
- * numbers see to those still in its queue, intake_hold() to those that a thread is just carrying here.
+ * All partitions' records arrive in one queue of librdkafka. A program's thread that finds nothing ready becomes the
+ * one that fetches, takes a batch, sorts it into lanes (one a partition) and goes on as everybody: it takes the lanes
+ * in turn, past the holder's gate. Records whose partition was detached meanwhile are dropped at the lane's door:
+ * librdkafka's own version numbers see to those still in its queue, intake_hold() to those that a thread is just
+ * carrying here.
  *
  * A record costs no allocation beyond librdkafka's; the pool only grows, to what was once in flight and ready together.
  */

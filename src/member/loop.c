@@ -13,9 +13,9 @@
 #include "base/log.h"
 #include "base/str.h"
 #include "member/carry.h"
+#include "member/flow.h"
 #include "member/group.h"
 #include "member/intake.h"
-#include "member/flow.h"
 #include "wire/record.h"
 
 #define CONTROL_RETRY_MS 1000
@@ -38,7 +38,7 @@ static void fail(struct baton_consumer *c, int code, const char *why)
     pthread_mutex_unlock(&c->lock);
 }
 
-/* --- the control log -------------------------------------------------------------------------------------------------- */
+/* --- the control log --- */
 
 /* False: it is not there yet, or cannot be read now; asked again later. */
 static bool control_open(struct baton_consumer *c)
@@ -120,8 +120,9 @@ static int64_t read_to(const struct baton_consumer *c, int64_t position)
 static void note_unreadable(struct baton_consumer *c, int slot, int64_t offset, int code, const char *why)
 {
     log_error(code == ERR_NEWER ? "record_newer" : "record_corrupt",
-              "topic=%s offset=%lld error=\"%s\", going on with what it is active on, taking nothing new%s", c->control_topic,
-              (long long)offset, why, code == ERR_NEWER ? ": update this program" : " until it is mended");
+              "topic=%s offset=%lld error=\"%s\", going on with what it is active on, taking nothing new%s",
+              c->control_topic, (long long)offset, why,
+              code == ERR_NEWER ? ": update this program" : " until it is mended");
     note_why(c, why);
     if (c->unreadable[slot])
         return;
@@ -156,7 +157,8 @@ static void held_head_keep(struct baton_consumer *c, const struct kafka_record *
     c->held_head_offset = rec->offset;
 }
 
-static int doc_read(struct baton_consumer *c, const struct record_key *key, const char *value, size_t len, struct errmsg *m)
+static int doc_read(struct baton_consumer *c, const struct record_key *key, const char *value, size_t len,
+                    struct errmsg *m)
 {
     struct baton *batons = c->doc->fleet.batons;
 
@@ -223,8 +225,10 @@ static void control_ends(struct baton_consumer *c)
         const uint64_t token = c->ends[i].token;
 
         c->ends[i].token = 0;
-        carry_step(c, (struct holder_event){
-                          .type = HOLDER_LOG_END, .token = token, .failed = state == KAFKA_END_FAILED, .log_position = end });
+        carry_step(c, (struct holder_event){ .type = HOLDER_LOG_END,
+                                             .token = token,
+                                             .failed = state == KAFKA_END_FAILED,
+                                             .log_position = end });
     }
 }
 
@@ -262,11 +266,17 @@ static void control_turn(struct baton_consumer *c)
     if (r < 0) {
         log_warn("control_log_trouble", "topic=%s error=\"%s\", going on with what is known", c->control_topic, m.text);
         note_why(c, m.text);
-        if (r == ERR_CORRUPT) { /* from its beginning again: when it has been read, it shows whether it is the same log */
+        if (r ==
+            ERR_CORRUPT) { /* from its beginning again: when it has been read, it shows whether it is the same log */
             c->log_restarted = true;
             c->control_read = false;
             kafka_reader_ask_end(c->reader, 0, CONTROL_RETRY_MS * 5);
         }
+        c->control_trouble = true;
+    } else if (c->control_trouble && c->unreadable_count == 0 &&
+               kafka_trouble(kafka_reader_handle(c->reader), NULL) == 0) {
+        note_why(c, "");
+        c->control_trouble = false;
     }
     position = read_to(c, kafka_reader_position(c->reader, 0));
     if (position > c->holder.log_position)
@@ -275,7 +285,7 @@ static void control_turn(struct baton_consumer *c)
     control_ends(c);
 }
 
-/* --- joining ---------------------------------------------------------------------------------------------------------- */
+/* --- joining --- */
 
 static void join_if_due(struct baton_consumer *c)
 {
@@ -286,7 +296,8 @@ static void join_if_due(struct baton_consumer *c)
         return;
     if (!c->fleet.exists) {
         if (!c->fleet_told) {
-            err_set(&m, ERR_NOT_FOUND, "there is no fleet '%s' yet: make it with `baton fleet apply`", c->options.fleet);
+            err_set(&m, ERR_NOT_FOUND, "there is no fleet '%s' yet: make it with `baton fleet apply`",
+                    c->options.fleet);
             log_warn("fleet_missing", "fleet=%s error=\"%s\", waiting for it", c->options.fleet, m.text);
             note_why(c, m.text);
             c->fleet_told = true;
@@ -307,7 +318,7 @@ static void join_if_due(struct baton_consumer *c)
     note_why(c, "");
 }
 
-/* --- answers ---------------------------------------------------------------------------------------------------------- */
+/* --- answers --- */
 
 static void on_offsets(struct baton_consumer *c, const struct kafka_answer *answer)
 {
@@ -348,7 +359,7 @@ static void answers_turn(struct baton_consumer *c)
                                              .sequence = appended.token });
 }
 
-/* --- closing ---------------------------------------------------------------------------------------------------------- */
+/* --- closing --- */
 
 static void close_turn(struct baton_consumer *c)
 {
@@ -386,7 +397,7 @@ static void close_turn(struct baton_consumer *c)
     }
 }
 
-/* --- what it is at ---------------------------------------------------------------------------------------------------- */
+/* --- what it is at --- */
 
 void loop_count(const struct baton_consumer *c, int *assigned, int *active, bool *fenced)
 {
@@ -404,7 +415,8 @@ static bool settled(const struct baton_consumer *c)
     for (int i = 0; i < c->holder.part_max; i++) {
         const struct holder_part *p = &c->holder.parts[i];
 
-        if (p->used && p->assigned && (p->barrier != BARRIER_PASSED || p->state == PART_READING || p->state == PART_STARTING))
+        if (p->used && p->assigned &&
+            (p->barrier != BARRIER_PASSED || p->state == PART_READING || p->state == PART_STARTING))
             return false;
     }
     return true;
@@ -428,15 +440,17 @@ static void tell(struct baton_consumer *c)
         c->active_told = active > 0;
     pthread_mutex_unlock(&c->lock);
     if (fenced && !c->fenced_told)
-        log_warn("fenced", "fleet=%s color=%s, no word from the group's coordinator for the session time-out: delivering nothing",
+        log_warn("fenced",
+                 "fleet=%s color=%s, no word from the group's coordinator for the session time-out: delivering nothing",
                  c->options.fleet, color_name(c->options.color));
     c->fenced_told = fenced;
     if (became_active || became_standby)
-        log_info(became_active ? "active" : "standby", "fleet=%s color=%s partitions=%d of=%d epoch=%llu", c->options.fleet,
-                 color_name(c->options.color), active, assigned, (unsigned long long)c->fleet.version.epoch);
+        log_info(became_active ? "active" : "standby", "fleet=%s color=%s partitions=%d of=%d epoch=%llu",
+                 c->options.fleet, color_name(c->options.color), active, assigned,
+                 (unsigned long long)c->fleet.version.epoch);
 }
 
-/* --- the thread ------------------------------------------------------------------------------------------------------- */
+/* --- the thread --- */
 
 static void turn(struct baton_consumer *c)
 {

@@ -92,8 +92,8 @@ static int option_write(struct options *o, const struct option *opt, const char 
     switch (opt->kind) {
     case KIND_FLEET:
         if (!is_fleet_name(value))
-            return err_set(m, ERR_INVALID, "%s: '%s' is no fleet name: 1 to %d of a-z, 0-9 and '-', such as payments", opt->name,
-                           value, FLEET_NAME_MAX);
+            return err_set(m, ERR_INVALID, "%s: '%s' is no fleet name: 1 to %d of a-z, 0-9 and '-', such as payments",
+                           opt->name, value, FLEET_NAME_MAX);
         text_copy(at, opt->size, value);
         return ERR_OK;
     case KIND_TEXT:
@@ -281,13 +281,15 @@ static int complete_group(const struct options *o, const struct spec *spec, stru
     const char *own = kafka_settings_get(s, "group.id");
 
     if (own && strcmp(own, wanted) != 0)
-        return err_set(m, ERR_CONFLICT,
-                       "group.id is '%s' here and '%s' for %s in the fleet file of '%s': remove it here, or change the file",
-                       own, wanted, color_name(o->color), o->fleet);
+        return err_set(
+            m, ERR_CONFLICT,
+            "group.id is '%s' here and '%s' for %s in the fleet file of '%s': remove it here, or change the file", own,
+            wanted, color_name(o->color), o->fleet);
     return complete(s, "group.id", wanted, m);
 }
 
-static int complete_session(const struct options *o, const struct spec *spec, struct kafka_settings *s, struct errmsg *m)
+static int complete_session(const struct options *o, const struct spec *spec, struct kafka_settings *s,
+                            struct errmsg *m)
 {
     const char *own = kafka_settings_get(s, "session.timeout.ms");
     char ms[32];
@@ -295,10 +297,11 @@ static int complete_session(const struct options *o, const struct spec *spec, st
     if (options_server_side(o))
         return ERR_OK; /* the brokers' setting; librdkafka refuses ours */
     if (own && strtoll(own, NULL, 10) > spec->session_timeout_ms)
-        return err_set(m, ERR_CONFLICT,
-                       "session.timeout.ms is %s here and session_timeout %lld ms in the fleet file of '%s': the controller would "
-                       "think this consumer gone too early. Remove it here, or raise the file's",
-                       own, (long long)spec->session_timeout_ms, o->fleet);
+        return err_set(
+            m, ERR_CONFLICT,
+            "session.timeout.ms is %s here and session_timeout %lld ms in the fleet file of '%s': the controller would "
+            "think this consumer gone too early. Remove it here, or raise the file's",
+            own, (long long)spec->session_timeout_ms, o->fleet);
     snprintf(ms, sizeof(ms), "%lld", (long long)spec->session_timeout_ms);
     return complete(s, "session.timeout.ms", ms, m);
 }

@@ -2,8 +2,8 @@
  * options - what a program sets by name: Baton's own in one table, the rest librdkafka's.
  *
  * The table gives each option's type, bounds, default as a user would write it, and sentence of help; baton_set(),
- * baton_get() and baton_option() read it. A name that is not ours goes to librdkafka unchanged, except those that Baton must own:
- * they are refused, with the reason, unless they are set to what Baton needs.
+ * baton_get() and baton_option() read it. A name that is not ours goes to librdkafka unchanged, except those that
+ * Baton must own: they are refused, with the reason, unless they are set to what Baton needs.
  */
 #ifndef MEMBER_OPTIONS_H
 #define MEMBER_OPTIONS_H
@@ -47,8 +47,9 @@ bool options_server_side(const struct options *o);
 /* The name of the assignor, for reports: "cooperative-sticky", "range,roundrobin", "consumer" ... */
 const char *options_assignor(const struct options *o);
 /*
- * Settings for the main consumer of this fleet: the program's, completed with the fleet file's group and session time-out and
- * with what Baton owns. Refuses a group.id or a session.timeout.ms that the fleet file contradicts. The caller frees *ret.
+ * Settings for the main consumer of this fleet: the program's, completed with the fleet file's group and session
+ * time-out and with what Baton owns. Refuses a group.id or a session.timeout.ms that the fleet file contradicts. The
+ * caller frees *ret.
  */
 int options_consumer(const struct options *o, const struct spec *spec, struct kafka_settings **ret, struct errmsg *m);
 /* How long without a sign of the coordinator until the member must stop by itself (PROTOCOL rule 11). */

@@ -1,9 +1,10 @@
 /*
  * test_member - libbaton against a broker and a control log that is written by hand.
  *
- * The test plays the controller: it claims a term, writes fleet documents and reads the members' reports and what they commit. Each
- * story runs on the embedded broker; with BATON_TEST_BOOTSTRAP=HOST:PORT on any Kafka, and BATON_TEST_OPTIONS="name=value ..." gives every
- * consumer further options, such as another assignor. Every wait has a deadline and says what it waited for.
+ * The test plays the controller: it claims a term, writes fleet documents and reads the members' reports and what
+ * they commit. Each story runs on the embedded broker; with BATON_TEST_BOOTSTRAP=HOST:PORT on any Kafka, and
+ * BATON_TEST_OPTIONS="name=value ..." gives every consumer further options, such as another assignor. Every wait has
+ * a deadline and says what it waited for.
  */
 #include <pthread.h>
 #include <setjmp.h>
@@ -19,11 +20,11 @@
 
 #include <cmocka.h>
 
-#include "baton/baton.h"
 #include "base/check.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/str.h"
+#include "baton/baton.h"
 #include "kafka/log.h"
 #include "wire/record.h"
 #include "wire/spec.h"
@@ -33,7 +34,7 @@
 #define PATIENCE_MS 30000
 #define RECORDS_MAX 20000
 
-/* --- the world -------------------------------------------------------------------------------------------------------- */
+/* --- the world --- */
 
 struct seen {
     int times[RECORDS_MAX]; /* how often record n of this partition was delivered */
@@ -155,8 +156,13 @@ static void make_fleet(struct world *w, enum color active)
     w->fleet.baton_count = PARTITIONS;
     w->fleet.version.epoch = 10;
     for (int i = 0; i < PARTITIONS; i++)
-        w->batons[i] = (struct baton){ .partition = i, .state = RIGHT_HELD, .holder = active, .epoch = 11, .order = 11,
-                                       .taken = true, .doubt = OFFSET_NONE };
+        w->batons[i] = (struct baton){ .partition = i,
+                                       .state = RIGHT_HELD,
+                                       .holder = active,
+                                       .epoch = 11,
+                                       .order = 11,
+                                       .taken = true,
+                                       .doubt = OFFSET_NONE };
     publish(w);
 }
 
@@ -216,7 +222,7 @@ static int world_close(void **state)
     return 0;
 }
 
-/* --- producing and looking ---------------------------------------------------------------------------------------------- */
+/* --- producing and looking --- */
 
 static void produce(struct world *w, int partition, int count)
 {
@@ -336,7 +342,7 @@ static int64_t committed(struct world *w, enum color color, int partition, struc
     return -1;
 }
 
-/* --- consumers -------------------------------------------------------------------------------------------------------- */
+/* --- consumers --- */
 
 static struct baton_consumer *consumer_new(struct world *w, enum color color)
 {
@@ -432,8 +438,8 @@ static void audit(const struct world *w)
             const int times = w->seen[BLUE][i].times[k] + w->seen[GREEN][i].times[k];
 
             if (times != 1)
-                fail_msg("partition %d, record %lld: %d times by blue, %d by green", i, (long long)k, w->seen[BLUE][i].times[k],
-                         w->seen[GREEN][i].times[k]);
+                fail_msg("partition %d, record %lld: %d times by blue, %d by green", i, (long long)k,
+                         w->seen[BLUE][i].times[k], w->seen[GREEN][i].times[k]);
         }
     for (int c = 0; c < COLOR_COUNT; c++)
         for (int i = 0; i < PARTITIONS; i++)
@@ -452,25 +458,27 @@ static void tell(const struct world *w)
                 missing += w->seen[BLUE][i].times[k] + w->seen[GREEN][i].times[k] == 0;
                 repeated += w->seen[BLUE][i].times[k] + w->seen[GREEN][i].times[k] > 1;
             }
-            fprintf(stderr, "%s %d: next %lld of %lld, missing %d, repeated %d; report: %s position %lld in flight %d\n",
-                    color_name((enum color)c), i, (long long)w->seen[c][i].next, (long long)w->produced[i], missing, repeated,
-                    p ? local_state_name(p->local) : "not owned", p ? (long long)p->position : -1, p ? p->in_flight : 0);
+            fprintf(stderr,
+                    "%s %d: next %lld of %lld, missing %d, repeated %d; report: %s position %lld in flight %d\n",
+                    color_name((enum color)c), i, (long long)w->seen[c][i].next, (long long)w->produced[i], missing,
+                    repeated, p ? local_state_name(p->local) : "not owned", p ? (long long)p->position : -1,
+                    p ? p->in_flight : 0);
         }
 }
 
 /* Lets all consumers work until the condition holds. */
-#define WORK_UNTIL(w, consumers, count, condition)                                    \
-    do {                                                                              \
-        const int64_t until_ms_ = clock_ms() + PATIENCE_MS;                           \
-                                                                                      \
-        for (hear(w); !(condition); hear(w)) {                                        \
-            if (clock_ms() > until_ms_) {                                             \
-                tell(w);                                                              \
-                fail_msg("waited %d s for: %s", PATIENCE_MS / 1000, #condition);      \
-            }                                                                         \
-            for (int i_ = 0; i_ < (count); i_++)                                      \
-                work(w, (consumers)[i_], 2);                                          \
-        }                                                                             \
+#define WORK_UNTIL(w, consumers, count, condition)                               \
+    do {                                                                         \
+        const int64_t until_ms_ = clock_ms() + PATIENCE_MS;                      \
+                                                                                 \
+        for (hear(w); !(condition); hear(w)) {                                   \
+            if (clock_ms() > until_ms_) {                                        \
+                tell(w);                                                         \
+                fail_msg("waited %d s for: %s", PATIENCE_MS / 1000, #condition); \
+            }                                                                    \
+            for (int i_ = 0; i_ < (count); i_++)                                 \
+                work(w, (consumers)[i_], 2);                                     \
+        }                                                                        \
     } while (0)
 
 static bool state_is(struct baton_consumer *c, const char *state)
@@ -489,7 +497,7 @@ static void close_all(struct baton_consumer **consumers, int count)
     }
 }
 
-/* --- options ---------------------------------------------------------------------------------------------------------- */
+/* --- options --- */
 
 static void refused(struct baton_consumer *c, const char *name, const char *value, const char *words)
 {
@@ -561,7 +569,7 @@ static void no_broker_is_said_in_time(void **state)
     baton_free(c);
 }
 
-/* --- stories ---------------------------------------------------------------------------------------------------------- */
+/* --- stories --- */
 
 static void paused_until_told(void **state)
 {
@@ -630,13 +638,15 @@ static void takes_an_empty_partition(void **state)
 
     make_fleet(w, BLUE);
     produce_all(w, 5);
-    WORK_UNTIL(w, c, 2, delivered(w, BLUE) == produced(w) && all_are(w, BLUE, LOCAL_ACTIVE) && all_are(w, GREEN, LOCAL_STANDBY));
+    WORK_UNTIL(w, c, 2,
+               delivered(w, BLUE) == produced(w) && all_are(w, BLUE, LOCAL_ACTIVE) && all_are(w, GREEN, LOCAL_STANDBY));
     say(w, -1, RIGHT_RELEASING, BLUE);
     WORK_UNTIL(w, c, 2, all_are(w, BLUE, LOCAL_RELEASED));
     for (int i = 0; i < PARTITIONS; i++)
         w->batons[i].from = 5;
     say(w, -1, RIGHT_GRANTED, GREEN);
-    WORK_UNTIL(w, c, 2, all_are(w, GREEN, LOCAL_ACTIVE) && owner(w, GREEN, 0)->first == 5 && owner(w, GREEN, 3)->first == 5);
+    WORK_UNTIL(w, c, 2,
+               all_are(w, GREEN, LOCAL_ACTIVE) && owner(w, GREEN, 0)->first == 5 && owner(w, GREEN, 3)->first == 5);
     close_all(c, 2);
 }
 
@@ -655,8 +665,9 @@ static void waits_for_records_in_flight(void **state)
         count += baton_poll(c, records + count, 10 - count, 100);
     assert_int_equal(count, 10);
     say(w, -1, RIGHT_RELEASING, BLUE);
-    WORK_UNTIL(w, &c, 1, owner(w, BLUE, 0) && owner(w, BLUE, 0)->local == LOCAL_DRAINING && owner(w, BLUE, 0)->in_flight == 10 &&
-                             owner(w, BLUE, 1)->local == LOCAL_RELEASED);
+    WORK_UNTIL(w, &c, 1,
+               owner(w, BLUE, 0) && owner(w, BLUE, 0)->local == LOCAL_DRAINING && owner(w, BLUE, 0)->in_flight == 10 &&
+                   owner(w, BLUE, 1)->local == LOCAL_RELEASED);
     for (int i = 9; i >= 0; i--) { /* done in the wrong order */
         note(w, records[i]);
         baton_done(records[i]);
@@ -734,8 +745,9 @@ static void passes_one_partition(void **state)
     for (int p = 0; p < PARTITIONS; p++) {
         say(w, p, RIGHT_RELEASING, BLUE);
         produce_all(w, 50);
-        WORK_UNTIL(w, c, 2, owner(w, BLUE, p) && owner(w, BLUE, p)->local == LOCAL_RELEASED &&
-                                owner(w, BLUE, p)->order == w->batons[p].order);
+        WORK_UNTIL(w, c, 2,
+                   owner(w, BLUE, p) && owner(w, BLUE, p)->local == LOCAL_RELEASED &&
+                       owner(w, BLUE, p)->order == w->batons[p].order);
         w->batons[p].from = committed(w, BLUE, p, &mark);
         say(w, p, RIGHT_GRANTED, GREEN);
         produce_all(w, 50);
@@ -759,12 +771,14 @@ static void survives_rebalances(void **state)
     WORK_UNTIL(w, c, 1, delivered(w, BLUE) == produced(w));
     c[1] = consumer_open(w, BLUE);
     produce_all(w, 100);
-    WORK_UNTIL(w, c, 2, delivered(w, BLUE) == produced(w) && w->heard_count == 2 && w->heard[1]->part_count > 0 &&
-                            all_are(w, BLUE, LOCAL_ACTIVE));
+    WORK_UNTIL(w, c, 2,
+               delivered(w, BLUE) == produced(w) && w->heard_count == 2 && w->heard[1]->part_count > 0 &&
+                   all_are(w, BLUE, LOCAL_ACTIVE));
     c[2] = consumer_open(w, BLUE);
     produce_all(w, 100);
-    WORK_UNTIL(w, c, 3, delivered(w, BLUE) == produced(w) && w->heard_count == 3 && w->heard[2]->part_count > 0 &&
-                            all_are(w, BLUE, LOCAL_ACTIVE));
+    WORK_UNTIL(w, c, 3,
+               delivered(w, BLUE) == produced(w) && w->heard_count == 3 && w->heard[2]->part_count > 0 &&
+                   all_are(w, BLUE, LOCAL_ACTIVE));
     close_all(c, 1);
     produce_all(w, 100);
     WORK_UNTIL(w, c + 1, 2, delivered(w, BLUE) == produced(w) && all_are(w, BLUE, LOCAL_ACTIVE));
@@ -843,7 +857,7 @@ static void closes_by_the_deadline(void **state)
     assert_int_equal(baton_close(c, 300), BATON_ERR_TIMEOUT);
     assert_int_equal(baton_poll(c, records, 5, 0), BATON_ERR_CLOSED);
     assert_true(committed(w, BLUE, 1, &mark) <= 2); /* never past what is not done */
-    baton_done(records[2]); /* too late, but not forbidden */
+    baton_done(records[2]);                         /* too late, but not forbidden */
     assert_true(state_is(c, "closed"));
     assert_int_equal(baton_close(c, 0), BATON_ERR_TIMEOUT);
     baton_free(c); /* two records are still out */
@@ -901,7 +915,8 @@ static void *crew_work(void *opaque)
     int count = 0;
 
     while (!atomic_load(&crew->stop) || count > 0) {
-        const int got = count > 160 ? 0 : baton_poll(crew->consumers[rand_r(&seed) % 2], polled, 40, (int)(rand_r(&seed) % 5));
+        const int got =
+            count > 160 ? 0 : baton_poll(crew->consumers[rand_r(&seed) % 2], polled, 40, (int)(rand_r(&seed) % 5));
 
         pthread_mutex_lock(&crew->lock);
         for (int i = 0; i < got; i++) {
@@ -935,7 +950,8 @@ static void hear_until(struct world *w, enum color color, enum local_state local
 static void many_threads(void **state)
 {
     struct world *w = *state;
-    struct crew crew = { .w = w, .consumers = { consumer_open(w, BLUE), consumer_open(w, GREEN) },
+    struct crew crew = { .w = w,
+                         .consumers = { consumer_open(w, BLUE), consumer_open(w, GREEN) },
                          .lock = PTHREAD_MUTEX_INITIALIZER };
     const int64_t until_ms = clock_ms() + PATIENCE_MS;
     enum color holder = BLUE;
