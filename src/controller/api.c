@@ -1,8 +1,8 @@
 /*
  * api - the routes and what each does. One table; docs/openapi.yaml is compared with it by a test.
  *
- * A handler answers the call, parks it (call_wait) or gives it to somebody who will answer it (state TAKEN). It may be run again
- * for the same call as often as needed, so it changes nothing before it knows that it can go through.
+ * A handler answers the call, parks it (call_wait) or gives it to somebody who will answer it (state TAKEN). It may
+ * be run again for the same call as often as needed, so it changes nothing before it knows that it can go through.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -33,7 +33,7 @@ struct route {
     handler *handle;
 };
 
-/* --- small things ----------------------------------------------------------------------------------------------------- */
+/* --- small things ------------------------------------------------------------------------------------------------- */
 
 static void get_health(struct controller *c, struct call *call, const struct target *target)
 {
@@ -53,14 +53,17 @@ static void get_ready(struct controller *c, struct call *call, const struct targ
     else if (!c->replayed)
         call_error(call, 503, "unavailable", "try again in a moment", NULL, "the log is being replayed");
     else
-        call_json(call, 200, json_pack("{s:s, s:s}", "status", "ready", "role",
-                                       controller_role_name(controller_leads(c) ? CONTROLLER_LEADING : CONTROLLER_FOLLOWING)));
+        call_json(call, 200,
+                  json_pack("{s:s, s:s}", "status", "ready", "role",
+                            controller_role_name(controller_leads(c) ? CONTROLLER_LEADING : CONTROLLER_FOLLOWING)));
 }
 
 static void get_version(struct controller *c, struct call *call, const struct target *target)
 {
     (void)target;
-    call_json(call, 200, json_pack("{s:s, s:s, s:s}", "version", BATON_VERSION, "librdkafka", rd_kafka_version_str(), "controller", c->id));
+    call_json(call, 200,
+              json_pack("{s:s, s:s, s:s}", "version", BATON_VERSION, "librdkafka", rd_kafka_version_str(), "controller",
+                        c->id));
 }
 
 static void get_leader(struct controller *c, struct call *call, const struct target *target)
@@ -88,12 +91,12 @@ static struct entry *find_fleet(struct controller *c, struct call *call, const s
         if (f->fleet.exists)
             names[count++] = f->name;
     near = suggest(target->fleet, names, count);
-    call_error(call, 404, "not-found", "'baton fleet list' shows all", NULL, "there is no fleet '%s'%s%s%s", target->fleet,
-               near ? ", did you mean '" : "", near ? near : "", near ? "'?" : "");
+    call_error(call, 404, "not-found", "'baton fleet list' shows all", NULL, "there is no fleet '%s'%s%s%s",
+               target->fleet, near ? ", did you mean '" : "", near ? near : "", near ? "'?" : "");
     return NULL;
 }
 
-/* --- reads ------------------------------------------------------------------------------------------------------------ */
+/* --- reads -------------------------------------------------------------------------------------------------------- */
 
 static void get_fleets(struct controller *c, struct call *call, const struct target *target)
 {
@@ -110,7 +113,8 @@ static void on_fleet_reading(void *opaque, struct reading *r)
     if (!e)
         call_error(call, 404, "not-found", NULL, NULL, "the fleet has been deleted meanwhile");
     else if (reading_snapshot(r)->error[0])
-        call_error(call, 503, "unavailable", NULL, NULL, "the brokers could not be asked: %s", reading_snapshot(r)->error);
+        call_error(call, 503, "unavailable", NULL, NULL, "the brokers could not be asked: %s",
+                   reading_snapshot(r)->error);
     else
         call_json(call, 200, view_fleet(e, reading_snapshot(r)));
     reading_free(r);
@@ -125,7 +129,8 @@ static void get_fleet(struct controller *c, struct call *call, const struct targ
         return;
     if (http_query_get(call->query, "offsets", offsets, sizeof(offsets)) && !strcmp(offsets, "true")) {
         call->state = CALL_TAKEN;
-        call->reading = brokers_read(c->brokers, READING_OFFSETS | READING_BOUNDS, &e->mirror->fleet, on_fleet_reading, call);
+        call->reading =
+            brokers_read(c->brokers, READING_OFFSETS | READING_BOUNDS, &e->mirror->fleet, on_fleet_reading, call);
         return;
     }
     call_json(call, 200, view_fleet(e, NULL));
@@ -154,12 +159,13 @@ static bool op_missing(struct controller *c, struct call *call, struct entry *e,
 
     if (o && o->op.bytes)
         return false;
-    if (!controller_leads(c) && number > e->mirror->fleet.switch_number && number - e->mirror->fleet.switch_number < 10 &&
-        clock_ms() - call->began_ms < SHOWN_SOON_MS) {
+    if (!controller_leads(c) && number > e->mirror->fleet.switch_number &&
+        number - e->mirror->fleet.switch_number < 10 && clock_ms() - call->began_ms < SHOWN_SOON_MS) {
         call_wait(call, "the operation to be seen in the log");
         return true;
     }
-    call_error(call, 404, "not-found", "'baton history' shows all that are kept", NULL, "fleet '%s' has no operation %u", e->mirror->name, number);
+    call_error(call, 404, "not-found", "'baton history' shows all that are kept", NULL,
+               "fleet '%s' has no operation %u", e->mirror->name, number);
     return true;
 }
 
@@ -205,12 +211,13 @@ static void get_verify(struct controller *c, struct call *call, const struct tar
         verify_begin(e, call, target->number);
 }
 
-/* --- orders ----------------------------------------------------------------------------------------------------------- */
+/* --- orders ------------------------------------------------------------------------------------------------------- */
 
 void api_order_planned(struct call *call, const struct findings *findings)
 {
-    call_json(call, 200, json_pack("{s:b, s:i, s:o}", "ok", findings->refusals == 0, "findings_total", findings->total, "findings",
-                                   view_findings(findings)));
+    call_json(call, 200,
+              json_pack("{s:b, s:i, s:o}", "ok", findings->refusals == 0, "findings_total", findings->total, "findings",
+                        view_findings(findings)));
 }
 
 /* False: answered with what is wrong. */
@@ -220,7 +227,8 @@ static bool order_read(struct call *call, struct order *ret, enum order_kind kin
     int r;
 
     if (call->body_len > 0 && call->content_type[0] && strncasecmp(call->content_type, "application/json", 16) != 0) {
-        call_error(call, 415, "invalid", "send Content-Type: application/json", NULL, "an order is a JSON object, not %.80s", call->content_type);
+        call_error(call, 415, "invalid", "send Content-Type: application/json", NULL,
+                   "an order is a JSON object, not %.80s", call->content_type);
         return false;
     }
     r = body_order(ret, call->body, call->body_len, kind, kind_given, &m);
@@ -247,7 +255,8 @@ static void on_plan_reading(void *opaque, struct reading *r)
 
     ASSERT(findings != NULL);
     call->reading = NULL;
-    error = e ? plan_on_copy(e, call->order, r, findings, &m) : err_set(&m, ERR_NOT_FOUND, "the fleet has been deleted meanwhile");
+    error = e ? plan_on_copy(e, call->order, r, findings, &m)
+              : err_set(&m, ERR_NOT_FOUND, "the fleet has been deleted meanwhile");
     if (error < 0)
         call_fail(call, error, &m);
     else
@@ -264,8 +273,8 @@ static void plan(struct controller *c, struct call *call, struct entry *e, struc
     ASSERT(call->order != NULL);
     *call->order = *order;
     call->state = CALL_TAKEN;
-    call->reading = brokers_read(c->brokers, READING_GROUPS | READING_OFFSETS | READING_BOUNDS | READING_TOPICS, &e->mirror->fleet,
-                                 on_plan_reading, call);
+    call->reading = brokers_read(c->brokers, READING_GROUPS | READING_OFFSETS | READING_BOUNDS | READING_TOPICS,
+                                 &e->mirror->fleet, on_plan_reading, call);
 }
 
 static void post_plan(struct controller *c, struct call *call, const struct target *target)
@@ -286,7 +295,8 @@ static bool answered_before(struct entry *e, struct call *call)
         json_t *json;
         struct op op;
 
-        if (mirror_op_decode(&op, &e->mirror->ops[i], NULL, NULL, 0, &ignored) < 0 || strcmp(op.request_id, call->request_id) != 0)
+        if (mirror_op_decode(&op, &e->mirror->ops[i], NULL, NULL, 0, &ignored) < 0 ||
+            strcmp(op.request_id, call->request_id) != 0)
             continue;
         if (view_switch(&json, e, op.number, &ignored) < 0)
             return false;
@@ -344,7 +354,7 @@ static void post_resume(struct controller *c, struct call *call, const struct ta
     order_take(c, call, target, ORDER_RESUME);
 }
 
-/* --- a fleet is made, changed, deleted -------------------------------------------------------------------------------- */
+/* --- a fleet is made, changed, deleted ---------------------------------------------------------------------------- */
 
 static bool is_yaml(const char *type)
 {
@@ -363,7 +373,8 @@ static int spec_read_json(struct spec *ret, const struct call *call, struct errm
     int r;
 
     if (!json)
-        return err_set(m, ERR_INVALID, "the body is not JSON: line %d, column %d: %.120s", why.line, why.column, why.text);
+        return err_set(m, ERR_INVALID, "the body is not JSON: line %d, column %d: %.120s", why.line, why.column,
+                       why.text);
     r = spec_from_json(ret, json, m);
     json_decref(json);
     return r;
@@ -387,14 +398,15 @@ static bool spec_read(struct call *call, const struct target *target)
     else if (!call->content_type[0] || !strncasecmp(call->content_type, "application/json", 16))
         r = spec_read_json(call->spec, call, &m);
     else {
-        call_error(call, 415, "invalid", "send application/yaml or application/json", NULL, "a fleet file is YAML or JSON, not %.80s",
-                   call->content_type);
+        call_error(call, 415, "invalid", "send application/yaml or application/json", NULL,
+                   "a fleet file is YAML or JSON, not %.80s", call->content_type);
         return false;
     }
     if (r == ERR_OK)
         r = spec_validate(call->spec, &m);
     if (r == ERR_OK && strcmp(call->spec->fleet, target->fleet) != 0)
-        r = err_set(&m, ERR_INVALID, "the body describes fleet '%s', the path names '%s'", call->spec->fleet, target->fleet);
+        r = err_set(&m, ERR_INVALID, "the body describes fleet '%s', the path names '%s'", call->spec->fleet,
+                    target->fleet);
     if (r < 0)
         call_fail(call, r == ERR_CORRUPT ? ERR_INVALID : r, &m);
     return r == ERR_OK;
@@ -410,7 +422,8 @@ static void refuse_birth(struct call *call, const char *mend, const char *what)
 }
 
 /* Where a fleet's batons begin: where the active color's group stands, else by its offset_reset. */
-static bool birth_batons(struct call *call, const struct fleet *f, const struct snapshot *now, struct baton *batons, uint64_t *ret_epoch)
+static bool birth_batons(struct call *call, const struct fleet *f, const struct snapshot *now, struct baton *batons,
+                         uint64_t *ret_epoch)
 {
     const struct spec *spec = &f->spec;
     char what[400];
@@ -430,7 +443,9 @@ static bool birth_batons(struct call *call, const struct fleet *f, const struct 
         if (spec->offset_reset == RESET_NONE) {
             snprintf(what, sizeof(what), "group '%.120s' has nothing committed for %.120s/%d, and offset_reset is none",
                      spec->colors[spec->first_active].group, topic, partition);
-            refuse_birth(call, "commit a starting point (kafka-consumer-groups.sh --reset-offsets), or say earliest or latest", what);
+            refuse_birth(
+                call, "commit a starting point (kafka-consumer-groups.sh --reset-offsets), or say earliest or latest",
+                what);
             return false;
         }
         batons[i].from = spec->offset_reset == RESET_EARLIEST ? view->log_start : view->log_end;
@@ -473,8 +488,9 @@ static void on_birth_reading(void *opaque, struct reading *r)
 static void birth_add_topic(struct fleet *f, int topic, int partition_count)
 {
     for (int p = 0; p < partition_count; p++)
-        f->batons[f->baton_count++] =
-            (struct baton){ .topic = (uint16_t)topic, .partition = p, .holder = f->spec.first_active, .doubt = OFFSET_NONE };
+        f->batons[f->baton_count++] = (struct baton){
+            .topic = (uint16_t)topic, .partition = p, .holder = f->spec.first_active, .doubt = OFFSET_NONE
+        };
 }
 
 static void on_birth_topics(void *opaque, struct kafka_answer *a)
@@ -488,14 +504,18 @@ static void on_birth_topics(void *opaque, struct kafka_answer *a)
         if (a->error < 0 || i >= a->topic_count)
             snprintf(what, sizeof(what), "the topics could not be read: %.300s", a->message.text);
         else if (!a->topics[i].exists)
-            snprintf(what, sizeof(what), "there is no topic '%.120s'%s%.160s", f.spec.topics[i], a->topics[i].why[0] ? ": " : "", a->topics[i].why);
+            snprintf(what, sizeof(what), "there is no topic '%.120s'%s%.160s", f.spec.topics[i],
+                     a->topics[i].why[0] ? ": " : "", a->topics[i].why);
         else
             total += a->topics[i].partition_count;
     }
     if (!what[0] && total > BATONS_MAX)
         snprintf(what, sizeof(what), "the topics have %d partitions, a fleet can have %d", total, BATONS_MAX);
     if (what[0]) {
-        refuse_birth(call, a->error < 0 ? "try again when the brokers answer" : "create the topic, or mend its name in the fleet file", what);
+        refuse_birth(call,
+                     a->error < 0 ? "try again when the brokers answer"
+                                  : "create the topic, or mend its name in the fleet file",
+                     what);
         return;
     }
     f.batons = calloc((size_t)total + 1, sizeof(*f.batons));
@@ -516,7 +536,8 @@ static void fleet_birth(struct controller *c, struct call *call, const struct ta
     for (const struct mirror_fleet *f = c->mirror.fleets; f; f = f->next)
         fleets += f->fleet.exists;
     if (!e || fleets >= FLEETS_MAX) {
-        call_error(call, 422, "refused", "delete a fleet that is not needed any more", NULL, "there are %d fleets already, which is the most", fleets);
+        call_error(call, 422, "refused", "delete a fleet that is not needed any more", NULL,
+                   "there are %d fleets already, which is the most", fleets);
         return;
     }
     if (e->birth || e->led) {
@@ -537,13 +558,14 @@ static const char *spec_forbidden(const struct spec *old, const struct spec *new
         return "topics can be appended to a fleet, not removed";
     for (int i = 0; i < old->topic_count; i++)
         if (strcmp(old->topics[i], new->topics[i]) != 0) {
-            snprintf(ret, 400, "topic '%.120s' stands where '%.120s' was: topics can only be appended", new->topics[i], old->topics[i]);
+            snprintf(ret, 400, "topic '%.120s' stands where '%.120s' was: topics can only be appended", new->topics[i],
+                     old->topics[i]);
             return ret;
         }
     for (int c = 0; c < COLOR_COUNT; c++)
         if (strcmp(old->colors[c].group, new->colors[c].group) != 0) {
-            snprintf(ret, 400, "the group of %s cannot change from '%.120s' to '%.120s'", color_name((enum color)c), old->colors[c].group,
-                     new->colors[c].group);
+            snprintf(ret, 400, "the group of %s cannot change from '%.120s' to '%.120s'", color_name((enum color)c),
+                     old->colors[c].group, new->colors[c].group);
             return ret;
         }
     return old->strategy != new->strategy ? "the strategy of a fleet cannot change" : NULL;
@@ -571,10 +593,11 @@ static void put_fleet(struct controller *c, struct call *call, const struct targ
     s = led_switcher(e->led);
     forbidden = spec_forbidden(&s->fleet->spec, call->spec, text);
     if (forbidden)
-        call_error(call, 422, "refused", "delete the fleet and make it anew, or make a second one", NULL, "%s", forbidden);
+        call_error(call, 422, "refused", "delete the fleet and make it anew, or make a second one", NULL, "%s",
+                   forbidden);
     else if (!op_ended(&s->op))
-        call_error(call, 409, "conflict", "apply the file again when it has ended", NULL, "%s %u is under way", op_kind_name(s->op.kind),
-                   s->op.number);
+        call_error(call, 409, "conflict", "apply the file again when it has ended", NULL, "%s %u is under way",
+                   op_kind_name(s->op.kind), s->op.number);
     else if (!memcmp(&s->fleet->spec, call->spec, sizeof(*call->spec)))
         call_json(call, 200, view_fleet(e, NULL)); /* nothing to write */
     else
@@ -596,15 +619,18 @@ static void delete_fleet(struct controller *c, struct call *call, const struct t
         return;
     s = led_switcher(e->led);
     if (!op_ended(&s->op))
-        call_error(call, 409, "conflict", "wait until it has ended, or roll it back", NULL, "%s %u is under way", op_kind_name(s->op.kind),
-                   s->op.number);
+        call_error(call, 409, "conflict", "wait until it has ended, or roll it back", NULL, "%s %u is under way",
+                   op_kind_name(s->op.kind), s->op.number);
     else
         led_delete_take(e->led, call);
 }
 
-/* --- routes ----------------------------------------------------------------------------------------------------------- */
+/* --- routes ------------------------------------------------------------------------------------------------------- */
 
-/*      method  path                                          changes open  summary                           when      handler */
+/*
+ *      method  path                                          changes open  summary                           when
+ * handler
+ */
 static const struct route routes[] = {
     { { "GET", "/v1/fleets", false, false, "All fleets in brief" }, REPLAYED, get_fleets },
     { { "GET", "/v1/fleets/{fleet}", false, false, "One fleet: members, partitions, operation" }, REPLAYED, get_fleet },
@@ -613,9 +639,13 @@ static const struct route routes[] = {
     { { "POST", "/v1/fleets/{fleet}/plan", false, false, "Preflight: what would an order meet" }, REPLAYED, post_plan },
     { { "GET", "/v1/fleets/{fleet}/switches", false, false, "Operations, newest first" }, REPLAYED, get_switches },
     { { "POST", "/v1/fleets/{fleet}/switches", true, false, "Switch to the other color" }, REPLAYED, post_switch },
-    { { "GET", "/v1/fleets/{fleet}/switches/{number}", false, false, "One operation with its progress" }, REPLAYED, get_switch },
+    { { "GET", "/v1/fleets/{fleet}/switches/{number}", false, false, "One operation with its progress" },
+      REPLAYED,
+      get_switch },
     { { "GET", "/v1/fleets/{fleet}/switches/{number}/receipt", false, false, "Its receipt" }, REPLAYED, get_receipt },
-    { { "GET", "/v1/fleets/{fleet}/switches/{number}/verify", false, false, "The receipt against the brokers" }, REPLAYED, get_verify },
+    { { "GET", "/v1/fleets/{fleet}/switches/{number}/verify", false, false, "The receipt against the brokers" },
+      REPLAYED,
+      get_verify },
     { { "POST", "/v1/fleets/{fleet}/rollback", true, false, "Go back to the other color" }, REPLAYED, post_rollback },
     { { "POST", "/v1/fleets/{fleet}/pause", true, false, "Hold all batons: nobody processes" }, REPLAYED, post_pause },
     { { "POST", "/v1/fleets/{fleet}/resume", true, false, "Set a paused fleet going" }, REPLAYED, post_resume },
@@ -714,13 +744,16 @@ void api_dispatch(struct controller *c, struct call *call)
     const struct route *route = route_find(call->method, call->path, &target, &path_known);
 
     if (!route && path_known)
-        call_error(call, 405, "method-not-allowed", NULL, NULL, "%s is not possible on %.200s", call->method, call->path);
+        call_error(call, 405, "method-not-allowed", NULL, NULL, "%s is not possible on %.200s", call->method,
+                   call->path);
     else if (!route)
-        call_error(call, 404, "not-found", "the routes stand in docs/openapi.yaml", NULL, "there is nothing at %.200s", call->path);
+        call_error(call, 404, "not-found", "the routes stand in docs/openapi.yaml", NULL, "there is nothing at %.200s",
+                   call->path);
     else if (route->when == AT_ONCE)
         route->handle(c, call, &target);
     else if (c->stopping)
-        call_error(call, 503, "unavailable", "send it again: another controller will answer", NULL, "the controller is stopping");
+        call_error(call, 503, "unavailable", "send it again: another controller will answer", NULL,
+                   "the controller is stopping");
     else if (!c->replayed)
         call_wait(call, "the replay of the log");
     else if (call->need_position > c->mirror.position || (controller_leads(c) && c->acked_offset >= c->mirror.position))
@@ -733,7 +766,7 @@ void api_dispatch(struct controller *c, struct call *call)
         route->handle(c, call, &target);
 }
 
-/* --- HTTP ------------------------------------------------------------------------------------------------------------- */
+/* --- HTTP --------------------------------------------------------------------------------------------------------- */
 
 struct http_ticket {
     struct controller *c;

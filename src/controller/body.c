@@ -1,5 +1,6 @@
 /*
- * body - the JSON body of an order, strict: an unknown field is named with "did you mean", figures have units and bounds.
+ * body - the JSON body of an order, strict: an unknown field is named with "did you mean", figures have units and
+ * bounds.
  */
 #include <stdio.h>
 #include <string.h>
@@ -57,7 +58,8 @@ static int stage_add(struct order *o, const json_t *stage, struct errmsg *m)
     if (r < 0)
         return r;
     if (o->stage_count > 0 && percent <= o->stages_percent[o->stage_count - 1])
-        return err_set(m, ERR_INVALID, "'stages' must grow: %d%% does not follow %d%%", percent, o->stages_percent[o->stage_count - 1]);
+        return err_set(m, ERR_INVALID, "'stages' must grow: %d%% does not follow %d%%", percent,
+                       o->stages_percent[o->stage_count - 1]);
     o->stages_percent[o->stage_count++] = percent;
     return ERR_OK;
 }
@@ -98,8 +100,8 @@ static int field_read(struct order *o, const struct field *field, const json_t *
     switch (field->kind) {
     case FIELD_TEXT:
         if (!text || !clean_text(text) || !text_copy(at, field->room, text))
-            return err_set(m, ERR_INVALID, "'%s' must be a text of at most %zu bytes without control characters", field->name,
-                           field->room - 1);
+            return err_set(m, ERR_INVALID, "'%s' must be a text of at most %zu bytes without control characters",
+                           field->name, field->room - 1);
         if (!strcmp(field->name, "request_id") && !body_id_clean(text))
             return err_set(m, ERR_INVALID, "'request_id' may hold letters, digits, '-', '_' and '.'");
         return ERR_OK;
@@ -148,8 +150,8 @@ static int unknown_field(const char *name, const struct order *o, bool kind_give
         if ((fields[i].orders & ON(o->kind)) || (kind_given && fields[i].kind == FIELD_ORDER_KIND))
             names[count++] = fields[i].name;
     near = suggest(name, names, count);
-    return err_set(m, ERR_INVALID, "unknown field '%.60s' in a %s%s%s%s", name, order_names[o->kind], near ? ", did you mean '" : "",
-                   near ? near : "", near ? "'?" : "");
+    return err_set(m, ERR_INVALID, "unknown field '%.60s' in a %s%s%s%s", name, order_names[o->kind],
+                   near ? ", did you mean '" : "", near ? near : "", near ? "'?" : "");
 }
 
 int body_order(struct order *ret, const char *json, size_t len, enum order_kind kind, bool kind_given, struct errmsg *m)
@@ -169,13 +171,15 @@ int body_order(struct order *ret, const char *json, size_t len, enum order_kind 
         return err_set(m, ERR_TOO_LARGE, "an order has at most %d bytes", BODY_BYTES_MAX);
     tree = json_loadb(json, len, JSON_REJECT_DUPLICATES, &why);
     if (!tree)
-        return err_set(m, ERR_INVALID, "the body is not JSON: line %d, column %d: %.120s", why.line, why.column, why.text);
+        return err_set(m, ERR_INVALID, "the body is not JSON: line %d, column %d: %.120s", why.line, why.column,
+                       why.text);
     if (!json_is_object(tree))
         r = err_set(m, ERR_INVALID, "the body must be a JSON object");
     if (r == ERR_OK && kind_given && json_object_get(tree, "kind"))
         r = kind_read(&o, json_object_get(tree, "kind"), m);
     if (r == ERR_OK)
-        json_object_foreach(tree, name, value) {
+        json_object_foreach(tree, name, value)
+        {
             const struct field *field = NULL;
 
             for (size_t i = 0; i < ARRAY_COUNT(fields); i++)

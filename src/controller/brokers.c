@@ -119,8 +119,8 @@ void brokers_forget(struct brokers *b, void *opaque)
     }
 }
 
-void brokers_offsets(struct brokers *b, const char *group, const struct kafka_tp *tps, int count, brokers_answered *answered,
-                     void *opaque)
+void brokers_offsets(struct brokers *b, const char *group, const struct kafka_tp *tps, int count,
+                     brokers_answered *answered, void *opaque)
 {
     kafka_admin_offsets(b->admin, ask_add(b, answered, opaque), group, tps, count, ANSWER_MS_MAX);
 }
@@ -160,7 +160,7 @@ struct kafka_tp *brokers_tps(const struct fleet *f, const int *list, int count)
     return tps;
 }
 
-/* --- retention -------------------------------------------------------------------------------------------------------- */
+/* --- retention ---------------------------------------------------------------------------------------------------- */
 
 static struct retention *retention_of(struct brokers *b, const char *topic)
 {
@@ -181,7 +181,8 @@ static struct retention *retention_of(struct brokers *b, const char *topic)
 static void retention_ask(struct brokers *b, struct retention *r)
 {
     rd_kafka_ConfigResource_t *resource = must(rd_kafka_ConfigResource_new(RD_KAFKA_RESOURCE_TOPIC, r->topic));
-    rd_kafka_AdminOptions_t *options = must(rd_kafka_AdminOptions_new(b->handle->rk, RD_KAFKA_ADMIN_OP_DESCRIBECONFIGS));
+    rd_kafka_AdminOptions_t *options =
+        must(rd_kafka_AdminOptions_new(b->handle->rk, RD_KAFKA_ADMIN_OP_DESCRIBECONFIGS));
 
     rd_kafka_AdminOptions_set_request_timeout(options, RETENTION_ANSWER_MS, NULL, 0);
     rd_kafka_AdminOptions_set_opaque(options, r);
@@ -258,7 +259,7 @@ void brokers_poll(struct brokers *b)
     }
 }
 
-/* --- readings --------------------------------------------------------------------------------------------------------- */
+/* --- readings ----------------------------------------------------------------------------------------------------- */
 
 void reading_free(struct reading *r)
 {
@@ -288,7 +289,8 @@ const struct snapshot *reading_snapshot(const struct reading *r)
 static void reading_fail(struct reading *r, const char *doing, const struct kafka_answer *a)
 {
     if (!r->snapshot.error[0])
-        snprintf(r->snapshot.error, sizeof(r->snapshot.error), "%.80s: %.170s", doing, a->message.text[0] ? a->message.text : err_text(a->error));
+        snprintf(r->snapshot.error, sizeof(r->snapshot.error), "%.80s: %.170s", doing,
+                 a->message.text[0] ? a->message.text : err_text(a->error));
 }
 
 static void reading_bounds(struct reading *r);
@@ -339,15 +341,16 @@ static void take_offsets(struct reading *r, enum color color, const struct kafka
     if (a->error < 0) {
         char doing[200];
 
-        snprintf(doing, sizeof(doing), "read the committed offsets of group '%.120s'", r->fleet.spec.colors[color].group);
+        snprintf(doing, sizeof(doing), "read the committed offsets of group '%.120s'",
+                 r->fleet.spec.colors[color].group);
         reading_fail(r, doing, a);
     }
     for (int i = 0; a->error == ERR_OK && i < a->tp_count; i++) {
         struct partition_view *view = &r->snapshot.partitions[i];
 
         if (a->tps[i].failed && !r->snapshot.error[0])
-            snprintf(r->snapshot.error, sizeof(r->snapshot.error), "read the committed offset of %.100s/%d: %s", a->tps[i].topic,
-                     (int)a->tps[i].partition, rd_kafka_err2str(a->tps[i].code));
+            snprintf(r->snapshot.error, sizeof(r->snapshot.error), "read the committed offset of %.100s/%d: %s",
+                     a->tps[i].topic, (int)a->tps[i].partition, rd_kafka_err2str(a->tps[i].code));
         view->committed[color] = a->tps[i].failed ? OFFSET_NONE : a->tps[i].offset;
         view->mark[color] = a->tps[i].failed ? (struct mark){ .kind = MARK_NOTHING } : a->tps[i].mark;
     }
@@ -436,7 +439,8 @@ static void reading_ask_topics(struct reading *r)
     brokers_topics(r->brokers, topics, r->fleet.spec.topic_count, on_topics, r);
 }
 
-struct reading *brokers_read(struct brokers *b, unsigned what, const struct fleet *fleet, reading_done *done, void *opaque)
+struct reading *brokers_read(struct brokers *b, unsigned what, const struct fleet *fleet, reading_done *done,
+                             void *opaque)
 {
     struct reading *r = must(calloc(1, sizeof(*r)));
     const int count = fleet->baton_count;

@@ -43,7 +43,8 @@ struct call *call_new(struct controller *c, const struct api_request *request, a
     text_copy(call->method, sizeof(call->method), request->method);
     call->path = copy(request->path, strlen(request->path));
     call->query = copy(request->query ? request->query : "", request->query ? strlen(request->query) : 0);
-    call->content_type = request->content_type ? copy(request->content_type, strlen(request->content_type)) : copy("", 0);
+    call->content_type =
+        request->content_type ? copy(request->content_type, strlen(request->content_type)) : copy("", 0);
     call->body = copy(body, request->body ? request->body_len : 0);
     call->body_len = request->body ? request->body_len : 0;
     text_copy(call->by, sizeof(call->by), request->by && *request->by ? request->by : c->by ? c->by : "");
@@ -93,7 +94,7 @@ void controller_forget(struct controller *c, api_answered *answered, void *opaqu
             call->answered = NULL;
 }
 
-/* --- answers ---------------------------------------------------------------------------------------------------------- */
+/* --- answers ------------------------------------------------------------------------------------------------------ */
 
 static void call_answer(struct call *call, const struct api_answer *answer)
 {
@@ -111,7 +112,8 @@ static void call_answer(struct call *call, const struct api_answer *answer)
 
 void call_text(struct call *call, int status, const char *content_type, const char *body, size_t len)
 {
-    call_answer(call, &(struct api_answer){ .status = status, .content_type = content_type, .body = body, .body_len = len });
+    call_answer(call,
+                &(struct api_answer){ .status = status, .content_type = content_type, .body = body, .body_len = len });
 }
 
 void call_json(struct call *call, int status, json_t *json)
@@ -189,7 +191,8 @@ const char *code_of_status(int status)
     }
 }
 
-void error_encode(struct str *ret, const char *code, const char *message, const char *mend, json_t *findings, const char *request_id)
+void error_encode(struct str *ret, const char *code, const char *message, const char *mend, json_t *findings,
+                  const char *request_id)
 {
     json_t *error = json_pack("{s:s, s:s#}", "code", code, "message", message, (int)strlen(message)), *all;
     char *text;
@@ -210,7 +213,8 @@ void error_encode(struct str *ret, const char *code, const char *message, const 
     json_decref(all);
 }
 
-void call_error(struct call *call, int status, const char *code, const char *mend, json_t *findings, const char *fmt, ...)
+void call_error(struct call *call, int status, const char *code, const char *mend, json_t *findings, const char *fmt,
+                ...)
 {
     struct str body = STR_WITH_MAX(512 * 1024), message = STR_WITH_MAX(4096);
     va_list ap;
@@ -236,7 +240,11 @@ void call_redirect(struct call *call, const char *location)
 
     str_addf(&message, "another controller leads: %s", location);
     error_encode(&body, "moved", message.buf, "send the same request there", NULL, call->request_id);
-    call_answer(call, &(struct api_answer){ .status = 307, .content_type = "application/json", .body = body.buf, .body_len = body.len, .location = location });
+    call_answer(call, &(struct api_answer){ .status = 307,
+                                            .content_type = "application/json",
+                                            .body = body.buf,
+                                            .body_len = body.len,
+                                            .location = location });
     str_free(&message);
     str_free(&body);
 }
@@ -254,7 +262,7 @@ void call_wait(struct call *call, const char *what)
     call->wait = what;
 }
 
-/* --- to the leader ---------------------------------------------------------------------------------------------------- */
+/* --- to the leader ------------------------------------------------------------------------------------------------ */
 
 static void on_leader_group(void *opaque, struct kafka_answer *a)
 {
@@ -306,29 +314,33 @@ void call_to_leader(struct call *call)
     } else if (!c->mirror.claim_known || !strcmp(claim->controller, c->id)) {
         call_wait(call, "a controller to lead");
         if (clock_ms() - call->began_ms > NO_LEADER_MS_MAX)
-            call_error(call, 503, "unavailable", "try again in some seconds; see the controllers' logs if it lasts", NULL,
-                       "no controller leads at the moment%s%s", c->election_trouble[0] ? ": " : "", c->election_trouble);
+            call_error(call, 503, "unavailable", "try again in some seconds; see the controllers' logs if it lasts",
+                       NULL, "no controller leads at the moment%s%s", c->election_trouble[0] ? ": " : "",
+                       c->election_trouble);
     } else if (claim->address[0]) {
-        snprintf(location, sizeof(location), "%s%s%s%s", claim->address, call->path, call->query[0] ? "?" : "", call->query);
+        snprintf(location, sizeof(location), "%s%s%s%s", claim->address, call->path, call->query[0] ? "?" : "",
+                 call->query);
         call_redirect(call, location);
     } else {
         handed_send(call); /* a command leads: it has no address, but it reads the same topics */
     }
 }
 
-/* --- the turn --------------------------------------------------------------------------------------------------------- */
+/* --- the turn ----------------------------------------------------------------------------------------------------- */
 
 static void call_late(struct call *call)
 {
     if (call->state == CALL_TAKEN && call->handed)
-        call_error(call, 504, "timeout", "the order may still be carried out: repeat it with the same request_id to learn", NULL,
+        call_error(call, 504, "timeout",
+                   "the order may still be carried out: repeat it with the same request_id to learn", NULL,
                    "the controller that leads has not answered in time");
     else if (call->state == CALL_TAKEN)
-        call_error(call, 504, "timeout", "what was asked may still be carried out: repeat it with the same request_id to learn", NULL,
+        call_error(call, 504, "timeout",
+                   "what was asked may still be carried out: repeat it with the same request_id to learn", NULL,
                    "it took longer than the request's patience");
     else
-        call_error(call, 503, "unavailable", NULL, NULL, "waited in vain for %s%s%s", call->wait ? call->wait : "its turn",
-                   call->c->trouble[0] ? ": " : "", call->c->trouble);
+        call_error(call, 503, "unavailable", NULL, NULL, "waited in vain for %s%s%s",
+                   call->wait ? call->wait : "its turn", call->c->trouble[0] ? ": " : "", call->c->trouble);
 }
 
 static void call_turn(struct call *call)
@@ -336,8 +348,8 @@ static void call_turn(struct call *call)
     struct controller *c = call->c;
     struct errmsg m = { 0 };
 
-    if (call->state == CALL_TAKEN && call->handed && c->config.lead == CONTROLLER_COMMAND && !election_joined(c->election) &&
-        clock_ms() - call->handed_ms > HANDED_PATIENCE_MS) {
+    if (call->state == CALL_TAKEN && call->handed && c->config.lead == CONTROLLER_COMMAND &&
+        !election_joined(c->election) && clock_ms() - call->handed_ms > HANDED_PATIENCE_MS) {
         log_info("order_not_taken_up", "request=%s, standing for election", call->request_id);
         if (election_join(c->election, &m) < 0)
             snprintf(c->election_trouble, sizeof(c->election_trouble), "%.500s", m.text);

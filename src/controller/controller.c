@@ -2,8 +2,8 @@
  * controller - see controller.h and internal.h: the loop, from Kafka's wake-up to the end of a turn.
  *
  * A turn reads what the two topics, the appender, the brokers and the election have brought, lets the reign step (it
- * appends, and runs effects of what is acknowledged), then answers calls. Librdkafka wakes the loop by one eventfd; a tick of
- * 100 ms carries the time.
+ * appends, and runs effects of what is acknowledged), then answers calls. Librdkafka wakes the loop by one eventfd; a
+ * tick of 100 ms carries the time.
  */
 #include "controller/controller.h"
 
@@ -48,10 +48,10 @@ const char *controller_role_name(enum controller_role role)
     return names[role];
 }
 
-/* --- appends ---------------------------------------------------------------------------------------------------------- */
+/* --- appends ------------------------------------------------------------------------------------------------------ */
 
-bool controller_append(struct controller *c, enum append_kind kind, struct led *led, bool control, const char *key, const char *value,
-                       size_t len)
+bool controller_append(struct controller *c, enum append_kind kind, struct led *led, bool control, const char *key,
+                       const char *value, size_t len)
 {
     struct append *a = calloc(1, sizeof(*a));
     struct errmsg m = { 0 };
@@ -62,7 +62,8 @@ bool controller_append(struct controller *c, enum append_kind kind, struct led *
     a->led = led;
     a->reign = c->reign_number;
     snprintf(a->what, sizeof(a->what), "%.79s", key);
-    if (kafka_append(c->appender, a->token, control ? c->control_topic : c->reports_topic, control ? 0 : -1, key, value, len, &m) < 0) {
+    if (kafka_append(c->appender, a->token, control ? c->control_topic : c->reports_topic, control ? 0 : -1, key, value,
+                     len, &m) < 0) {
         log_error("append_refused", "key=\"%s\" error=\"%s\"", key, m.text);
         if (kind != APPEND_LOOSE && !c->reign_failed[0])
             snprintf(c->reign_failed, sizeof(c->reign_failed), "%.500s", m.text);
@@ -74,7 +75,7 @@ bool controller_append(struct controller *c, enum append_kind kind, struct led *
     return true;
 }
 
-/* --- the control log -------------------------------------------------------------------------------------------------- */
+/* --- the control log ---------------------------------------------------------------------------------------------- */
 
 static void on_mirror_changed(void *opaque, const struct mirror_change *change)
 {
@@ -84,8 +85,9 @@ static void on_mirror_changed(void *opaque, const struct mirror_change *change)
     reign_log_changed(c, change);
     events_log_changed(c, change);
     if (change->type == MIRROR_CLAIM && c->replayed && strcmp(c->mirror.claim.controller, c->id) != 0)
-        log_info("leader", "controller=%s host=%s address=%s term=%lld", c->mirror.claim.controller, c->mirror.claim.host,
-                 c->mirror.claim.address[0] ? c->mirror.claim.address : "none", (long long)c->mirror.terms.highest);
+        log_info("leader", "controller=%s host=%s address=%s term=%lld", c->mirror.claim.controller,
+                 c->mirror.claim.host, c->mirror.claim.address[0] ? c->mirror.claim.address : "none",
+                 (long long)c->mirror.terms.highest);
     if (change->type == MIRROR_HEAD && c->orphans)
         orphans_adopt(c, e);
     if (change->type == MIRROR_GONE && change->key.kind == RECORD_HEAD && !e->led)
@@ -123,7 +125,7 @@ static void replay_again(struct controller *c)
     kafka_reader_ask_end(c->control, c->replay_question, OPEN_MS_MAX);
 }
 
-/* --- the reports ------------------------------------------------------------------------------------------------------ */
+/* --- the reports -------------------------------------------------------------------------------------------------- */
 
 static bool member_known(const struct entry *e, const char *incarnation)
 {
@@ -136,15 +138,16 @@ static bool member_known(const struct entry *e, const char *incarnation)
     return false;
 }
 
-static void take_report(struct controller *c, struct entry *e, const struct record_key *key, const struct kafka_record *rec)
+static void take_report(struct controller *c, struct entry *e, const struct record_key *key,
+                        const struct kafka_record *rec)
 {
     const struct fleet *fleet = e->led ? led_fleet(e->led) : &e->mirror->fleet;
     struct report *report;
     struct errmsg why = { 0 };
 
     if (report_decode(&report, fleet, rec->value, rec->value_len, &why) < 0) {
-        log_warn("report_corrupt", "fleet=%s incarnation=%s offset=%lld error=\"%s\", skipped", key->fleet, key->id, (long long)rec->offset,
-                 why.text);
+        log_warn("report_corrupt", "fleet=%s incarnation=%s offset=%lld error=\"%s\", skipped", key->fleet, key->id,
+                 (long long)rec->offset, why.text);
         return;
     }
     if (strcmp(report->fleet, key->fleet) != 0 || strcmp(report->incarnation, key->id) != 0) {
@@ -172,7 +175,8 @@ static void on_reports_record(void *opaque, const struct kafka_record *rec)
     case RECORD_REPORT:
         e = entry_get(c, key.fleet);
         if (!e && mirror_find(&c->mirror, key.fleet))
-            e = entry_make(c, key.fleet)->led ? entry_make(c, key.fleet) : NULL; /* just born: the log says so in a moment */
+            e = entry_make(c, key.fleet)->led ? entry_make(c, key.fleet)
+                                              : NULL; /* just born: the log says so in a moment */
         if (e && rec->value)
             take_report(c, e, &key, rec);
         else if (e)
@@ -186,13 +190,13 @@ static void on_reports_record(void *opaque, const struct kafka_record *rec)
     case RECORD_OP:
     case RECORD_PASSES:
     case RECORD_UNKNOWN:
-        log_warn("report_unknown", "offset=%lld key=\"%.*s\", skipped", (long long)rec->offset, rec->key ? (int)rec->key_len : 0,
-                 rec->key ? rec->key : "");
+        log_warn("report_unknown", "offset=%lld key=\"%.*s\", skipped", (long long)rec->offset,
+                 rec->key ? (int)rec->key_len : 0, rec->key ? rec->key : "");
         break;
     }
 }
 
-/* --- the election ----------------------------------------------------------------------------------------------------- */
+/* --- the election ------------------------------------------------------------------------------------------------- */
 
 static void on_election(void *opaque, enum election_news news)
 {
@@ -220,14 +224,15 @@ static void join(struct controller *c)
 {
     struct errmsg m = { 0 };
 
-    if (c->stopping || !c->replayed || c->mirror.newer[0] || election_joined(c->election) || election_join(c->election, &m) == ERR_OK)
+    if (c->stopping || !c->replayed || c->mirror.newer[0] || election_joined(c->election) ||
+        election_join(c->election, &m) == ERR_OK)
         return;
     if (strncmp(c->election_trouble, m.text, 500) != 0)
         log_error("election_failed", "error=\"%s\", trying again", m.text);
     snprintf(c->election_trouble, sizeof(c->election_trouble), "%.500s", m.text);
 }
 
-/* --- the turn --------------------------------------------------------------------------------------------------------- */
+/* --- the turn ----------------------------------------------------------------------------------------------------- */
 
 static void poll_readers(struct controller *c)
 {
@@ -265,8 +270,8 @@ static void replay_turn(struct controller *c)
     if (state == KAFKA_END_REACHED && c->reports_open) {
         c->replayed = true;
         c->settle_ms = clock_ms() + SETTLE_MS;
-        log_info("replayed", "fleets=%d position=%lld took_ms=%lld", c->mirror.fleet_count, (long long)c->mirror.position,
-                 (long long)(clock_ms() - c->opened_ms));
+        log_info("replayed", "fleets=%d position=%lld took_ms=%lld", c->mirror.fleet_count,
+                 (long long)c->mirror.position, (long long)(clock_ms() - c->opened_ms));
         if (c->config.lead == CONTROLLER_SERVE)
             join(c);
         controller_wake(c);
@@ -331,7 +336,8 @@ static bool probe(struct controller *c, struct errmsg *m)
         c->probe_ms = clock_ms();
         kafka_reader_ask_end(c->control, c->probe, PROBE_EVERY_MS - 1000);
     }
-    return c->silent && err_set(m, ERR_UNAVAILABLE, "the brokers do not answer: the end of '%s' could not be read", c->control_topic);
+    return c->silent && err_set(m, ERR_UNAVAILABLE, "the brokers do not answer: the end of '%s' could not be read",
+                                c->control_topic);
 }
 
 /* What keeps Kafka from us, and the end of it, each said once. */
@@ -373,7 +379,7 @@ static void on_tick(evutil_socket_t fd, short what, void *opaque)
     controller_turn(c);
 }
 
-/* --- opening ---------------------------------------------------------------------------------------------------------- */
+/* --- opening ------------------------------------------------------------------------------------------------------ */
 
 static char *copy_or_null(const char *text)
 {
@@ -391,10 +397,13 @@ static int open_names(struct controller *c, const struct controller_config *conf
     c->prefix = copy_or_null(prefix);
     c->by = copy_or_null(config->by);
     c->advertise = copy_or_null(config->advertise);
-    if (snprintf(c->control_topic, sizeof(c->control_topic), "%s%s", prefix, CONTROL_TOPIC) >= (int)sizeof(c->control_topic) ||
-        snprintf(c->reports_topic, sizeof(c->reports_topic), "%s%s", prefix, REPORTS_TOPIC) >= (int)sizeof(c->reports_topic) ||
+    if (snprintf(c->control_topic, sizeof(c->control_topic), "%s%s", prefix, CONTROL_TOPIC) >=
+            (int)sizeof(c->control_topic) ||
+        snprintf(c->reports_topic, sizeof(c->reports_topic), "%s%s", prefix, REPORTS_TOPIC) >=
+            (int)sizeof(c->reports_topic) ||
         snprintf(c->group, sizeof(c->group), "%s%s", prefix, CONTROLLER_GROUP) >= (int)sizeof(c->group))
-        return err_set(m, ERR_INVALID, "prefix '%.40s...' is too long: a topic's name has at most %d letters", prefix, TOPIC_NAME_MAX);
+        return err_set(m, ERR_INVALID, "prefix '%.40s...' is too long: a topic's name has at most %d letters", prefix,
+                       TOPIC_NAME_MAX);
     if (c->advertise && strncmp(c->advertise, "http://", 7) != 0 && strncmp(c->advertise, "https://", 8) != 0)
         return err_set(m, ERR_INVALID, "advertised address '%s' must begin with http:// or https://", c->advertise);
     if (c->advertise && c->advertise[strlen(c->advertise) - 1] == '/')
@@ -423,7 +432,8 @@ static int open_kafka(struct controller *c, const struct controller_config *conf
     if (r == ERR_OK)
         r = kafka_handle_connect(kafka_appender_handle(c->appender), OPEN_MS_MAX, m);
     if (r == ERR_OK)
-        r = topics_ensure(kafka_appender_handle(c->appender), c->prefix ? c->prefix : "", !config->topics_keep, OPEN_MS_MAX, m);
+        r = topics_ensure(kafka_appender_handle(c->appender), c->prefix ? c->prefix : "", !config->topics_keep,
+                          OPEN_MS_MAX, m);
     if (r == ERR_OK)
         r = kafka_reader_open(&c->control, c->settings, c->control_topic, c->wake_fd, m);
     if (r == ERR_OK)
@@ -488,12 +498,14 @@ static int open_events(struct controller *c, struct errmsg *m)
     c->wake_event = event_new(c->base, c->wake_fd, EV_READ | EV_PERSIST, on_wake, c);
     c->tick_event = event_new(c->base, -1, EV_PERSIST, on_tick, c);
     c->turn_event = event_new(c->base, -1, 0, on_turn, c);
-    if (!c->wake_event || !c->tick_event || !c->turn_event || event_add(c->wake_event, NULL) < 0 || event_add(c->tick_event, &tick) < 0)
+    if (!c->wake_event || !c->tick_event || !c->turn_event || event_add(c->wake_event, NULL) < 0 ||
+        event_add(c->tick_event, &tick) < 0)
         return err_set(m, ERR_NOMEM, "event loop");
     return ERR_OK;
 }
 
-int controller_open(struct controller **ret, struct event_base *base, const struct controller_config *config, struct errmsg *m)
+int controller_open(struct controller **ret, struct event_base *base, const struct controller_config *config,
+                    struct errmsg *m)
 {
     struct controller *c = calloc(1, sizeof(*c));
     int r;
@@ -507,7 +519,8 @@ int controller_open(struct controller **ret, struct event_base *base, const stru
     c->group_members = -1;
     c->opened_ms = clock_ms();
     c->ring = events_ring_new(EVENTS_KEPT);
-    r = mirror_init(&c->mirror, on_mirror_changed, c) == ERR_OK ? open_names(c, config, m) : err_set(m, ERR_NOMEM, "open controller");
+    r = mirror_init(&c->mirror, on_mirror_changed, c) == ERR_OK ? open_names(c, config, m)
+                                                                : err_set(m, ERR_NOMEM, "open controller");
     if (r == ERR_OK)
         r = open_http(c, config, m); /* first: a wrong address is known at once */
     if (r == ERR_OK)
@@ -527,7 +540,7 @@ int controller_open(struct controller **ret, struct event_base *base, const stru
     return ERR_OK;
 }
 
-/* --- closing ---------------------------------------------------------------------------------------------------------- */
+/* --- closing ------------------------------------------------------------------------------------------------------ */
 
 static int calls_taken(const struct controller *c)
 {
@@ -556,7 +569,8 @@ static void close_calls(struct controller *c)
 {
     for (struct call *call = c->calls; call; call = call->next)
         if (call->state != CALL_DONE)
-            call_error(call, 503, "unavailable", "send it again: another controller will answer", NULL, "the controller is stopping");
+            call_error(call, 503, "unavailable", "send it again: another controller will answer", NULL,
+                       "the controller is stopping");
     while (c->calls) {
         struct call *call = c->calls;
 
@@ -632,7 +646,7 @@ void controller_close(struct controller *c)
     free(c);
 }
 
-/* --- looking ---------------------------------------------------------------------------------------------------------- */
+/* --- looking ------------------------------------------------------------------------------------------------------ */
 
 void controller_state(const struct controller *c, struct controller_state *ret)
 {

@@ -8,7 +8,10 @@
 #include "base/log.h"
 #include "base/str.h"
 
-/* In a session. A heartbeat's answer is how a member learns that the leader has left, so this is what a hand-over takes: 200 ms of 6 s. */
+/*
+ * In a session. A heartbeat's answer is how a member learns that the leader has left, so this is what a hand-over
+ * takes: 200 ms of 6 s.
+ */
 #define HEARTBEATS 30
 
 struct election {
@@ -85,14 +88,22 @@ static void configure(rd_kafka_conf_t *conf, void *opaque)
 
 static int election_start(struct election *e, struct errmsg *m)
 {
-    const char *const extra[] = { "group.id", e->group,
-                                  "group.protocol", "classic",
-                                  "partition.assignment.strategy", "cooperative-sticky",
-                                  "session.timeout.ms", e->session_ms,
-                                  "heartbeat.interval.ms", e->heartbeat_ms,
-                                  "enable.auto.commit", "false",
-                                  "enable.auto.offset.store", "false",
-                                  "allow.auto.create.topics", "false",
+    const char *const extra[] = { "group.id",
+                                  e->group,
+                                  "group.protocol",
+                                  "classic",
+                                  "partition.assignment.strategy",
+                                  "cooperative-sticky",
+                                  "session.timeout.ms",
+                                  e->session_ms,
+                                  "heartbeat.interval.ms",
+                                  e->heartbeat_ms,
+                                  "enable.auto.commit",
+                                  "false",
+                                  "enable.auto.offset.store",
+                                  "false",
+                                  "allow.auto.create.topics",
+                                  "false",
                                   NULL };
     int r = kafka_handle_open(&e->handle, RD_KAFKA_CONSUMER, "election", e->settings, extra, configure, e, m);
 
@@ -119,8 +130,8 @@ static void election_stop(struct election *e)
     e->joined = e->assigned = e->closing = e->dead = false;
 }
 
-int election_open(struct election **ret, const struct kafka_settings *s, const char *group, const char *topic, int session_ms,
-                  int wake_fd, election_heard *heard, void *opaque, struct errmsg *m)
+int election_open(struct election **ret, const struct kafka_settings *s, const char *group, const char *topic,
+                  int session_ms, int wake_fd, election_heard *heard, void *opaque, struct errmsg *m)
 {
     struct election *e = calloc(1, sizeof(*e));
     int r;

@@ -1,9 +1,10 @@
 /*
  * election - who leads is whom Kafka assigns the one partition of the control topic in the controllers' group.
  *
- * A consumer that joins and fetches nothing: it answers every rebalance callback with an empty incremental assignment, so it
- * is a member like any other and Kafka never fences it. Cooperative-sticky, since with range a newcomer takes the lead just by
- * joining. A clean leave hands over within milliseconds; after a kill the group notices when the session (6 s) ends.
+ * A consumer that joins and fetches nothing: it answers every rebalance callback with an empty incremental
+ * assignment, so it is a member like any other and Kafka never fences it. Cooperative-sticky, since with range a
+ * newcomer takes the lead just by joining. A clean leave hands over within milliseconds; after a kill the group
+ * notices when the session (6 s) ends.
  *
  * Being elected is not leading: two may believe it for a while. The claim in the log decides (reign.h).
  */
@@ -22,8 +23,8 @@ struct election;
 /* From election_poll(), so from the loop. */
 typedef void election_heard(void *opaque, enum election_news news);
 
-int election_open(struct election **ret, const struct kafka_settings *s, const char *group, const char *topic, int session_ms,
-                  int wake_fd, election_heard *heard, void *opaque, struct errmsg *m);
+int election_open(struct election **ret, const struct kafka_settings *s, const char *group, const char *topic,
+                  int session_ms, int wake_fd, election_heard *heard, void *opaque, struct errmsg *m);
 void election_close(struct election *e); /* leaves the group; blocks until the broker knows, 2 s at most */
 /* Both may be called at any time; joining twice is one joining. */
 int election_join(struct election *e, struct errmsg *m);

@@ -1,9 +1,9 @@
 /*
  * events - server-sent events: what changed, as it stands in the control log.
  *
- * Made where the log is read, by leader and follower alike, and numbered by the log's offsets: who was connected to one
- * controller resumes at another. Those that do not stand in the log (members come and go) carry no id and are not repeated.
- * The newest 1024 are kept; whoever asks for older ones is told with "reset" to read the state anew.
+ * Made where the log is read, by leader and follower alike, and numbered by the log's offsets: who was connected to
+ * one controller resumes at another. Those that do not stand in the log (members come and go) carry no id and are not
+ * repeated. The newest 1024 are kept; whoever asks for older ones is told with "reset" to read the state anew.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -148,8 +148,9 @@ void events_log_changed(struct controller *c, const struct mirror_change *change
 
 void events_member(struct entry *e, const struct report *r, const char *what)
 {
-    json_t *json = json_pack("{s:s, s:s, s:s, s:s, s:s*, s:s*, s:s*}", "fleet", e->mirror->name, "what", what, "color", color_name(r->color),
-                             "incarnation", r->incarnation, "client_id", r->client_id, "host", r->host, "version", r->version);
+    json_t *json = json_pack("{s:s, s:s, s:s, s:s, s:s*, s:s*, s:s*}", "fleet", e->mirror->name, "what", what, "color",
+                             color_name(r->color), "incarnation", r->incarnation, "client_id", r->client_id, "host",
+                             r->host, "version", r->version);
 
     if (json)
         events_add(e->c, -1, "member", json);
@@ -163,7 +164,8 @@ static void watch_catch_up(struct controller_watch *w, const char *last_event_id
 
     if (!last_event_id || !*last_event_id)
         return;
-    if (parse_int64(&last, last_event_id, 0, INT64_MAX, NULL) < 0 || last < ring->dropped || last >= w->c->mirror.position) {
+    if (parse_int64(&last, last_event_id, 0, INT64_MAX, NULL) < 0 || last < ring->dropped ||
+        last >= w->c->mirror.position) {
         watch_tell(w, -1, "reset", "{\"why\":\"events since then are not kept; read the state anew\"}");
         return;
     }
@@ -186,7 +188,8 @@ static struct controller_watch *watch_new(struct controller *c)
     return w;
 }
 
-struct controller_watch *controller_watch(struct controller *c, const char *last_event_id, controller_event *on_event, void *opaque)
+struct controller_watch *controller_watch(struct controller *c, const char *last_event_id, controller_event *on_event,
+                                          void *opaque)
 {
     struct controller_watch *w = watch_new(c);
 

@@ -1,8 +1,8 @@
 /*
  * fleet_entry - one fleet's members, whoever keeps them at the moment.
  *
- * As follower the newest report of each incarnation lies here; while this controller leads the fleet the switcher owns them
- * (the core judges by them), and at the end of the reign they come back. So there is never a second copy.
+ * As follower the newest report of each incarnation lies here; while this controller leads the fleet the switcher
+ * owns them (the core judges by them), and at the end of the reign they come back. So there is never a second copy.
  *
  * A report of a fleet that the log does not know is kept as text, within bounds: the fleet may be made in a moment, and
  * then its members have to be known from the first step on (PROTOCOL rule 2).
@@ -84,7 +84,8 @@ void entry_report_take(struct entry *e, struct report *report)
         return;
     }
     if (!m && e->member_count == MEMBERS_MAX) {
-        log_warn("members_too_many", "fleet=%s limit=%d, member %s is not counted", e->mirror->name, MEMBERS_MAX, report->incarnation);
+        log_warn("members_too_many", "fleet=%s limit=%d, member %s is not counted", e->mirror->name, MEMBERS_MAX,
+                 report->incarnation);
         report_free(report);
         return;
     }
@@ -142,7 +143,8 @@ void orphan_set(struct controller *c, const struct record_key *key, const char *
     if (!json)
         return;
     if (c->orphan_bytes + len + sizeof(*o) > ORPHAN_BYTES_MAX) {
-        log_warn("report_dropped", "fleet=%s incarnation=%s, there is no such fleet, and too many reports of such fleets", key->fleet,
+        log_warn("report_dropped",
+                 "fleet=%s incarnation=%s, there is no such fleet, and too many reports of such fleets", key->fleet,
                  key->id);
         return;
     }
@@ -174,7 +176,8 @@ void orphans_adopt(struct controller *c, struct entry *e)
         if (report_decode(&report, fleet, (*at)->json, (*at)->len, &why) == ERR_OK)
             entry_report_take(e, report);
         else
-            log_warn("report_corrupt", "fleet=%s incarnation=%s error=\"%s\", skipped", e->mirror->name, (*at)->key.id, why.text);
+            log_warn("report_corrupt", "fleet=%s incarnation=%s error=\"%s\", skipped", e->mirror->name, (*at)->key.id,
+                     why.text);
         orphan_remove(c, at);
     }
 }

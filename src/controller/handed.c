@@ -6,8 +6,8 @@
  *   asker:  reads the answer, hands it on, appends a tombstone
  *
  * A leader that dies in between leaves the order in the log: the next one takes it up, within its patience. Doing it
- * twice does no harm, since an operation carries its request id. An order whose patience is over is answered by nobody; a leader
- * buries it a minute later. Whoever may write into the reports topic may order: docs/security.md.
+ * twice does no harm, since an operation carries its request id. An order whose patience is over is answered by
+ * nobody; a leader buries it a minute later. Whoever may write into the reports topic may order: docs/security.md.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -17,7 +17,7 @@
 #include "base/log.h"
 #include "controller/internal.h"
 
-#define HANDED_MAX 256       /* orders that are known and not answered */
+#define HANDED_MAX 256 /* orders that are known and not answered */
 #define BURY_AFTER_MS 60000
 
 static void append_handed(struct controller *c, const char *id, const struct handed *handed)
@@ -38,7 +38,7 @@ static void append_handed(struct controller *c, const char *id, const struct han
     str_free(&text);
 }
 
-/* --- the asker -------------------------------------------------------------------------------------------------------- */
+/* --- the asker ---------------------------------------------------------------------------------------------------- */
 
 void handed_send(struct call *call)
 {
@@ -62,12 +62,13 @@ static void answer_came(struct controller *c, const char *id, const struct hande
 {
     for (struct call *call = c->calls; call; call = call->next)
         if (call->handed && call->state == CALL_TAKEN && !strcmp(call->request_id, id)) {
-            call_text(call, answer->status, "application/json", answer->body ? answer->body : "", answer->body ? strlen(answer->body) : 0);
+            call_text(call, answer->status, "application/json", answer->body ? answer->body : "",
+                      answer->body ? strlen(answer->body) : 0);
             append_handed(c, id, NULL);
         }
 }
 
-/* --- the leader ------------------------------------------------------------------------------------------------------- */
+/* --- the leader --------------------------------------------------------------------------------------------------- */
 
 struct handed_ticket {
     struct controller *c;
@@ -136,7 +137,7 @@ void handed_turn(struct controller *c)
     }
 }
 
-/* --- what the log brings ---------------------------------------------------------------------------------------------- */
+/* --- what the log brings ------------------------------------------------------------------------------------------ */
 
 void handed_record(struct controller *c, const char *id, const char *json, size_t len)
 {

@@ -9,8 +9,8 @@
  *   view.c        state as JSON                events.c   server-sent events
  *   handed.c      orders through Kafka         verify.c   receipts against the brokers
  *
- * Callbacks of Kafka, sockets and timers only note what came; controller_turn() does the rest, so no function is entered again
- * while it is at work.
+ * Callbacks of Kafka, sockets and timers only note what came; controller_turn() does the rest, so no function is
+ * entered again while it is at work.
  */
 #ifndef CONTROLLER_INTERNAL_H
 #define CONTROLLER_INTERNAL_H
@@ -35,7 +35,7 @@ struct http_server;
 struct http_exchange;
 struct http_request;
 
-/* --- fleet_entry.c: one fleet, as everybody sees it ------------------------------------------------------------------ */
+/* --- fleet_entry.c: one fleet, as everybody sees it --------------------------------------------------------------- */
 
 struct member {
     struct report *report;
@@ -48,7 +48,7 @@ struct entry {
     struct mirror_fleet *mirror;
     struct member *members; /* empty while `led`: the switcher has them */
     int member_count, member_room;
-    struct led *led;        /* not NULL: we lead this fleet */
+    struct led *led;          /* not NULL: we lead this fleet */
     const struct call *birth; /* the call that is making it, NULL: none */
 };
 
@@ -73,16 +73,16 @@ void orphans_adopt(struct controller *c, struct entry *e);
 void orphan_make(struct controller *c, const struct fleet *fleet, struct report *report_take);
 void entry_orphan_all(struct entry *e);
 
-/* --- reign.c ----------------------------------------------------------------------------------------------------------- */
+/* --- reign.c ------------------------------------------------------------------------------------------------------ */
 
 enum reign_state {
-    REIGN_NONE,     /* not elected */
-    REIGN_CATCH_UP, /* elected: the control log is read to its end */
-    REIGN_CLAIM,    /* the claim is being appended */
+    REIGN_NONE,       /* not elected */
+    REIGN_CATCH_UP,   /* elected: the control log is read to its end */
+    REIGN_CLAIM,      /* the claim is being appended */
     REIGN_READ_CLAIM, /* the log is read up to the claim */
-    REIGN_REPORTS,  /* the reports are read to their end */
+    REIGN_REPORTS,    /* the reports are read to their end */
     REIGN_LEADING,
-    REIGN_RESTING,  /* it ended by a failure: out of the group until rest_until_ms */
+    REIGN_RESTING, /* it ended by a failure: out of the group until rest_until_ms */
 };
 
 void reign_elected(struct controller *c);
@@ -102,8 +102,8 @@ struct fleet *led_fleet(struct led *l);
 void led_order_take(struct led *l, struct call *call, const struct order *order);
 void led_spec_take(struct led *l, struct call *call, const struct spec *spec);
 void led_delete_take(struct led *l, struct call *call);
-void reign_birth_take(struct controller *c, struct entry *e, struct call *call, const struct spec *spec, const struct baton *batons,
-                      int baton_count, uint64_t epoch);
+void reign_birth_take(struct controller *c, struct entry *e, struct call *call, const struct spec *spec,
+                      const struct baton *batons, int baton_count, uint64_t epoch);
 void led_call_forget(struct led *l, struct call *call); /* it is not answered by the switcher any more */
 void led_report_take(struct led *l, struct report *report);
 void led_report_gone(struct led *l, const char *incarnation);
@@ -111,9 +111,10 @@ bool led_member(const struct led *l, int i, const struct report **ret, int64_t *
 void reign_partitions_soon(struct controller *c);
 
 /* A preflight on a copy, so that followers can plan too: findings of `order` against `reading`. */
-int plan_on_copy(struct entry *e, const struct order *order, struct reading *reading, struct findings *ret, struct errmsg *m);
+int plan_on_copy(struct entry *e, const struct order *order, struct reading *reading, struct findings *ret,
+                 struct errmsg *m);
 
-/* --- calls.c ----------------------------------------------------------------------------------------------------------- */
+/* --- calls.c ------------------------------------------------------------------------------------------------------ */
 
 enum call_state {
     CALL_NEW,     /* waits for the turn */
@@ -138,11 +139,11 @@ struct call {
     struct reading *reading; /* the one it waits for */
     struct led *led;         /* the one that has it, or NULL */
     struct call *led_next;
-    int64_t need_position;   /* a read waits until the mirror has got there */
-    int done_status;         /* what it asked for is in the log: it is answered so once the mirror has it; 0: not yet */
-    bool handed;             /* its order stands in the reports topic */
+    int64_t need_position; /* a read waits until the mirror has got there */
+    int done_status;       /* what it asked for is in the log: it is answered so once the mirror has it; 0: not yet */
+    bool handed;           /* its order stands in the reports topic */
     int64_t handed_ms;
-    bool from_handed;        /* it came through Kafka: never handed on */
+    bool from_handed; /* it came through Kafka: never handed on */
     /* of a call that makes a fleet or verifies a receipt */
     struct spec *spec;
     struct fleet *fleet;
@@ -158,8 +159,8 @@ void call_json(struct call *call, int status, json_t *json_take);
 void call_text(struct call *call, int status, const char *content_type, const char *body, size_t len);
 void call_str(struct call *call, int status, struct str *json_take);
 /* code: "conflict". mend may be NULL; findings (an array) is taken or NULL. */
-void call_error(struct call *call, int status, const char *code, const char *mend, json_t *findings_take, const char *fmt, ...)
-    __attribute__((format(printf, 6, 7)));
+void call_error(struct call *call, int status, const char *code, const char *mend, json_t *findings_take,
+                const char *fmt, ...) __attribute__((format(printf, 6, 7)));
 void call_fail(struct call *call, int error, const struct errmsg *m); /* status and code by the enum err */
 void call_redirect(struct call *call, const char *location);
 /* Back into the queue: looked at in the next turn, as if it had just come. */
@@ -169,22 +170,24 @@ void call_wait(struct call *call, const char *what);
 void call_to_leader(struct call *call);
 int status_of_error(int error);
 const char *code_of_status(int status);
-void error_encode(struct str *ret, const char *code, const char *message, const char *mend, json_t *findings, const char *request_id);
+void error_encode(struct str *ret, const char *code, const char *message, const char *mend, json_t *findings,
+                  const char *request_id);
 
-/* --- api.c ------------------------------------------------------------------------------------------------------------- */
+/* --- api.c -------------------------------------------------------------------------------------------------------- */
 
 void api_dispatch(struct controller *c, struct call *call);
 /* Is the path one that everyone may read, whatever the token? Does the request change something? */
 const struct api_route *api_route_find(const char *method, const char *path, bool *ret_path_known);
 void api_order_planned(struct call *call, const struct findings *findings);
 
-/* --- body.c ------------------------------------------------------------------------------------------------------------ */
+/* --- body.c ------------------------------------------------------------------------------------------------------- */
 
 /* An order as JSON; unknown fields are named with "did you mean". kind_given: a "kind" may stand there (plan). */
 bool body_id_clean(const char *id); /* ids become keys of records and words of the log */
-int body_order(struct order *ret, const char *json, size_t len, enum order_kind kind, bool kind_given, struct errmsg *m);
+int body_order(struct order *ret, const char *json, size_t len, enum order_kind kind, bool kind_given,
+               struct errmsg *m);
 
-/* --- view.c ------------------------------------------------------------------------------------------------------------ */
+/* --- view.c ------------------------------------------------------------------------------------------------------- */
 
 json_t *view_fleets(struct controller *c);
 json_t *view_fleet(struct entry *e, const struct snapshot *committed /* NULL: without */);
@@ -198,13 +201,13 @@ int view_receipt(struct str *ret, struct entry *e, uint32_t number, struct errms
 /* The operation with its passes; free(ret->forth), free(ret->back). */
 int entry_op(struct op *ret, const struct entry *e, uint32_t number, struct errmsg *m);
 
-/* --- verify.c ---------------------------------------------------------------------------------------------------------- */
+/* --- verify.c ----------------------------------------------------------------------------------------------------- */
 
 void verify_begin(struct entry *e, struct call *call, uint32_t number);
 /* Pure: does what the brokers say agree with the receipt? */
 json_t *verify_receipt(const struct op *op, const struct fleet *f, const struct snapshot *now);
 
-/* --- events.c ---------------------------------------------------------------------------------------------------------- */
+/* --- events.c ----------------------------------------------------------------------------------------------------- */
 
 struct event_ring;
 struct event;
@@ -218,7 +221,7 @@ void events_turn(struct controller *c);
 void events_end(struct controller *c); /* nobody watches any more */
 void events_stream(struct controller *c, struct http_exchange *x, const char *last_event_id);
 
-/* --- handed.c: orders through Kafka ---------------------------------------------------------------------------------- */
+/* --- handed.c: orders through Kafka ------------------------------------------------------------------------------- */
 
 struct handed_order {
     struct handed_order *next;
@@ -232,7 +235,7 @@ void handed_record(struct controller *c, const char *id, const char *json, size_
 void handed_turn(struct controller *c); /* as leader: takes up what waits */
 void handed_free(struct controller *c);
 
-/* --- controller.c ------------------------------------------------------------------------------------------------------ */
+/* --- controller.c ------------------------------------------------------------------------------------------------- */
 
 /* What an acknowledgement is for. */
 enum append_kind { APPEND_CLAIM, APPEND_BATCH, APPEND_LOOSE };
@@ -240,8 +243,8 @@ struct append {
     struct append *next;
     uint64_t token;
     enum append_kind kind;
-    struct led *led;    /* BATCH; NULL: its reign is over */
-    uint64_t reign;     /* number of the reign that appended it */
+    struct led *led; /* BATCH; NULL: its reign is over */
+    uint64_t reign;  /* number of the reign that appended it */
     char what[80];
 };
 
@@ -277,19 +280,19 @@ struct controller {
     size_t orphan_bytes;
 
     enum reign_state reign;
-    char reign_failed[512];   /* why it has to end at the end of this turn, "": it goes on */
+    char reign_failed[512]; /* why it has to end at the end of this turn, "": it goes on */
     uint64_t reign_number;
-    int64_t term;             /* of our claim */
+    int64_t term; /* of our claim */
     uint64_t reign_question;
     int64_t reign_since_ms, rest_until_ms;
     bool elected;
-    bool other_leads;         /* Kafka has told us so since we joined */
+    bool other_leads; /* Kafka has told us so since we joined */
     struct led *leds;
     struct append *appends;
     uint64_t append_last;
-    int64_t acked_offset;     /* highest of ours in the control log */
+    int64_t acked_offset; /* highest of ours in the control log */
     struct reports_ask *asks;
-    int64_t partitions_ms;    /* when topics were last looked at */
+    int64_t partitions_ms; /* when topics were last looked at */
     bool partitions_out;
 
     struct call *calls, **calls_end;
@@ -303,19 +306,22 @@ struct controller {
     uint64_t watch_serial;
 
     bool stopping;
-    char trouble[512];        /* of Kafka, "": none */
-    int64_t trouble_ms;       /* when it was last looked for */
-    uint64_t probe;           /* a question that shows whether the brokers answer, 0: none asked */
+    char trouble[512];  /* of Kafka, "": none */
+    int64_t trouble_ms; /* when it was last looked for */
+    uint64_t probe;     /* a question that shows whether the brokers answer, 0: none asked */
     int64_t probe_ms;
-    bool silent;              /* they did not answer the last one */
+    bool silent; /* they did not answer the last one */
     char election_trouble[512];
     int64_t opened_ms, settle_ms;
 };
 
 void controller_wake(struct controller *c); /* a turn soon */
-/* Appends to the control or the reports topic; NULL: could not (the reign is over, if it was one of its). value NULL: tombstone. */
-bool controller_append(struct controller *c, enum append_kind kind, struct led *led, bool control, const char *key, const char *value,
-                       size_t len);
+/*
+ * Appends to the control or the reports topic; NULL: could not (the reign is over, if it was one of its). value NULL:
+ * tombstone.
+ */
+bool controller_append(struct controller *c, enum append_kind kind, struct led *led, bool control, const char *key,
+                       const char *value, size_t len);
 bool controller_leads(const struct controller *c);
 void http_refusal_json(void *opaque, int status, const char *why, char *ret, size_t ret_size);
 void http_handle(void *opaque, struct http_exchange *x, const struct http_request *request);

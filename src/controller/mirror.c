@@ -197,7 +197,8 @@ static struct mirror_text *op_passes(struct mirror_op *o, int shard)
     return &o->passes[shard];
 }
 
-int mirror_op_decode(struct op *ret, const struct mirror_op *o, struct pass *forth, struct pass *back, int pass_max, struct errmsg *m)
+int mirror_op_decode(struct op *ret, const struct mirror_op *o, struct pass *forth, struct pass *back, int pass_max,
+                     struct errmsg *m)
 {
     size_t len;
     char *text = mirror_text_get(&o->op, &len);
@@ -262,7 +263,8 @@ static bool *void_mark(struct mirror_fleet *f, const struct record_key *key)
     return NULL;
 }
 
-static void tell(struct mirror *m, enum mirror_change_type type, struct mirror_fleet *f, const struct record_key *key, int64_t offset)
+static void tell(struct mirror *m, enum mirror_change_type type, struct mirror_fleet *f, const struct record_key *key,
+                 int64_t offset)
 {
     const struct mirror_change change = { .type = type, .fleet = f, .key = *key, .offset = offset };
 
@@ -284,8 +286,8 @@ static bool fleet_room(struct mirror_fleet *f, int need)
     return true;
 }
 
-static int apply_doc(struct mirror *m, struct mirror_fleet *f, const struct record_key *key, const struct kafka_record *rec,
-                     struct errmsg *why)
+static int apply_doc(struct mirror *m, struct mirror_fleet *f, const struct record_key *key,
+                     const struct kafka_record *rec, struct errmsg *why)
 {
     struct doc *doc = &m->scratch;
     int need, r;
@@ -295,7 +297,8 @@ static int apply_doc(struct mirror *m, struct mirror_fleet *f, const struct reco
     r = fleet_decode(doc, key, f->fleet.exists ? &f->fleet : NULL, rec->value ? rec->value : "", rec->value_len, why);
     if (r < 0)
         return r;
-    need = (doc->kind == DOC_SHARD ? doc->shard * SHARD_BATONS : 0) + (doc->kind == DOC_GONE ? 0 : doc->fleet.baton_count);
+    need =
+        (doc->kind == DOC_SHARD ? doc->shard * SHARD_BATONS : 0) + (doc->kind == DOC_GONE ? 0 : doc->fleet.baton_count);
     if (need > f->fleet.baton_max && !fleet_room(f, need))
         return err_set(why, ERR_TOO_LARGE, "more than %d batons", BATONS_MAX);
     if (fleet_apply(&f->fleet, doc) == DOC_STALE)
@@ -308,7 +311,8 @@ static int apply_doc(struct mirror *m, struct mirror_fleet *f, const struct reco
 }
 
 /* Operations and passes are kept as text, but only when they can be read. */
-static int apply_op(struct mirror_fleet *f, const struct record_key *key, const struct kafka_record *rec, struct errmsg *why)
+static int apply_op(struct mirror_fleet *f, const struct record_key *key, const struct kafka_record *rec,
+                    struct errmsg *why)
 {
     struct mirror_text *t;
     struct op op = { 0 };
@@ -377,7 +381,8 @@ static void on_claim(struct mirror *m, const struct record_key *key, const struc
     m->claim_known = claim_decode(&m->claim, rec->value, rec->value_len, &why) == ERR_OK;
     if (!m->claim_known) {
         m->corrupt++;
-        log_warn("claim_unreadable", "offset=%lld error=\"%s\", it counts as a term nevertheless", (long long)rec->offset, why.text);
+        log_warn("claim_unreadable", "offset=%lld error=\"%s\", it counts as a term nevertheless",
+                 (long long)rec->offset, why.text);
     }
     tell(m, MIRROR_CLAIM, NULL, key, rec->offset);
 }
@@ -391,7 +396,8 @@ static void on_void(struct mirror *m, struct mirror_fleet *f, const struct recor
     tell(m, MIRROR_VOID, f, key, offset);
 }
 
-static void on_valid(struct mirror *m, struct mirror_fleet *f, const struct record_key *key, const struct kafka_record *rec)
+static void on_valid(struct mirror *m, struct mirror_fleet *f, const struct record_key *key,
+                     const struct kafka_record *rec)
 {
     const bool doc = key->kind == RECORD_HEAD || key->kind == RECORD_SHARD;
     struct errmsg why = { 0 };
@@ -399,7 +405,8 @@ static void on_valid(struct mirror *m, struct mirror_fleet *f, const struct reco
 
     if (r == ERR_STATE) {
         m->voids++;
-        log_warn("record_stale", "offset=%lld key=\"%.*s\", skipped: %s", (long long)rec->offset, (int)rec->key_len, rec->key, why.text);
+        log_warn("record_stale", "offset=%lld key=\"%.*s\", skipped: %s", (long long)rec->offset, (int)rec->key_len,
+                 rec->key, why.text);
         on_void(m, f, key, rec->offset);
         return;
     }
@@ -407,7 +414,8 @@ static void on_valid(struct mirror *m, struct mirror_fleet *f, const struct reco
         m->corrupt++;
         snprintf(r == ERR_NEWER ? m->newer : f->broken, sizeof(f->broken), "record %lld of the control log: %.200s",
                  (long long)rec->offset, why.text);
-        log_error("record_unreadable", "offset=%lld key=\"%.*s\" error=\"%s\", no controller will change this fleet before it is mended",
+        log_error("record_unreadable",
+                  "offset=%lld key=\"%.*s\" error=\"%s\", no controller will change this fleet before it is mended",
                   (long long)rec->offset, (int)rec->key_len, rec->key, why.text);
         return;
     }
@@ -443,18 +451,20 @@ static void on_fleet_record(struct mirror *m, const struct record_key *key, cons
         return;
     }
     if (r == ERR_NEWER) {
-        snprintf(m->newer, sizeof(m->newer), "record %lld of the control log: %.200s", (long long)rec->offset, why.text);
-        log_error("record_newer", "offset=%lld error=\"%s\", this controller will not lead", (long long)rec->offset, why.text);
+        snprintf(m->newer, sizeof(m->newer), "record %lld of the control log: %.200s", (long long)rec->offset,
+                 why.text);
+        log_error("record_newer", "offset=%lld error=\"%s\", this controller will not lead", (long long)rec->offset,
+                  why.text);
         return;
     }
     if (r < 0) {
         m->corrupt++;
-        log_warn("record_corrupt", "offset=%lld key=\"%.*s\" error=\"%s\", skipped", (long long)rec->offset, (int)rec->key_len,
-                 rec->key, why.text);
+        log_warn("record_corrupt", "offset=%lld key=\"%.*s\" error=\"%s\", skipped", (long long)rec->offset,
+                 (int)rec->key_len, rec->key, why.text);
     } else {
         m->voids++;
-        log_info("record_void", "offset=%lld key=\"%.*s\" term=%lld highest=%lld, a deposed leader wrote it late", (long long)rec->offset,
-                 (int)rec->key_len, rec->key, (long long)term, (long long)m->terms.highest);
+        log_info("record_void", "offset=%lld key=\"%.*s\" term=%lld highest=%lld, a deposed leader wrote it late",
+                 (long long)rec->offset, (int)rec->key_len, rec->key, (long long)term, (long long)m->terms.highest);
     }
     on_void(m, f, key, rec->offset);
 }
@@ -470,6 +480,6 @@ void mirror_record(struct mirror *m, const struct kafka_record *rec)
     else if (key.kind == RECORD_HEAD || key.kind == RECORD_SHARD || key.kind == RECORD_OP || key.kind == RECORD_PASSES)
         on_fleet_record(m, &key, rec);
     else
-        log_warn("record_unknown", "offset=%lld key=\"%.*s\", skipped", (long long)rec->offset, rec->key ? (int)rec->key_len : 0,
-                 rec->key ? rec->key : "");
+        log_warn("record_unknown", "offset=%lld key=\"%.*s\", skipped", (long long)rec->offset,
+                 rec->key ? (int)rec->key_len : 0, rec->key ? rec->key : "");
 }

@@ -1,17 +1,17 @@
 /*
  * mirror - what the control log says, kept in memory: fleets, the newest operation of each, and the history as text.
  *
- * Pure: records in log order go in, changes come out through a callback. Leader and follower keep the same mirror, so reads are
- * answered alike by both, a reign starts from it, and when one ends there is nothing to undo: what was not in the log never
- * was in the mirror.
+ * Pure: records in log order go in, changes come out through a callback. Leader and follower keep the same mirror, so
+ * reads are answered alike by both, a reign starts from it, and when one ends there is nothing to undo: what was not
+ * in the log never was in the mirror.
  *
  * A record of a dead term is void (core/terms.h). When it is the newest of its key, compaction would make it the truth,
  * so that key is remembered until a true record follows; a leader writes one (PROTOCOL rule 14). A corrupt record is
  * treated alike: it is said, skipped, and healed by a leader that has the true one. A record of a newer Baton is not
  * guessed at: the mirror says so and nobody may lead from it.
  *
- * The history is kept as the JSON it came in: some 300 bytes a partition and operation, history_count operations (100) a
- * fleet, deflated to about a tenth once the operation is not the newest any more.
+ * The history is kept as the JSON it came in: some 300 bytes a partition and operation, history_count operations
+ * (100) a fleet, deflated to about a tenth once the operation is not the newest any more.
  */
 #ifndef CONTROLLER_MIRROR_H
 #define CONTROLLER_MIRROR_H
@@ -51,8 +51,8 @@ struct mirror_fleet {
 };
 
 enum mirror_change_type {
-    MIRROR_CLAIM,  /* mirror.claim, mirror.terms */
-    MIRROR_HEAD,   /* the fleet's document as a whole is as the head says */
+    MIRROR_CLAIM, /* mirror.claim, mirror.terms */
+    MIRROR_HEAD,  /* the fleet's document as a whole is as the head says */
     MIRROR_SHARD,
     MIRROR_OP,     /* number */
     MIRROR_PASSES, /* number, shard */
@@ -75,10 +75,10 @@ struct mirror {
     struct terms terms;
     struct claim claim; /* of terms.highest */
     bool claim_known;
-    int64_t position; /* one past the last record */
+    int64_t position;            /* one past the last record */
     struct mirror_fleet *fleets; /* by name */
     int fleet_count;
-    char newer[256];    /* the log holds records of a newer Baton: a sentence, else "" */
+    char newer[256];         /* the log holds records of a newer Baton: a sentence, else "" */
     uint64_t voids, corrupt; /* counted */
     mirror_changed *changed;
     void *opaque;
@@ -99,7 +99,10 @@ const struct mirror_op *mirror_op_find(const struct mirror_fleet *f, uint32_t nu
 const struct mirror_op *mirror_op_newest(const struct mirror_fleet *f);
 /* The text of a record, free() it; NULL: there is none. */
 char *mirror_text_get(const struct mirror_text *t, size_t *ret_len);
-/* Decodes an operation; with passes when forth and back are given (pass_max of each). Their order is that of the fleet's batons. */
+/*
+ * Decodes an operation; with passes when forth and back are given (pass_max of each). Their order is that of the
+ * fleet's batons.
+ */
 int mirror_op_decode(struct op *ret, const struct mirror_op *o, struct pass *forth, struct pass *back, int pass_max,
                      struct errmsg *m);
 /* Some key of the fleet has a void record as its newest. */

@@ -1,19 +1,20 @@
 /*
  * reign - what this controller does while it leads, and how it comes to lead and ceases to.
  *
- *   NONE --elected--> CATCH_UP --log read to its end--> CLAIM --acknowledged, its offset is the term--> READ_CLAIM
- *                                                                                                          | the log is read
- *                                                                                                          v up to the claim
- *   RESTING <--any failure, lost, deposed-- (all of them)              LEADING <--reports read to their end-- REPORTS
+ *   NONE --elected--> CATCH_UP --log read to its end--> CLAIM --acknowledged: its offset is the term--> READ_CLAIM
+ *                                                                                                           |
+ *   RESTING <--lost, deposed, any failure-- (all)   LEADING <--reports read to their end-- REPORTS <--log read up to it
  *
- * One switcher a fleet (core/switch.h). What it changed is appended as one batch; until all of it is acknowledged the fleet
- * takes no further step, and only then are the effects of the step run: nothing is said before it is written (I7). Batches of
- * different fleets are out at the same time.
+ * One switcher a fleet (core/switch.h). What it changed is appended as one batch; until all of it is acknowledged the
+ * fleet takes no further step, and only then are the effects of the step run: nothing is said before it is written
+ * (I7). Batches of different fleets are out at the same time.
  *
- * An append that fails or times out may be in the log or not, so memory may be ahead of it: the reign ends, the switchers
- * are thrown away, and the next reign (perhaps ours, a second later) begins from the mirror, which knows only the log.
+ * An append that fails or times out may be in the log or not, so memory may be ahead of it: the reign ends, the
+ * switchers are thrown away, and the next reign (perhaps ours, a second later) begins from the mirror, which knows
+ * only the log.
  *
- * Healing (PROTOCOL rule 14): when the newest record of a key is void, the whole fleet is written again, old operations too.
+ * Healing (PROTOCOL rule 14): when the newest record of a key is void, the whole fleet is written again, old
+ * operations too.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -26,7 +27,7 @@
 
 #define REST_MS 1000
 #define ASK_MS_MAX 5000
-#define ASKS_MAX 32              /* questions for the end of the reports that are out at a time */
+#define ASKS_MAX 32 /* questions for the end of the reports that are out at a time */
 #define PARTITIONS_EVERY_MS 10000
 #define EFFECTS_ENOUGH 8         /* no further step is taken before these are run */
 #define REIGN_BEGIN_MS_MAX 30000 /* from elected to leading */
@@ -121,7 +122,7 @@ bool led_member(const struct led *l, int i, const struct report **ret, int64_t *
     return false;
 }
 
-/* --- storage ---------------------------------------------------------------------------------------------------------- */
+/* --- storage ------------------------------------------------------------------------------------------------------ */
 
 static void led_room(struct led *l, int need)
 {
@@ -155,8 +156,8 @@ static struct led *led_new(struct entry *e, int baton_count)
     l->inbox_end = &l->inbox;
     fleet_init(&l->fleet, NULL, 0);
     led_room(l, baton_count + 1);
-    switcher_init(&l->switcher,
-                  &(struct switcher_memory){ .fleet = &l->fleet, .facts = l->facts, .forth = l->forth, .back = l->back });
+    switcher_init(&l->switcher, &(struct switcher_memory){
+                                    .fleet = &l->fleet, .facts = l->facts, .forth = l->forth, .back = l->back });
     return l;
 }
 
@@ -325,7 +326,7 @@ static struct inbox_event *inbox_pop(struct led *l)
     return ie;
 }
 
-/* --- the batch -------------------------------------------------------------------------------------------------------- */
+/* --- the batch ---------------------------------------------------------------------------------------------------- */
 
 static bool batch_put(struct led *l, const struct record_key *key, const struct str *text)
 {
@@ -370,7 +371,10 @@ static bool batch_encode(struct led *l, struct str *text, enum record_kind kind,
     return batch_put(l, &key, text);
 }
 
-/* An operation of the history whose newest record is void: from the last true text, under our term; without one, gone. */
+/*
+ * An operation of the history whose newest record is void: from the last true text, under our term; without one,
+ * gone.
+ */
 static void heal_op(struct led *l, struct str *text, const struct mirror_op *o)
 {
     struct record_key key;
@@ -406,7 +410,9 @@ static void heal(struct led *l, struct str *text)
     const struct mirror_fleet *f = l->entry->mirror;
     struct switcher_dirty *dirty = &l->switcher.dirty;
 
-    log_warn("healing", "fleet=%s, the newest record of a key is a deposed leader's or corrupt; all of it is written again", f->name);
+    log_warn("healing",
+             "fleet=%s, the newest record of a key is a deposed leader's or corrupt; all of it is written again",
+             f->name);
     l->heal = false;
     dirty->head = true;
     dirty->op = l->switcher.op.number > 0;
@@ -463,7 +469,7 @@ static void batch_append(struct led *l)
     str_free(&text);
 }
 
-/* --- effects ---------------------------------------------------------------------------------------------------------- */
+/* --- effects ------------------------------------------------------------------------------------------------------ */
 
 static struct led_read *read_new(struct led *l, enum switcher_event_type type, const struct switcher_effect *effect)
 {
@@ -503,7 +509,8 @@ static void on_tps(void *opaque, struct kafka_answer *a)
     ie->ev.readings = ie->readings;
     ie->ev.reading_count = read->count;
     if (ie->ev.failed)
-        log_warn("brokers_answer_failed", "fleet=%s error=\"%s\", asked again", read->led->entry->mirror->name, a->message.text);
+        log_warn("brokers_answer_failed", "fleet=%s error=\"%s\", asked again", read->led->entry->mirror->name,
+                 a->message.text);
     led_read_free(read);
 }
 
@@ -533,7 +540,8 @@ static void read_tps(struct led *l, enum switcher_event_type type, const struct 
     free(tps);
 }
 
-static void read_snapshot(struct led *l, enum switcher_event_type type, const struct switcher_effect *effect, unsigned what)
+static void read_snapshot(struct led *l, enum switcher_event_type type, const struct switcher_effect *effect,
+                          unsigned what)
 {
     struct led_read *read = read_new(l, type, effect);
 
@@ -588,8 +596,8 @@ static void reply_to(struct led *l, struct call *call, const struct switcher_eff
         api_order_planned(call, &l->switcher.findings);
         break;
     case REPLY_REFUSED:
-        call_error(call, 422, "refused", "see the findings: each says how to mend it", view_findings(&l->switcher.findings), "%s",
-                   effect->text);
+        call_error(call, 422, "refused", "see the findings: each says how to mend it",
+                   view_findings(&l->switcher.findings), "%s", effect->text);
         break;
     case REPLY_CONFLICT:
         call_error(call, 409, "conflict", NULL, NULL, "%s", effect->text);
@@ -635,7 +643,8 @@ static void effects_run(struct led *l)
             read_snapshot(l, SWITCHER_GROUPS, effect, READING_GROUPS);
             break;
         case SWITCHER_READ_ALL:
-            read_snapshot(l, SWITCHER_SNAPSHOT, effect, READING_GROUPS | READING_OFFSETS | READING_BOUNDS | READING_TOPICS);
+            read_snapshot(l, SWITCHER_SNAPSHOT, effect,
+                          READING_GROUPS | READING_OFFSETS | READING_BOUNDS | READING_TOPICS);
             break;
         case SWITCHER_FORGET:
             run_forget(l, effect);
@@ -652,7 +661,7 @@ static void effects_run(struct led *l)
     l->fx_waiting = false;
 }
 
-/* --- a fleet's turn --------------------------------------------------------------------------------------------------- */
+/* --- a fleet's turn ----------------------------------------------------------------------------------------------- */
 
 /* State changes are logged here and nowhere else: the operation before and after its step. */
 static void step_log(const struct led *l, const struct op *before, enum phase phase_before)
@@ -661,16 +670,18 @@ static void step_log(const struct led *l, const struct op *before, enum phase ph
     char reason[300], why[300];
 
     if (op->number != before->number)
-        log_info("operation_begins", "fleet=%s number=%u kind=%s from=%s to=%s by=%s reason=%s request=%s", l->entry->mirror->name,
-                 op->number, op_kind_name(op->kind), color_name(op->from), color_name(op->to), op->by,
-                 log_quote(reason, sizeof(reason), op->reason), op->request_id);
+        log_info("operation_begins", "fleet=%s number=%u kind=%s from=%s to=%s by=%s reason=%s request=%s",
+                 l->entry->mirror->name, op->number, op_kind_name(op->kind), color_name(op->from), color_name(op->to),
+                 op->by, log_quote(reason, sizeof(reason), op->reason), op->request_id);
     else if (op->number && (op->state != before->state || op->stage != before->stage))
-        log_info("operation_moves", "fleet=%s number=%u kind=%s state=%s stage=%d/%d cause=%s why=%s epoch=%llu", l->entry->mirror->name,
-                 op->number, op_kind_name(op->kind), op_state_name(op->state), op->stage + 1, op->stage_count, op_cause_name(op->cause),
-                 log_quote(why, sizeof(why), op->why), (unsigned long long)l->fleet.version.epoch);
+        log_info("operation_moves", "fleet=%s number=%u kind=%s state=%s stage=%d/%d cause=%s why=%s epoch=%llu",
+                 l->entry->mirror->name, op->number, op_kind_name(op->kind), op_state_name(op->state), op->stage + 1,
+                 op->stage_count, op_cause_name(op->cause), log_quote(why, sizeof(why), op->why),
+                 (unsigned long long)l->fleet.version.epoch);
     if (l->fleet.phase != phase_before)
-        log_info("phase", "fleet=%s phase=%s active=%s term=%lld epoch=%llu", l->entry->mirror->name, phase_name(l->fleet.phase),
-                 color_name(l->fleet.active), (long long)l->fleet.version.term, (unsigned long long)l->fleet.version.epoch);
+        log_info("phase", "fleet=%s phase=%s active=%s term=%lld epoch=%llu", l->entry->mirror->name,
+                 phase_name(l->fleet.phase), color_name(l->fleet.active), (long long)l->fleet.version.term,
+                 (unsigned long long)l->fleet.version.epoch);
 }
 
 static void step_member_log(const struct led *l, const struct switcher_event *ev)
@@ -680,8 +691,8 @@ static void step_member_log(const struct led *l, const struct switcher_event *ev
     for (int i = 0; i < MEMBERS_MAX; i++)
         if (l->switcher.members[i].used && !strcmp(l->switcher.members[i].report->incarnation, r->incarnation))
             return;
-    log_info("member_seen", "fleet=%s color=%s incarnation=%s client=%s host=%s version=%s", l->entry->mirror->name, color_name(r->color),
-             r->incarnation, r->client_id, r->host, r->version);
+    log_info("member_seen", "fleet=%s color=%s incarnation=%s client=%s host=%s version=%s", l->entry->mirror->name,
+             color_name(r->color), r->incarnation, r->client_id, r->host, r->version);
 }
 
 static void led_step(struct led *l, struct inbox_event *ie)
@@ -757,7 +768,7 @@ static bool led_turn(struct led *l)
     return true;
 }
 
-/* --- what callers ask for --------------------------------------------------------------------------------------------- */
+/* --- what callers ask for ----------------------------------------------------------------------------------------- */
 
 void led_order_take(struct led *l, struct call *call, const struct order *order)
 {
@@ -863,22 +874,23 @@ static void led_take_members(struct led *l)
     orphans_adopt(l->c, e);
 }
 
-void reign_birth_take(struct controller *c, struct entry *e, struct call *call, const struct spec *spec, const struct baton *batons,
-                      int baton_count, uint64_t epoch)
+void reign_birth_take(struct controller *c, struct entry *e, struct call *call, const struct spec *spec,
+                      const struct baton *batons, int baton_count, uint64_t epoch)
 {
     struct led *l = led_begin(e, baton_count);
 
-    switcher_birth(&l->switcher, spec, (struct version){ .term = c->term, .epoch = epoch }, batons, baton_count, clock_unix_us());
+    switcher_birth(&l->switcher, spec, (struct version){ .term = c->term, .epoch = epoch }, batons, baton_count,
+                   clock_unix_us());
     led_take_members(l);
-    log_info("fleet_born", "fleet=%s partitions=%d active=%s epoch=%llu", spec->fleet, baton_count, color_name(l->fleet.active),
-             (unsigned long long)epoch);
+    log_info("fleet_born", "fleet=%s partitions=%d active=%s epoch=%llu", spec->fleet, baton_count,
+             color_name(l->fleet.active), (unsigned long long)epoch);
     call->state = CALL_TAKEN;
     call->led = l;
     call->done_status = 201;
     led_post(l, SWITCHER_TICK)->after = call;
 }
 
-/* --- new partitions --------------------------------------------------------------------------------------------------- */
+/* --- new partitions ----------------------------------------------------------------------------------------------- */
 
 static void on_starts(void *opaque, struct kafka_answer *a)
 {
@@ -916,8 +928,8 @@ static void led_grow(struct led *l, int topic, int partition_count)
         return;
     if (l->fleet.baton_count + partition_count - known > BATONS_MAX) {
         if (!l->too_many_told)
-            log_error("partitions_too_many", "fleet=%s limit=%d, the newest partitions of %s belong to nobody", l->entry->mirror->name,
-                      BATONS_MAX, l->fleet.spec.topics[topic]);
+            log_error("partitions_too_many", "fleet=%s limit=%d, the newest partitions of %s belong to nobody",
+                      l->entry->mirror->name, BATONS_MAX, l->fleet.spec.topics[topic]);
         l->too_many_told = true;
         return;
     }
@@ -981,7 +993,7 @@ void reign_partitions_soon(struct controller *c)
     c->partitions_ms = 0;
 }
 
-/* --- coming to lead --------------------------------------------------------------------------------------------------- */
+/* --- coming to lead ----------------------------------------------------------------------------------------------- */
 
 static void reign_enter(struct controller *c, enum reign_state state)
 {
@@ -1142,7 +1154,8 @@ void reign_appended(struct controller *c, const struct kafka_appended *acked)
 
         snprintf(why, sizeof(why), "append of '%s' failed: %s", a->what, rd_kafka_err2str(acked->code));
         reign_fail(c, why);
-    } else if (acked->error == ERR_OK && a->kind == APPEND_CLAIM && a->reign == c->reign_number && c->reign == REIGN_CLAIM) {
+    } else if (acked->error == ERR_OK && a->kind == APPEND_CLAIM && a->reign == c->reign_number &&
+               c->reign == REIGN_CLAIM) {
         c->term = acked->offset;
         reign_enter(c, REIGN_READ_CLAIM);
     } else if (acked->error == ERR_OK && a->kind == APPEND_BATCH) {
@@ -1194,7 +1207,7 @@ void reign_log_changed(struct controller *c, const struct mirror_change *change)
     controller_wake(c);
 }
 
-/* --- the turn --------------------------------------------------------------------------------------------------------- */
+/* --- the turn ----------------------------------------------------------------------------------------------------- */
 
 static void asks_answered(struct controller *c)
 {
@@ -1300,11 +1313,12 @@ void reign_tick(struct controller *c)
             l->tick_queued = true;
             led_post(l, SWITCHER_TICK);
         }
-    if (c->reign == REIGN_LEADING && !c->partitions_out && (c->partitions_ms == 0 || clock_ms() - c->partitions_ms > PARTITIONS_EVERY_MS))
+    if (c->reign == REIGN_LEADING && !c->partitions_out &&
+        (c->partitions_ms == 0 || clock_ms() - c->partitions_ms > PARTITIONS_EVERY_MS))
         partitions_ask(c);
 }
 
-/* --- planning on a copy ----------------------------------------------------------------------------------------------- */
+/* --- planning on a copy ------------------------------------------------------------------------------------------- */
 
 static const struct switcher_effect *find_effect(const struct led *l, enum switcher_effect_type type)
 {
@@ -1314,16 +1328,20 @@ static const struct switcher_effect *find_effect(const struct led *l, enum switc
     return NULL;
 }
 
-static int plan_steps(struct led *l, const struct order *order, const struct snapshot *snapshot, struct findings *ret, struct errmsg *m)
+static int plan_steps(struct led *l, const struct order *order, const struct snapshot *snapshot, struct findings *ret,
+                      struct errmsg *m)
 {
-    struct switcher_event ev = { .type = SWITCHER_ORDER, .now_ms = clock_ms(), .now_unix_us = clock_unix_us(), .order = order };
+    struct switcher_event ev = {
+        .type = SWITCHER_ORDER, .now_ms = clock_ms(), .now_unix_us = clock_unix_us(), .order = order
+    };
     const struct switcher_effect *effect;
 
     switcher_step(&l->switcher, &ev, &l->fx);
     effect = find_effect(l, SWITCHER_REPLY);
     if (effect) { /* answered without a look at the brokers: it would be refused as things stand */
         memset(ret, 0, sizeof(*ret));
-        findings_add(ret, FINDING_REFUSAL, "conflict", effect->text, "only one operation at a time can be right about who holds what",
+        findings_add(ret, FINDING_REFUSAL, "conflict", effect->text,
+                     "only one operation at a time can be right about who holds what",
                      "wait until it has ended, or order the opposite");
         return ERR_OK;
     }
@@ -1341,8 +1359,12 @@ static int plan_steps(struct led *l, const struct order *order, const struct sna
     return ERR_OK;
 }
 
-/* Runs the very code that an order would run, on a copy that nobody follows; the members' reports are lent for its duration. */
-int plan_on_copy(struct entry *e, const struct order *order, struct reading *reading, struct findings *ret, struct errmsg *m)
+/*
+ * Runs the very code that an order would run, on a copy that nobody follows; the members' reports are lent for its
+ * duration.
+ */
+int plan_on_copy(struct entry *e, const struct order *order, struct reading *reading, struct findings *ret,
+                 struct errmsg *m)
 {
     struct led *l = led_new(e, e->mirror->fleet.baton_count);
     const struct report *report;
@@ -1350,7 +1372,8 @@ int plan_on_copy(struct entry *e, const struct order *order, struct reading *rea
     int r = led_load(l, m);
 
     for (int i = 0; i < MEMBERS_MAX && r == ERR_OK && entry_member(e, i, &report, &heard_ms); i++)
-        l->switcher.members[i] = (struct switcher_member){ .used = true, .report = (struct report *)report, .heard_ms = heard_ms };
+        l->switcher.members[i] =
+            (struct switcher_member){ .used = true, .report = (struct report *)report, .heard_ms = heard_ms };
     if (r == ERR_OK)
         r = plan_steps(l, order, reading_snapshot(reading), ret, m);
     led_deinit(l);

@@ -1,10 +1,11 @@
 /*
  * verify - a receipt against the brokers: do they still say what it says?
  *
- * For every partition that passed: the old color's group stands where the receipt says that it ended, the new color's stands at or
- * beyond where it began and carries the mark of the grant (or of a later one), and the log still reaches back to that offset.
- * Offsets move on for good reasons after a switch: the standby follows, a later operation passes the baton on. Those
- * are told as notes. What no rule of Baton explains is a refusal, and then the receipt and the brokers do not agree.
+ * For every partition that passed: the old color's group stands where the receipt says that it ended, the new color's
+ * stands at or beyond where it began and carries the mark of the grant (or of a later one), and the log still reaches
+ * back to that offset. Offsets move on for good reasons after a switch: the standby follows, a later operation passes
+ * the baton on. Those are told as notes. What no rule of Baton explains is a refusal, and then the receipt and the
+ * brokers do not agree.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -23,11 +24,13 @@ struct verify {
     bool later;          /* a later grant has moved the baton on */
 };
 
-static void found(struct verify *v, enum severity severity, const char *code, const char *why, const char *mend, const char *what)
+static void found(struct verify *v, enum severity severity, const char *code, const char *why, const char *mend,
+                  const char *what)
 {
     char text[320];
 
-    snprintf(text, sizeof(text), "%.100s/%d: %.200s", v->fleet->spec.topics[v->baton->topic], (int)v->baton->partition, what);
+    snprintf(text, sizeof(text), "%.100s/%d: %.200s", v->fleet->spec.topics[v->baton->topic], (int)v->baton->partition,
+             what);
     findings_add(v->findings, severity, code, text, why, mend);
 }
 
@@ -42,20 +45,23 @@ static void verify_old(struct verify *v)
     if (committed == said)
         return;
     if (committed == OFFSET_NONE) {
-        snprintf(what, sizeof(what), "group %.100s has no committed offset any more, the receipt says %lld", group, (long long)said);
-        found(v, FINDING_WARNING, "offset-expired", "the brokers forget the offsets of a group without members (offsets.retention.minutes)",
+        snprintf(what, sizeof(what), "group %.100s has no committed offset any more, the receipt says %lld", group,
+                 (long long)said);
+        found(v, FINDING_WARNING, "offset-expired",
+              "the brokers forget the offsets of a group without members (offsets.retention.minutes)",
               "nothing to mend; the receipt itself stays", what);
     } else if (committed > said && mark.kind == MARK_FOLLOW) {
-        snprintf(what, sizeof(what), "group %.100s moved on from %lld to %lld by following as standby", group, (long long)said,
-                 (long long)committed);
-        found(v, FINDING_NOTE, "moved-on-by-follow", "a standby commits the active color's offsets", "nothing to mend", what);
+        snprintf(what, sizeof(what), "group %.100s moved on from %lld to %lld by following as standby", group,
+                 (long long)said, (long long)committed);
+        found(v, FINDING_NOTE, "moved-on-by-follow", "a standby commits the active color's offsets", "nothing to mend",
+              what);
     } else if (mark.kind == MARK_EPOCH && mark.epoch > v->pass->grant) {
-        snprintf(what, sizeof(what), "group %.100s moved from %lld to %lld under the later grant %llu", group, (long long)said,
-                 (long long)committed, (unsigned long long)mark.epoch);
+        snprintf(what, sizeof(what), "group %.100s moved from %lld to %lld under the later grant %llu", group,
+                 (long long)said, (long long)committed, (unsigned long long)mark.epoch);
         found(v, FINDING_NOTE, "moved-on-by-grant", "a later operation passed the baton back", "nothing to mend", what);
     } else {
-        snprintf(what, sizeof(what), "group %.100s stands at %lld, the receipt says that it ended at %lld", group, (long long)committed,
-                 (long long)said);
+        snprintf(what, sizeof(what), "group %.100s stands at %lld, the receipt says that it ended at %lld", group,
+                 (long long)committed, (long long)said);
         found(v, FINDING_REFUSAL, "old-color-moved", "somebody else commits into this group, or it was reset",
               "find the consumer with kafka-consumer-groups.sh --describe --members", what);
     }
@@ -70,15 +76,17 @@ static void verify_new(struct verify *v)
     char what[260];
 
     if (committed == OFFSET_NONE) {
-        snprintf(what, sizeof(what), "group %.100s has no committed offset, the receipt says that it began at %lld", group, (long long)from);
+        snprintf(what, sizeof(what), "group %.100s has no committed offset, the receipt says that it began at %lld",
+                 group, (long long)from);
         found(v, FINDING_REFUSAL, "new-color-nothing", "a color that takes a baton commits its start at once",
               "see whether the group was deleted or its offsets have expired", what);
         return;
     }
     if (committed < from) {
-        snprintf(what, sizeof(what), "group %.100s stands at %lld, before %lld where the receipt says that it began", group,
-                 (long long)committed, (long long)from);
-        found(v, v->later ? FINDING_NOTE : FINDING_REFUSAL, "new-color-behind", "an offset was reset, or a replay began earlier",
+        snprintf(what, sizeof(what), "group %.100s stands at %lld, before %lld where the receipt says that it began",
+                 group, (long long)committed, (long long)from);
+        found(v, v->later ? FINDING_NOTE : FINDING_REFUSAL, "new-color-behind",
+              "an offset was reset, or a replay began earlier",
               "see the history for a later rollback with replay; else find out who reset the group", what);
         return;
     }
@@ -86,9 +94,10 @@ static void verify_new(struct verify *v)
         return;
     if (mark.kind == MARK_FOLLOW && v->later)
         return; /* a standby by now */
-    snprintf(what, sizeof(what), "the commit of group %.100s at %lld does not carry the mark of grant %llu", group, (long long)committed,
-             (unsigned long long)v->pass->grant);
-    found(v, v->later ? FINDING_NOTE : FINDING_REFUSAL, "new-color-unmarked", "libbaton marks each commit with the grant it works under",
+    snprintf(what, sizeof(what), "the commit of group %.100s at %lld does not carry the mark of grant %llu", group,
+             (long long)committed, (unsigned long long)v->pass->grant);
+    found(v, v->later ? FINDING_NOTE : FINDING_REFUSAL, "new-color-unmarked",
+          "libbaton marks each commit with the grant it works under",
           "see whether a consumer without libbaton, or an operator's reset, has committed there", what);
 }
 
@@ -98,8 +107,8 @@ static void verify_log(struct verify *v)
 
     if (v->now->log_start == OFFSET_NONE || v->now->log_start <= v->pass->from)
         return;
-    snprintf(what, sizeof(what), "the log begins at %lld by now, beyond %lld where the new color began", (long long)v->now->log_start,
-             (long long)v->pass->from);
+    snprintf(what, sizeof(what), "the log begins at %lld by now, beyond %lld where the new color began",
+             (long long)v->now->log_start, (long long)v->pass->from);
     found(v, FINDING_NOTE, "log-shortened", "retention has removed the records since", "nothing to mend", what);
 }
 
@@ -136,8 +145,8 @@ json_t *verify_receipt(const struct op *op, const struct fleet *f, const struct 
     }
     list = view_findings(findings);
     agrees = findings->refusals == 0;
-    json = json_pack("{s:i, s:b, s:i, s:i, s:o}", "number", (int)op->number, "agrees", agrees, "partitions", count, "findings_total",
-                     findings->total, "findings", list);
+    json = json_pack("{s:i, s:b, s:i, s:i, s:o}", "number", (int)op->number, "agrees", agrees, "partitions", count,
+                     "findings_total", findings->total, "findings", list);
     free(findings);
     return json;
 }

@@ -1,8 +1,8 @@
 /*
  * view - the state as JSON, for the API and the events. docs/openapi.yaml describes every field.
  *
- * Read from the mirror, so what is shown is in the log, by leader and follower alike; the leader waits with a read until the
- * mirror has what it has written. Who is waited for only the leader knows.
+ * Read from the mirror, so what is shown is in the log, by leader and follower alike; the leader waits with a read
+ * until the mirror has what it has written. Who is waited for only the leader knows.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -70,7 +70,7 @@ json_t *view_leader(const struct controller *c)
     return json;
 }
 
-/* --- operations ------------------------------------------------------------------------------------------------------- */
+/* --- operations --------------------------------------------------------------------------------------------------- */
 
 int entry_op(struct op *ret, const struct entry *e, uint32_t number, struct errmsg *m)
 {
@@ -96,8 +96,8 @@ static json_t *view_progress(const struct switcher *s)
     struct progress p;
 
     switcher_progress(s, &p);
-    return json_pack("{s:i, s:i, s:i, s:i, s:i}", "total", p.total, "ordered", p.ordered, "granted", p.granted, "taken", p.taken, "returned",
-                     p.returned);
+    return json_pack("{s:i, s:i, s:i, s:i, s:i}", "total", p.total, "ordered", p.ordered, "granted", p.granted, "taken",
+                     p.taken, "returned", p.returned);
 }
 
 static json_t *view_waiting(const struct switcher *s)
@@ -230,7 +230,7 @@ int view_receipt(struct str *ret, struct entry *e, uint32_t number, struct errms
     return r;
 }
 
-/* --- fleets ----------------------------------------------------------------------------------------------------------- */
+/* --- fleets ------------------------------------------------------------------------------------------------------- */
 
 static void count_members(const struct entry *e, int ret[COLOR_COUNT])
 {
@@ -253,10 +253,10 @@ json_t *view_fleets(struct controller *c)
         if (!f->fleet.exists)
             continue;
         count_members(entry_make(c, f->name), members);
-        json_array_append_new(list, json_pack("{s:s, s:s, s:s, s:i, s:{s:i, s:i}, s:I}", "name", f->name, "phase", phase_name(f->fleet.phase),
-                                              "active", color_name(f->fleet.active), "partitions", f->fleet.baton_count, "members",
-                                              "blue", members[BLUE], "green", members[GREEN], "switch",
-                                              (json_int_t)f->fleet.switch_number));
+        json_array_append_new(list, json_pack("{s:s, s:s, s:s, s:i, s:{s:i, s:i}, s:I}", "name", f->name, "phase",
+                                              phase_name(f->fleet.phase), "active", color_name(f->fleet.active),
+                                              "partitions", f->fleet.baton_count, "members", "blue", members[BLUE],
+                                              "green", members[GREEN], "switch", (json_int_t)f->fleet.switch_number));
     }
     return json_pack("{s:o}", "fleets", list);
 }
@@ -352,11 +352,13 @@ static json_t *view_partitions(const struct entry *e, const struct snapshot *now
         put(json, "epoch", json_integer((json_int_t)b->epoch));
         put(json, "order", json_integer((json_int_t)b->order));
         put(json, "doubt", offset_or_null(b->doubt));
-        put(json, "owner", json_pack("{s:o, s:o}", "blue", view_owner(owners[i * COLOR_COUNT + BLUE]), "green",
-                                     view_owner(owners[i * COLOR_COUNT + GREEN])));
+        put(json, "owner",
+            json_pack("{s:o, s:o}", "blue", view_owner(owners[i * COLOR_COUNT + BLUE]), "green",
+                      view_owner(owners[i * COLOR_COUNT + GREEN])));
         if (now && i < now->partition_count) {
-            put(json, "committed", json_pack("{s:o, s:o}", "blue", offset_or_null(now->partitions[i].committed[BLUE]), "green",
-                                             offset_or_null(now->partitions[i].committed[GREEN])));
+            put(json, "committed",
+                json_pack("{s:o, s:o}", "blue", offset_or_null(now->partitions[i].committed[BLUE]), "green",
+                          offset_or_null(now->partitions[i].committed[GREEN])));
             put(json, "log_start", offset_or_null(now->partitions[i].log_start));
             put(json, "log_end", offset_or_null(now->partitions[i].log_end));
         }

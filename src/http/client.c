@@ -22,7 +22,7 @@ struct http_client {
     CURL *easy;
     char origin[400]; /* "http://127.0.0.1:8484" */
     char ca_file[1024];
-    char token[600];  /* "Authorization: Bearer ...", "" */
+    char token[600]; /* "Authorization: Bearer ...", "" */
     char by[200];
     int64_t connect_ms, timeout_ms;
     char last_id[64]; /* of events */
@@ -73,7 +73,8 @@ static int client_read_token(struct http_client *c, const char *path, struct err
         if ((unsigned char)text[i] <= 0x20 || (unsigned char)text[i] >= 0x7f)
             len = 0;
     if (len == 0)
-        return err_set(m, ERR_INVALID, "token file '%s' must hold one line of visible characters and nothing else", path);
+        return err_set(m, ERR_INVALID, "token file '%s' must hold one line of visible characters and nothing else",
+                       path);
     snprintf(c->token, sizeof(c->token), "Authorization: Bearer %s", text);
     secret_clear(text, sizeof(text));
     return ERR_OK;
@@ -89,7 +90,8 @@ int http_client_open(struct http_client **ret, const struct http_client_config *
     c->connect_ms = config->connect_ms ? config->connect_ms : 5000;
     c->timeout_ms = config->timeout_ms ? config->timeout_ms : 60000;
     if (!origin_copy(c->origin, sizeof(c->origin), config->server))
-        r = err_set(m, ERR_INVALID, "server '%s' is not of the form http://HOST:PORT or https://HOST:PORT", config->server);
+        r = err_set(m, ERR_INVALID, "server '%s' is not of the form http://HOST:PORT or https://HOST:PORT",
+                    config->server);
     else if (config->ca_file && !text_copy(c->ca_file, sizeof(c->ca_file), config->ca_file))
         r = err_set(m, ERR_TOO_LARGE, "the name of the CA file is too long");
     else if (config->token_file)
@@ -165,7 +167,8 @@ static int client_explain(const struct http_client *c, CURLcode code, const char
         return err_set(m, ERR_UNAVAILABLE, "%s: the host's name cannot be resolved; check --server", origin);
     case CURLE_COULDNT_CONNECT:
         return err_set(m, ERR_UNAVAILABLE,
-                       "%s: %s; is 'baton serve' running there? Without a server, use --bootstrap HOST:PORT", origin, why);
+                       "%s: %s; is 'baton serve' running there? Without a server, use --bootstrap HOST:PORT", origin,
+                       why);
     case CURLE_OPERATION_TIMEDOUT:
         return err_set(m, ERR_TIMEOUT, "%s: %s", origin, why);
     case CURLE_PEER_FAILED_VERIFICATION:
@@ -184,7 +187,8 @@ static int client_explain(const struct http_client *c, CURLcode code, const char
 }
 
 /* What requests and streams have in common. */
-static struct curl_slist *client_prepare(struct http_client *c, const char *origin, const char *url, const char *content_type)
+static struct curl_slist *client_prepare(struct http_client *c, const char *origin, const char *url,
+                                         const char *content_type)
 {
     struct curl_slist *headers = NULL;
     CURL *easy = c->easy;
@@ -232,18 +236,21 @@ static int client_follow(char *origin, size_t origin_size, const char *location,
     memcpy(next, location, len);
     next[len] = '\0';
     if (strcmp(location + len, path) != 0 || !origin_copy(checked, sizeof(checked), next))
-        return err_set(m, ERR_DENIED, "%s points to '%s', which is not the same request on another controller", origin, location);
+        return err_set(m, ERR_DENIED, "%s points to '%s', which is not the same request on another controller", origin,
+                       location);
     if (!strncasecmp(origin, "https://", 8) && strncasecmp(next, "https://", 8) != 0)
-        return err_set(m, ERR_DENIED,
-                       "%s points to %s: the token is not sent from https to http; give that controller --tls-cert and an "
-                       "https --advertise",
-                       origin, next);
+        return err_set(
+            m, ERR_DENIED,
+            "%s points to %s: the token is not sent from https to http; give that controller --tls-cert and an "
+            "https --advertise",
+            origin, next);
     text_copy(origin, origin_size, next);
     return ERR_OK;
 }
 
-static int client_once(struct http_client *c, struct reply_sink *sink, long *ret_status, const char *origin, const char *method,
-                       const char *path, const char *content_type, const char *body, size_t body_len, struct errmsg *m)
+static int client_once(struct http_client *c, struct reply_sink *sink, long *ret_status, const char *origin,
+                       const char *method, const char *path, const char *content_type, const char *body,
+                       size_t body_len, struct errmsg *m)
 {
     struct str url = STR_WITH_MAX(8192);
     struct curl_slist *headers;
@@ -290,7 +297,8 @@ int http_client_request(struct http_client *c, struct http_reply *ret, const cha
         if (r < 0 || status != 307 || !sink.location[0])
             break;
         if (hop == REDIRECTS_MAX) {
-            r = err_set(m, ERR_UNAVAILABLE, "%s: the controllers point to one another; the leader is changing, try again", origin);
+            r = err_set(m, ERR_UNAVAILABLE,
+                        "%s: the controllers point to one another; the leader is changing, try again", origin);
             break;
         }
         r = client_follow(origin, sizeof(origin), sink.location, path, m);
@@ -335,7 +343,8 @@ static void event_line(struct event_sink *e)
         if (e->data.len > 0 && !e->stopped) {
             if (e->id_seen)
                 text_copy(e->client->last_id, sizeof(e->client->last_id), e->id);
-            e->stopped = !e->on_event(e->opaque, e->id_seen ? e->id : "", e->type[0] ? e->type : "message", e->data.buf);
+            e->stopped =
+                !e->on_event(e->opaque, e->id_seen ? e->id : "", e->type[0] ? e->type : "message", e->data.buf);
         }
         str_clear(&e->data);
         e->type[0] = '\0';
@@ -372,7 +381,8 @@ static size_t on_stream(char *bytes, size_t size, size_t count, void *opaque)
     return str_error(&e->line) || str_error(&e->data) ? 0 : len;
 }
 
-static int events_run(struct http_client *c, CURLM *multi, struct event_sink *e, http_on_idle *on_idle, struct errmsg *m)
+static int events_run(struct http_client *c, CURLM *multi, struct event_sink *e, http_on_idle *on_idle,
+                      struct errmsg *m)
 {
     int running = 1, left;
     CURLMsg *message;
@@ -404,8 +414,8 @@ static int events_run(struct http_client *c, CURLM *multi, struct event_sink *e,
                    "%s: events refused with status %ld: %s", c->origin, e->status, e->refusal.buf);
 }
 
-int http_client_events(struct http_client *c, const char *path, http_on_event *on_event, http_on_idle *on_idle, void *opaque,
-                       struct errmsg *m)
+int http_client_events(struct http_client *c, const char *path, http_on_event *on_event, http_on_idle *on_idle,
+                       void *opaque, struct errmsg *m)
 {
     struct event_sink e = { .client = c, .on_event = on_event, .opaque = opaque, .heard_ms = clock_ms() };
     struct str url = STR_WITH_MAX(8192);

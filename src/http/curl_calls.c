@@ -28,7 +28,8 @@ int curl_calls_load(struct errmsg *m)
         return ERR_OK;
     library = dlopen(CURL_LIBRARY, RTLD_NOW | RTLD_LOCAL);
     if (!library)
-        return err_set(m, ERR_NOT_FOUND, "load " CURL_LIBRARY ": %s; install libcurl (Debian and Ubuntu: libcurl4)", dlerror());
+        return err_set(m, ERR_NOT_FOUND, "load " CURL_LIBRARY ": %s; install libcurl (Debian and Ubuntu: libcurl4)",
+                       dlerror());
 #define CURL_CALL(name) all = find(library, "curl_" #name, &curl.name) && all;
     CURL_CALLS(CURL_CALL)
 #undef CURL_CALL

@@ -1,8 +1,9 @@
 /*
  * parse - the head of an HTTP/1.1 request, as text to a struct; no I/O.
  *
- * Strict where laxness has been an attack: bare CR or LF inside a line, a blank before the colon, folded lines, two lengths,
- * any transfer coding, control characters, "..": refused. The text is changed in place and owns all that the result points to.
+ * Strict where laxness has been an attack: bare CR or LF inside a line, a blank before the colon, folded lines, two
+ * lengths, any transfer coding, control characters, "..": refused. The text is changed in place and owns all that the
+ * result points to.
  */
 #ifndef HTTP_PARSE_H
 #define HTTP_PARSE_H

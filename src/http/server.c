@@ -5,9 +5,11 @@
  *                |  unclean            |                         +---- STREAM (until either side ends it)
  *                +-------------------> SENDING, then LINGER for a second, then closed
  *
- * LINGER reads and forgets: a socket closed with unread bytes resets the connection, and the refusal in it would be lost.
+ * LINGER reads and forgets: a socket closed with unread bytes resets the connection, and the refusal in it would be
+ * lost.
  *
- * A connection is freed only from the loop (its own callbacks, or the `doomed` sweep), never inside a call that the handler made.
+ * A connection is freed only from the loop (its own callbacks, or the `doomed` sweep), never inside a call that the
+ * handler made.
  */
 #include "http/server.h"
 
@@ -57,9 +59,9 @@ struct http_exchange { /* a connection, and the request it carries now */
     size_t body_len;
     bool head_only; /* HEAD */
     bool close_after;
-    bool eof; /* the peer will send no more; it may still read */
-    bool over; /* beyond connections_max: it is told so */
-    bool refused; /* there may be unread bytes */
+    bool eof;         /* the peer will send no more; it may still read */
+    bool over;        /* beyond connections_max: it is told so */
+    bool refused;     /* there may be unread bytes */
     int64_t began_ms; /* of the request; 0 between requests */
     int64_t idle_ms;  /* when it was accepted, 0: it has been served before */
     http_hung_up *on_hung_up;
@@ -207,7 +209,8 @@ static void exchange_set_timer(struct http_exchange *x, int seconds)
 }
 
 /* The head of an answer; bodies of unknown length are streams. */
-static void exchange_put_head(struct http_exchange *x, int status, const char *content_type, int64_t length, const char *location)
+static void exchange_put_head(struct http_exchange *x, int status, const char *content_type, int64_t length,
+                              const char *location)
 {
     struct evbuffer *out = bufferevent_get_output(x->bev);
     char date[64];
@@ -215,7 +218,8 @@ static void exchange_put_head(struct http_exchange *x, int status, const char *c
     struct tm tm;
 
     strftime(date, sizeof(date), "%a, %d %b %Y %H:%M:%S GMT", gmtime_r(&now, &tm));
-    evbuffer_add_printf(out, "HTTP/1.1 %d %s\r\nDate: %s\r\nCache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\n",
+    evbuffer_add_printf(out,
+                        "HTTP/1.1 %d %s\r\nDate: %s\r\nCache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\n",
                         status, reason_phrase(status), date);
     if (content_type && *content_type)
         evbuffer_add_printf(out, "Content-Type: %s\r\n", content_type);
@@ -270,7 +274,8 @@ static void exchange_refuse(struct http_exchange *x, int status, const char *why
         x->server->refusal(x->server->opaque, status, why, body, sizeof(body));
     else
         snprintf(body, sizeof(body), "%s\n", why);
-    http_answer(x, status, x->server->refusal ? x->server->refusal_type : "text/plain; charset=utf-8", body, strlen(body), NULL);
+    http_answer(x, status, x->server->refusal ? x->server->refusal_type : "text/plain; charset=utf-8", body,
+                strlen(body), NULL);
 }
 
 void http_exchange_on_hung_up(struct http_exchange *x, http_hung_up *on_hung_up, void *opaque)
@@ -387,8 +392,9 @@ static void exchange_handle(struct http_exchange *x)
     else if (*origin && !origin_is_host(origin, request.host))
         exchange_refuse(x, 403, "a request from another origin (a web page elsewhere) is not taken");
     else if (!host_allowed(s, request.host))
-        exchange_refuse(x, 403,
-                        "the Host header names neither an IP address nor localhost; without a token no other name is taken");
+        exchange_refuse(
+            x, 403,
+            "the Host header names neither an IP address nor localhost; without a token no other name is taken");
     else
         s->handler(s->opaque, x, &request);
 }
@@ -560,7 +566,10 @@ static void on_timer(evutil_socket_t fd, short what, void *opaque)
     }
 }
 
-/* At the bound an idle connection makes room; otherwise the newcomer is told to come again, or, far beyond, not even that. */
+/*
+ * At the bound an idle connection makes room; otherwise the newcomer is told to come again, or, far beyond, not even
+ * that.
+ */
 static bool server_make_room(struct http_server *s, bool *ret_over)
 {
     const int64_t now_ms = clock_ms();
@@ -589,7 +598,8 @@ static void peer_format(char *ret, size_t ret_size, const struct sockaddr *addre
         snprintf(ret, ret_size, strchr(host, ':') ? "[%.56s]:%s" : "%.56s:%s", host, port);
 }
 
-static void on_accept(struct evconnlistener *listener, evutil_socket_t fd, struct sockaddr *address, int len, void *opaque)
+static void on_accept(struct evconnlistener *listener, evutil_socket_t fd, struct sockaddr *address, int len,
+                      void *opaque)
 {
     struct http_server *s = opaque;
     struct http_exchange *x;
@@ -672,7 +682,8 @@ static int server_load_tls(struct http_server *s, const struct http_server_confi
     if (!config->tls_cert && !config->tls_key)
         return ERR_OK;
     if (!config->tls_cert || !config->tls_key)
-        return err_set(m, ERR_INVALID, "a TLS certificate and its key belong together: give both --tls-cert and --tls-key");
+        return err_set(m, ERR_INVALID,
+                       "a TLS certificate and its key belong together: give both --tls-cert and --tls-key");
     if (!http_tls_open(&s->tls, config->tls_cert, config->tls_key, why, sizeof(why)))
         return err_set(m, ERR_INVALID, "%s", why);
     return ERR_OK;
@@ -705,7 +716,8 @@ static int server_listen_at(struct http_server *s, const struct addrinfo *info, 
                                        128, info->ai_addr, (int)info->ai_addrlen);
     if (!listener)
         return err_set(m, ERR_IO, "listen on '%s': %s%s", text, strerror(errno),
-                       errno == EADDRINUSE ? "; stop the program that has the port, or give another one with --listen" : "");
+                       errno == EADDRINUSE ? "; stop the program that has the port, or give another one with --listen"
+                                           : "");
     evconnlistener_set_error_cb(listener, on_accept_error);
     getsockname(evconnlistener_get_fd(listener), (struct sockaddr *)&bound, &len);
     s->listeners[s->listener_count] = listener;

@@ -1,5 +1,6 @@
 /*
- * controller: the mirror and the strict bodies as pure functions; then whole controllers, in process, on the embedded broker.
+ * controller: the mirror and the strict bodies as pure functions; then whole controllers, in process, on the embedded
+ * broker.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -21,7 +22,7 @@
 
 #define WAIT_MS 15000
 
-/* --- the mirror ------------------------------------------------------------------------------------------------------- */
+/* --- the mirror --------------------------------------------------------------------------------------------------- */
 
 struct log {
     struct mirror mirror;
@@ -35,7 +36,8 @@ static void on_change(void *opaque, const struct mirror_change *change)
     struct log *log = opaque;
     size_t len = strlen(log->story);
 
-    snprintf(log->story + len, sizeof(log->story) - len, "%s%s@%lld", len ? " " : "", names[change->type], (long long)change->offset);
+    snprintf(log->story + len, sizeof(log->story) - len, "%s%s@%lld", len ? " " : "", names[change->type],
+             (long long)change->offset);
 }
 
 static void log_open(struct log *log)
@@ -46,7 +48,9 @@ static void log_open(struct log *log)
 
 static void log_put(struct log *log, const char *key, const char *value, size_t len)
 {
-    const struct kafka_record rec = { .key = key, .key_len = strlen(key), .value = value, .value_len = len, .offset = log->offset++ };
+    const struct kafka_record rec = {
+        .key = key, .key_len = strlen(key), .value = value, .value_len = len, .offset = log->offset++
+    };
 
     mirror_record(&log->mirror, &rec);
 }
@@ -78,7 +82,9 @@ static void make_fleet(struct fleet *f, struct baton *batons, int count, int64_t
     f->version = f->applied = (struct version){ term, epoch };
     f->baton_count = count;
     for (int i = 0; i < count; i++)
-        batons[i] = (struct baton){ .partition = i, .from = 100 + i, .epoch = 1, .order = 1, .doubt = OFFSET_NONE, .taken = true };
+        batons[i] = (struct baton){
+            .partition = i, .from = 100 + i, .epoch = 1, .order = 1, .doubt = OFFSET_NONE, .taken = true
+        };
 }
 
 static void log_fleet(struct log *log, int count, int64_t term, uint64_t epoch, bool head)
@@ -107,7 +113,12 @@ static void log_fleet(struct log *log, int count, int64_t term, uint64_t epoch, 
 
 static void log_op(struct log *log, uint32_t number, int64_t term, const char *reason)
 {
-    struct op op = { .number = number, .kind = OP_SWITCH, .state = OP_COMPLETE, .to = GREEN, .stage_count = 1, .stages_percent = { 100 } };
+    struct op op = { .number = number,
+                     .kind = OP_SWITCH,
+                     .state = OP_COMPLETE,
+                     .to = GREEN,
+                     .stage_count = 1,
+                     .stages_percent = { 100 } };
     struct str text = STR_WITH_MAX(RECORD_BYTES_MAX);
     struct baton batons[1];
     struct fleet f;
@@ -135,10 +146,10 @@ static void a_dead_terms_record_is_void_and_remembered(void **state)
 
     (void)state;
     log_open(&log);
-    log_claim(&log, "a");               /* 0 */
-    log_fleet(&log, 3, 0, 5, true);     /* 1 */
-    log_claim(&log, "b");               /* 2: a is deposed */
-    log_fleet(&log, 3, 0, 9, true);     /* 3: its late word */
+    log_claim(&log, "a");           /* 0 */
+    log_fleet(&log, 3, 0, 5, true); /* 1 */
+    log_claim(&log, "b");           /* 2: a is deposed */
+    log_fleet(&log, 3, 0, 9, true); /* 3: its late word */
     f = mirror_find(&log.mirror, "payments");
     assert_string_equal(log.story, "claim@0 head@1 claim@2 void@3");
     assert_int_equal(f->fleet.version.epoch, 5);
@@ -213,7 +224,7 @@ static void history_is_kept_small_and_reads_back(void **state)
     mirror_deinit(&log.mirror);
 }
 
-/* --- bodies ----------------------------------------------------------------------------------------------------------- */
+/* --- bodies ------------------------------------------------------------------------------------------------------- */
 
 static void orders_are_read_strictly(void **state)
 {
@@ -250,8 +261,9 @@ static void orders_are_read_strictly(void **state)
     }
     assert_int_equal(body_order(&o, "", 0, ORDER_PAUSE, false, &m), ERR_OK);
     assert_int_equal(o.deadline_ms, -1);
-    static const char good[] = "{\"to\":\"green\",\"stages\":[\"10%\",50,\"100%\"],\"observe\":\"0s\",\"deadline\":\"1m30s\","
-                               "\"reason\":\"deploy\",\"by\":\"jane\",\"request_id\":\"A-1_b.2\",\"dry_run\":true}";
+    static const char good[] =
+        "{\"to\":\"green\",\"stages\":[\"10%\",50,\"100%\"],\"observe\":\"0s\",\"deadline\":\"1m30s\","
+        "\"reason\":\"deploy\",\"by\":\"jane\",\"request_id\":\"A-1_b.2\",\"dry_run\":true}";
     if (body_order(&o, good, strlen(good), ORDER_SWITCH, false, &m) < 0)
         fail_msg("%s", m.text);
     assert_true(o.to_given && o.to == GREEN && o.dry_run);
@@ -263,16 +275,26 @@ static void orders_are_read_strictly(void **state)
     assert_int_equal(o.kind, ORDER_ROLLBACK);
 }
 
-/* --- receipts against brokers ----------------------------------------------------------------------------------------- */
+/* --- receipts against brokers ------------------------------------------------------------------------------------- */
 
 static void check_receipt(const struct partition_view *now, uint64_t baton_epoch, bool agrees, const char *code)
 {
     struct baton batons[1];
     struct fleet f;
-    struct pass forth = { .ordered = true, .order = 4, .grant = 5, .released = 120, .committed = 120, .from = 120, .first = 120,
-                          .doubt = OFFSET_NONE, .repeat_to = OFFSET_NONE, .taken = true };
+    struct pass forth = { .ordered = true,
+                          .order = 4,
+                          .grant = 5,
+                          .released = 120,
+                          .committed = 120,
+                          .from = 120,
+                          .first = 120,
+                          .doubt = OFFSET_NONE,
+                          .repeat_to = OFFSET_NONE,
+                          .taken = true };
     struct pass back = { .doubt = OFFSET_NONE };
-    const struct op op = { .number = 1, .kind = OP_SWITCH, .from = BLUE, .to = GREEN, .forth = &forth, .back = &back, .pass_count = 1 };
+    const struct op op = {
+        .number = 1, .kind = OP_SWITCH, .from = BLUE, .to = GREEN, .forth = &forth, .back = &back, .pass_count = 1
+    };
     const struct snapshot snapshot = { .partitions = (struct partition_view *)now, .partition_count = 1 };
     json_t *json;
     char *text;
@@ -327,7 +349,7 @@ static void receipts_meet_the_brokers(void **state)
     check_receipt(&v, 5, true, "log-shortened");
 }
 
-/* --- the routes and their description --------------------------------------------------------------------------------- */
+/* --- the routes and their description ----------------------------------------------------------------------------- */
 
 static FILE *open_source(const char *name)
 {
@@ -361,7 +383,8 @@ static void openapi_has_the_routes(void **state)
             path[0] = '/';
             continue;
         }
-        if (strncmp(line, "    ", 4) != 0 || line[4] == ' ' || sscanf(line, "    %19[a-z]:", method) != 1 || !strcmp(method, "parameters"))
+        if (strncmp(line, "    ", 4) != 0 || line[4] == ' ' || sscanf(line, "    %19[a-z]:", method) != 1 ||
+            !strcmp(method, "parameters"))
             continue;
         for (int i = 0; i < count; i++)
             served |= !strcasecmp(routes[i].method, method) && !strcmp(routes[i].path, path);
@@ -373,7 +396,7 @@ static void openapi_has_the_routes(void **state)
     assert_int_equal(found, count);
 }
 
-/* --- whole controllers on the embedded broker ------------------------------------------------------------------------- */
+/* --- whole controllers on the embedded broker --------------------------------------------------------------------- */
 
 struct world {
     struct event_base *base;
@@ -402,7 +425,9 @@ static void world_close(struct world *w)
 static struct controller *start(struct world *w, enum controller_lead lead, bool listens)
 {
     static const char *const listen[] = { "127.0.0.1:0" };
-    const struct controller_config config = { .kafka = w->settings, .lead = lead, .listen = listen, .listen_count = listens, .by = "test", .session_ms = 2000 };
+    const struct controller_config config = {
+        .kafka = w->settings, .lead = lead, .listen = listen, .listen_count = listens, .by = "test", .session_ms = 2000
+    };
     struct controller *c = NULL;
     struct errmsg m = { 0 };
 
@@ -442,7 +467,8 @@ static void run_until(struct world *w, const bool *done)
 }
 
 /* Asks and expects `status`; the JSON is the caller's. */
-static json_t *ask(struct world *w, struct controller *c, const char *method, const char *path, const char *body, int status)
+static json_t *ask(struct world *w, struct controller *c, const char *method, const char *path, const char *body,
+                   int status)
 {
     struct answer a = { 0 };
     const struct api_request request = {
@@ -529,7 +555,8 @@ static void a_fleet_lives(void **state)
     assert_string_equal(text_at(json, "reason"), "look");
     assert_string_equal(text_at(json, "by"), "test");
     json_decref(json);
-    json = ask(&w, c, "POST", "/v1/fleets/payments/pause", "{\"request_id\":\"p1\"}", 202); /* the same request: the same answer */
+    json = ask(&w, c, "POST", "/v1/fleets/payments/pause", "{\"request_id\":\"p1\"}",
+               202); /* the same request: the same answer */
     assert_int_equal(json_integer_value(json_object_get(json, "number")), 1);
     json_decref(json);
     json_decref(ask(&w, c, "POST", "/v1/fleets/payments/pause", "{}", 409));
@@ -566,7 +593,9 @@ static void the_next_leads_at_once(void **state)
     assert_int_equal(json_array_size(json_object_get(json, "partitions")), 4);
     json_decref(json);
     json_decref(ask(&w, second, "POST", "/v1/fleets/payments/plan", "{}", 200)); /* and plans */
-    controller_request(second, &(struct api_request){ .method = "POST", .path = "/v1/fleets/payments/pause", .query = "x=1" }, on_answer, &a);
+    controller_request(second,
+                       &(struct api_request){ .method = "POST", .path = "/v1/fleets/payments/pause", .query = "x=1" },
+                       on_answer, &a);
     run_until(&w, &a.came);
     assert_int_equal(a.status, 307);
     assert_non_null(strstr(a.location, controller_listening(first, 0)));
@@ -689,7 +718,8 @@ static void a_late_word_is_healed(void **state)
     make_fleet(&late, batons, 4, 0, 999);
     late.version.term = c->term - 1 >= 0 ? c->term - 1 : 0;
     late.active = GREEN;
-    assert_int_equal(c->term, 0); /* the very first record: there is no lower term to claim, so one more reign is needed */
+    assert_int_equal(c->term,
+                     0); /* the very first record: there is no lower term to claim, so one more reign is needed */
     controller_close(c);
     c = start(&w, CONTROLLER_SERVE, false);
     wait_role(&w, c, CONTROLLER_LEADING);
@@ -700,7 +730,8 @@ static void a_late_word_is_healed(void **state)
     assert_int_equal(kafka_appender_open(&zombie, w.settings, -1, &m), ERR_OK);
     assert_int_equal(fleet_encode(&text, &late, -1, &m), ERR_OK);
     assert_int_equal(kafka_append(zombie, 1, CONTROL_TOPIC, 0, "fleet/payments", text.buf, text.len, &m), ERR_OK);
-    for (end_ms = clock_ms() + WAIT_MS; c->mirror.voids == 0 || mirror_needs_heal(f) || c->mirror.position < position + 2;) {
+    for (end_ms = clock_ms() + WAIT_MS;
+         c->mirror.voids == 0 || mirror_needs_heal(f) || c->mirror.position < position + 2;) {
         event_base_loop(w.base, EVLOOP_ONCE);
         kafka_appender_poll(zombie, &acked);
         assert_true(clock_ms() < end_ms);
@@ -708,7 +739,8 @@ static void a_late_word_is_healed(void **state)
     assert_int_equal(f->fleet.active, BLUE);
     assert_int_equal(f->fleet.version.term, c->term);
     position = c->mirror.position;
-    assert_int_equal(kafka_append(zombie, 2, CONTROL_TOPIC, 0, "fleet/payments", NULL, 0, &m), ERR_OK); /* a tombstone has no term at all */
+    assert_int_equal(kafka_append(zombie, 2, CONTROL_TOPIC, 0, "fleet/payments", NULL, 0, &m),
+                     ERR_OK); /* a tombstone has no term at all */
     for (end_ms = clock_ms() + WAIT_MS; !f->fleet.exists || c->mirror.position < position + 2;) {
         event_base_loop(w.base, EVLOOP_ONCE);
         kafka_appender_poll(zombie, &acked);
@@ -732,7 +764,8 @@ static void http_reaches_the_api(void **state)
     world_open(&w);
     c = start(&w, CONTROLLER_SERVE, true);
     snprintf(url, sizeof(url), "http://%s", controller_listening(c, 0));
-    assert_int_equal(http_client_open(&client, &(struct http_client_config){ .server = url, .timeout_ms = 100 }, &m), ERR_OK);
+    assert_int_equal(http_client_open(&client, &(struct http_client_config){ .server = url, .timeout_ms = 100 }, &m),
+                     ERR_OK);
     http_client_close(client);
     wait_role(&w, c, CONTROLLER_LEADING);
     controller_close(c);

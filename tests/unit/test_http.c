@@ -26,7 +26,7 @@
 
 #define WAIT_MS 5000
 
-/* --- parse ------------------------------------------------------------------------------------------------------------ */
+/* --- parse -------------------------------------------------------------------------------------------------------- */
 
 static int parse(struct http_head *ret, char *copy, size_t size, const char *text)
 {
@@ -45,10 +45,11 @@ static void head_is_parsed(void **state)
     char copy[1000], value[20];
 
     (void)state;
-    assert_int_equal(parse(&head, copy, sizeof(copy),
-                           "POST /v1/fl%65ets/a%20b?x=1&name=J%C3%B6rg+K HTTP/1.1\r\nHost: h:1\r\nContent-Length: 12\r\n"
-                           "X-Thing: \t a b \t\r\nExpect: 100-continue"),
-                     0);
+    assert_int_equal(
+        parse(&head, copy, sizeof(copy),
+              "POST /v1/fl%65ets/a%20b?x=1&name=J%C3%B6rg+K HTTP/1.1\r\nHost: h:1\r\nContent-Length: 12\r\n"
+              "X-Thing: \t a b \t\r\nExpect: 100-continue"),
+        0);
     assert_string_equal(head.method, "POST");
     assert_string_equal(head.path, "/v1/fleets/a b");
     assert_string_equal(http_head_field(&head, "x-thing"), "a b");
@@ -112,7 +113,8 @@ static void hosts_are_told_apart(void **state)
     int port;
 
     (void)state;
-    assert_true(http_host_is_loopback("localhost:1") && http_host_is_loopback("127.8.9.1") && http_host_is_loopback("[::1]:80"));
+    assert_true(http_host_is_loopback("localhost:1") && http_host_is_loopback("127.8.9.1") &&
+                http_host_is_loopback("[::1]:80"));
     assert_false(http_host_is_loopback("10.0.0.1:1"));
     assert_false(http_host_is_loopback("127.0.0.1.evil.example"));
     assert_true(http_host_is_address("10.0.0.1:1") && http_host_is_address("[fe80::1]"));
@@ -126,7 +128,7 @@ static void hosts_are_told_apart(void **state)
     assert_false(http_host_split("", host, sizeof(host), &port));
 }
 
-/* --- a server on a thread of its own ---------------------------------------------------------------------------------- */
+/* --- a server on a thread of its own ------------------------------------------------------------------------------ */
 
 struct world {
     struct event_base *base;
@@ -181,7 +183,8 @@ static void handle(void *opaque, struct http_exchange *x, const struct http_requ
     } else if (!strcmp(r->path, "/elsewhere")) {
         http_answer(x, 307, NULL, "", 0, "http://127.0.0.1:1/other");
     } else {
-        str_addf(&text, "%s %s?%s body=%zu:%s by=%s auth=%d", r->method, r->path, r->query, r->body_len, r->body, r->by, r->authorized);
+        str_addf(&text, "%s %s?%s body=%zu:%s by=%s auth=%d", r->method, r->path, r->query, r->body_len, r->body, r->by,
+                 r->authorized);
         http_answer(x, 200, "text/plain", text.buf, text.len, NULL);
     }
     str_free(&text);
@@ -312,7 +315,8 @@ static void a_connection_serves_many(void **state)
     fd = dial(&w);
     say(fd, "GET /1 HTTP/1.1\r\nHost: localhost\r\n\r\n");
     assert_non_null(strstr(hear(fd, "GET /1"), "200 OK"));
-    say(fd, "\r\nPOST /2 HTTP/1.1\r\nHost: localhost\r\nContent-Length: 3\r\n\r\nabcGET /3 HTTP/1.1\r\nHost: localhost\r\n\r\n"
+    say(fd, "\r\nPOST /2 HTTP/1.1\r\nHost: localhost\r\nContent-Length: 3\r\n\r\nabcGET /3 HTTP/1.1\r\nHost: "
+            "localhost\r\n\r\n"
             "GET /4 HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
     answer = hear(fd, NULL); /* pipelined: answered in order, then closed */
     assert_non_null(strstr(answer, "POST /2? body=3:abc"));
@@ -334,7 +338,9 @@ static void a_connection_serves_many(void **state)
 
 static void bounds_are_kept(void **state)
 {
-    const struct http_server_config config = { .head_bytes_max = 1000, .body_bytes_max = 100, .seconds_max = 1, .connections_max = 3 };
+    const struct http_server_config config = {
+        .head_bytes_max = 1000, .body_bytes_max = 100, .seconds_max = 1, .connections_max = 3
+    };
     struct linger at_once = { .l_onoff = 1 };
     struct world w;
     char big[3000];
@@ -403,9 +409,12 @@ static void the_token_is_needed(void **state)
     write_file(path, "0123456789abcdef-secret\n");
     world_open(&w, &config);
     assert_non_null(strstr(ask(&w, "GET / HTTP/1.1\r\n" ASK_AND_CLOSE "\r\n"), "auth=0"));
-    assert_non_null(strstr(ask(&w, "GET / HTTP/1.1\r\n" ASK_AND_CLOSE "Authorization: Bearer 0123456789abcdef-secreT\r\n\r\n"), "auth=0"));
-    assert_non_null(strstr(ask(&w, "GET / HTTP/1.1\r\n" ASK_AND_CLOSE "Authorization: Bearer 0123456789abcdef\r\n\r\n"), "auth=0"));
-    assert_non_null(strstr(ask(&w, "GET / HTTP/1.1\r\n" ASK_AND_CLOSE "Authorization: bearer 0123456789abcdef-secret\r\n\r\n"), "auth=1"));
+    assert_non_null(strstr(
+        ask(&w, "GET / HTTP/1.1\r\n" ASK_AND_CLOSE "Authorization: Bearer 0123456789abcdef-secreT\r\n\r\n"), "auth=0"));
+    assert_non_null(
+        strstr(ask(&w, "GET / HTTP/1.1\r\n" ASK_AND_CLOSE "Authorization: Bearer 0123456789abcdef\r\n\r\n"), "auth=0"));
+    assert_non_null(strstr(
+        ask(&w, "GET / HTTP/1.1\r\n" ASK_AND_CLOSE "Authorization: bearer 0123456789abcdef-secret\r\n\r\n"), "auth=1"));
     /* with a token any name may stand in Host: who knows the token is no web page */
     assert_non_null(strstr(ask(&w, "GET / HTTP/1.1\r\nHost: baton.example\r\nConnection: close\r\n\r\n"), " 200 "));
     world_close(&w);
@@ -419,9 +428,13 @@ static void a_browser_is_no_way_in(void **state)
     (void)state;
     world_open(&w, NULL);
     assert_non_null(strstr(ask(&w, "GET / HTTP/1.1\r\nHost: evil.example\r\nConnection: close\r\n\r\n"), " 403 "));
-    assert_non_null(strstr(ask(&w, "POST / HTTP/1.1\r\n" ASK_AND_CLOSE "Origin: http://evil.example\r\nContent-Length: 0\r\n\r\n"), " 403 "));
-    assert_non_null(strstr(ask(&w, "POST / HTTP/1.1\r\n" ASK_AND_CLOSE "Origin: null\r\nContent-Length: 0\r\n\r\n"), " 403 "));
-    assert_non_null(strstr(ask(&w, "POST / HTTP/1.1\r\n" ASK_AND_CLOSE "Origin: http://127.0.0.1\r\nContent-Length: 0\r\n\r\n"), " 200 "));
+    assert_non_null(
+        strstr(ask(&w, "POST / HTTP/1.1\r\n" ASK_AND_CLOSE "Origin: http://evil.example\r\nContent-Length: 0\r\n\r\n"),
+               " 403 "));
+    assert_non_null(
+        strstr(ask(&w, "POST / HTTP/1.1\r\n" ASK_AND_CLOSE "Origin: null\r\nContent-Length: 0\r\n\r\n"), " 403 "));
+    assert_non_null(strstr(
+        ask(&w, "POST / HTTP/1.1\r\n" ASK_AND_CLOSE "Origin: http://127.0.0.1\r\nContent-Length: 0\r\n\r\n"), " 200 "));
     world_close(&w);
 }
 
@@ -498,7 +511,7 @@ static void hanging_up_is_noticed(void **state)
     world_close(&w);
 }
 
-/* --- the client ------------------------------------------------------------------------------------------------------- */
+/* --- the client --------------------------------------------------------------------------------------------------- */
 
 static struct http_client *client_of(const struct world *w, const char *token_file)
 {
@@ -507,7 +520,8 @@ static struct http_client *client_of(const struct world *w, const char *token_fi
     char url[100];
 
     snprintf(url, sizeof(url), "http://%s/", w->address);
-    if (http_client_open(&client, &(struct http_client_config){ .server = url, .token_file = token_file, .by = "jane" }, &m) < 0)
+    if (http_client_open(&client, &(struct http_client_config){ .server = url, .token_file = token_file, .by = "jane" },
+                         &m) < 0)
         fail_msg("%s", m.text);
     return client;
 }
@@ -523,7 +537,8 @@ static void the_client_asks(void **state)
     world_open(&w, NULL);
     client = client_of(&w, NULL);
     for (int i = 0; i < 3; i++) {
-        assert_int_equal(http_client_request(client, &reply, "POST", "/v1/x?q=1", "application/json", "{}", 2, &m), ERR_OK);
+        assert_int_equal(http_client_request(client, &reply, "POST", "/v1/x?q=1", "application/json", "{}", 2, &m),
+                         ERR_OK);
         assert_int_equal(reply.status, 200);
         assert_string_equal(reply.content_type, "text/plain");
         assert_string_equal(reply.body, "POST /v1/x?q=1 body=2:{} by=jane auth=1");
@@ -551,11 +566,13 @@ static void the_client_follows_to_the_leader_only(void **state)
     world_open(&leader, &config);
     text_copy(follower.other, sizeof(follower.other), leader.address);
     client = client_of(&follower, path);
-    assert_int_equal(http_client_request(client, &reply, "POST", "/moved?a=b", "application/json", "{\"to\":1}", 8, &m), ERR_OK);
+    assert_int_equal(http_client_request(client, &reply, "POST", "/moved?a=b", "application/json", "{\"to\":1}", 8, &m),
+                     ERR_OK);
     assert_int_equal(reply.status, 200);
     assert_string_equal(reply.body, "{\"to\":1}"); /* method and body were kept */
     http_reply_free(&reply);
-    assert_int_equal(http_client_request(client, &reply, "POST", "/moved?c=d", "application/json", "", 0, &m), ERR_DENIED);
+    assert_int_equal(http_client_request(client, &reply, "POST", "/moved?c=d", "application/json", "", 0, &m),
+                     ERR_DENIED);
     assert_int_equal(http_client_request(client, &reply, "GET", "/elsewhere", NULL, NULL, 0, &m), ERR_DENIED);
     text_copy(leader.other, sizeof(leader.other), follower.address); /* each says the other leads */
     assert_int_equal(http_client_request(client, &reply, "POST", "/moved?a=b", NULL, NULL, 0, &m), ERR_UNAVAILABLE);
@@ -567,7 +584,8 @@ static void the_client_follows_to_the_leader_only(void **state)
 
 static void the_client_says_what_is_wrong(void **state)
 {
-    static const char *const bad[] = { "127.0.0.1:8484", "ftp://h", "http://", "http://h/path", "http://u:p@h", "http://h:x" };
+    static const char *const bad[] = { "127.0.0.1:8484", "ftp://h",      "http://",
+                                       "http://h/path",  "http://u:p@h", "http://h:x" };
     struct http_client *client = NULL;
     struct http_reply reply;
     struct errmsg m = { 0 };
@@ -575,7 +593,8 @@ static void the_client_says_what_is_wrong(void **state)
     (void)state;
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
         assert_int_equal(http_client_open(&client, &(struct http_client_config){ .server = bad[i] }, &m), ERR_INVALID);
-    assert_int_equal(http_client_open(&client, &(struct http_client_config){ .server = "http://127.0.0.1:9" }, &m), ERR_OK);
+    assert_int_equal(http_client_open(&client, &(struct http_client_config){ .server = "http://127.0.0.1:9" }, &m),
+                     ERR_OK);
     assert_int_equal(http_client_request(client, &reply, "GET", "/", NULL, NULL, 0, &m), ERR_UNAVAILABLE);
     assert_non_null(strstr(m.text, "baton serve"));
     assert_non_null(strstr(m.text, "--bootstrap"));
@@ -606,7 +625,8 @@ static void events_come_and_resume(void **state)
     (void)state;
     world_open(&w, NULL);
     client = client_of(&w, NULL);
-    assert_int_equal(http_client_events(client, "/events", on_event, NULL, &seen, &m), ERR_UNAVAILABLE); /* the server ended it */
+    assert_int_equal(http_client_events(client, "/events", on_event, NULL, &seen, &m),
+                     ERR_UNAVAILABLE); /* the server ended it */
     assert_string_equal(seen.text, "[7|leader|{\"last\":\"\"}][|member|one\ntwo][9|message|x]");
     seen = (struct seen){ .left = 1 };
     assert_int_equal(http_client_events(client, "/events", on_event, NULL, &seen, &m), ERR_OK);
