@@ -161,9 +161,11 @@ BATON_API const char *baton_version(void);
  * enable.partition.eof (true), auto.offset.reset (the fleet file says it). group.id is the fleet file's; set to
  * anything else, the consumer fails when it learns so.
  *
- * One default differs from librdkafka's: fetch.wait.max.ms is 50 instead of 500. A partition that is handed over may
- * have to wait for a fetch that lingers at its broker; 50 keeps that short and costs an idle consumer 20 empty
- * fetches a second and broker.
+ * Three defaults differ from librdkafka's. fetch.wait.max.ms is 50 instead of 500: a partition that is handed over may
+ * have to wait for a fetch that lingers at its broker; 50 keeps that short and costs an idle consumer 20 empty fetches
+ * a second and broker. partition.assignment.strategy is cooperative-sticky instead of range, so that a consumer that
+ * comes or goes stops only the partitions that move; all consumers of one group must have the same. session.timeout.ms
+ * is the fleet file's, and may be set lower, not higher.
  */
 BATON_API int baton_new(struct baton_consumer **ret);
 BATON_API int baton_set(struct baton_consumer *consumer, const char *name, const char *value, char *why,

@@ -240,6 +240,10 @@ static void attach(struct baton_consumer *c, const struct holder_effect *e)
         routed = routed && intake_route(c, p->topic, p->partition, at->part) == ERR_OK;
         if (!routed)
             consumer_fail(c, ERR_NOMEM, "out of memory for the records of a partition");
+        if (at->offset < 0) { /* librdkafka would take it for a word of its own, such as "the end" */
+            consumer_fail(c, ERR_CORRUPT, "the fleet's document gives a partition no offset to begin at");
+            routed = false;
+        }
         pthread_mutex_unlock(&c->lock);
         if (routed)
             flow_attach(c, at->part, at->offset);

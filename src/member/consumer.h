@@ -138,10 +138,11 @@ struct baton_consumer {
     char client_id[CLIENT_ID_MAX + 1], host[HOST_MAX + 1], instance_id[CLIENT_ID_MAX + 1];
     int topics_subscribed;
     bool eager;
-    enum answer owed;     /* librdkafka waits for it */
-    bool owed_due;        /* the holder has given it ... */
-    uint64_t owed_commit; /* ... but commits up to this token, asked before the rebalance, are not answered yet ... */
-    int64_t owed_by_ms;   /* ... and are waited for until then */
+    int64_t flow_retry_ms; /* a change of the assignment failed, again then; 0: none */
+    enum answer owed;      /* librdkafka waits for it */
+    bool owed_due;         /* the holder has given it ... */
+    uint64_t owed_commit;  /* ... but commits up to this token, asked before the rebalance, are not answered yet ... */
+    int64_t owed_by_ms;    /* ... and are waited for until then */
     rd_kafka_event_t *next_rebalance;       /* came before the last was answered: see group.c */
     struct holder_topic_partition *revoked; /* of a revocation that is not answered */
     int revoked_count;

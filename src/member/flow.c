@@ -10,6 +10,7 @@
 #include "member/intake.h"
 
 #define SEEK_MS_MAX 1000
+#define RETRY_MS 200
 #define OLD_COMMIT_MS_MAX 2000
 #define WATERMARK_MS_MAX 2000
 
@@ -350,10 +351,13 @@ static bool pause_apply(struct baton_consumer *c)
 
 static void apply(struct baton_consumer *c, enum answer answer)
 {
-    if (!change_make(c, answer)) {
+    bool made = change_make(c, answer);
+
+    if (!made) {
         resync(c);
-        change_make(c, answer);
+        made = change_make(c, answer);
     }
+    c->flow_retry_ms = made ? 0 : clock_ms() + RETRY_MS;
 }
 
 void flow_apply(struct baton_consumer *c)
@@ -381,6 +385,8 @@ void flow_settle(struct baton_consumer *c)
 {
     const enum answer answer = c->owed;
 
+    if (c->flow_retry_ms != 0 && clock_ms() >= c->flow_retry_ms)
+        flow_apply(c);
     if (!c->owed_due)
         return;
     for (const struct ask *ask = c->asks; ask && clock_ms() < c->owed_by_ms; ask = ask->next)

@@ -34,6 +34,7 @@ void flow_apply(struct baton_consumer *c);
 void flow_owe(struct baton_consumer *c, enum answer answer);
 /* The holder has answered; librdkafka hears it now or, with commits still out, from flow_settle() in a later turn. */
 void flow_answer(struct baton_consumer *c);
+/* Every turn: answers that waited, changes that failed. */
 void flow_settle(struct baton_consumer *c);
 /* Partitions whose position the log does not have (any more): begins at the end that is nearer, and says so. */
 void flow_repair(struct baton_consumer *c);

@@ -249,6 +249,8 @@ const char *options_assignor(const struct options *o)
 
 int options_check(const struct options *o, struct errmsg *m)
 {
+    static const char *const brokers[] = { "session.timeout.ms", "heartbeat.interval.ms", "group.protocol.type",
+                                           "partition.assignment.strategy" };
     const char *bootstrap = kafka_settings_get(o->kafka, "bootstrap.servers");
     const char *list = kafka_settings_get(o->kafka, "metadata.broker.list");
 
@@ -258,6 +260,10 @@ int options_check(const struct options *o, struct errmsg *m)
         return err_set(m, ERR_INVALID, "baton.color is not set: blue or green");
     if ((!bootstrap || bootstrap[0] == '\0') && (!list || list[0] == '\0'))
         return err_set(m, ERR_INVALID, "bootstrap.servers is not set: the address of a broker, such as localhost:9092");
+    for (size_t i = 0; options_server_side(o) && i < ARRAY_COUNT(brokers); i++)
+        if (kafka_settings_get(o->kafka, brokers[i]))
+            return err_set(m, ERR_INVALID, "%s: with group.protocol=consumer it is the brokers' to set. Remove it",
+                           brokers[i]);
     return ERR_OK;
 }
 

@@ -540,6 +540,13 @@ static void options_are_checked(void **state)
     assert_int_equal(baton_poll(c, &record, 1, 0), BATON_ERR_STATE);
     assert_int_equal(baton_open(c, why, sizeof(why)), BATON_ERR_INVALID);
     assert_non_null(strstr(why, "baton.fleet"));
+    assert_int_equal(baton_set(c, "baton.fleet", "payments", why, sizeof(why)), 0);
+    assert_int_equal(baton_set(c, "baton.color", "green", why, sizeof(why)), 0);
+    assert_int_equal(baton_set(c, "bootstrap.servers", "127.0.0.1:1", why, sizeof(why)), 0);
+    assert_int_equal(baton_set(c, "group.protocol", "consumer", why, sizeof(why)), 0);
+    assert_int_equal(baton_set(c, "partition.assignment.strategy", "range", why, sizeof(why)), 0);
+    assert_int_equal(baton_open(c, why, sizeof(why)), BATON_ERR_INVALID);
+    assert_non_null(strstr(why, "group.protocol=consumer"));
     for (int i = 0; baton_option(i, &name, &standard, &help) == 0; i++) {
         assert_int_equal(strncmp(name, "baton.", 6), 0);
         assert_true(strlen(help) > 10);
