@@ -170,7 +170,7 @@ def canary_turned_back(w):
     r = f.switch("--stages", "50%,100%", "--observe", "30s", to="green")
     wait_until(lambda: f.number() == 1, 20, "the switch to be accepted")
     f.wait_op(1, ("observing",))
-    f.wait_flowing()
+    f.wait_flowing("any")
     f.cli("rollback", f.name, "--reason", "no").expect(0)
     r.wait().expect(6)
     op = f.op(1)

@@ -203,6 +203,8 @@ class Member:
 
     def lines(self):
         """Records written so far by the present process."""
+        if not os.path.exists(self.files[-1]):
+            return 0
         with open(self.files[-1], "rb") as f:
             return sum(1 for line in f if not line.startswith(b"#"))
 
@@ -445,7 +447,7 @@ class Fleet:
         return sum(os.path.getsize(f) for m in self.members for f in m.files if os.path.exists(f))
 
     def wait_flowing(self, color=None, seconds=PATIENCE):
-        """Until the color (the active one) has processed a record of every partition, counted from now."""
+        """Until the color (the active one; "any") has processed a record of every partition, counted from now."""
         color = (color or self.active()).encode()
         at = {f: os.path.getsize(f) if os.path.exists(f) else 0 for f in self.files()}
         missing = {(t.encode(), b"%d" % p) for t, count in self.topics.items() for p in range(count)}
@@ -461,7 +463,7 @@ class Fleet:
                 at[path] = at.get(path, 0) + end
                 for line in text[:end].splitlines():
                     w = line.split()
-                    if len(w) == 7 and w[4] == color:
+                    if len(w) == 7 and color in (w[4], b"any"):
                         missing.discard((w[6], w[0]))
             return not missing
 

@@ -134,6 +134,20 @@ static void *run(void *opaque)
     return NULL;
 }
 
+/* All of the library's lines, the debug ones too: they tell what happened when a test fails. */
+static void on_log(void *opaque, int level, const char *event, const char *text)
+{
+    static const char *const levels[] = { "debug", "info", "warn", "error" };
+    const int64_t now = now_unix_us();
+    const time_t seconds = now / 1000000;
+    struct tm tm;
+
+    (void)opaque;
+    gmtime_r(&seconds, &tm);
+    fprintf(stderr, "%02d:%02d:%02d.%03d %-5s %s %s\n", tm.tm_hour, tm.tm_min, tm.tm_sec, (int)(now / 1000 % 1000),
+            levels[level & 3], event, text);
+}
+
 static void option(const char *name, const char *value)
 {
     char why[BATON_WHY_MAX];
@@ -191,6 +205,7 @@ int main(int argc, char **argv)
     char why[BATON_WHY_MAX];
     int r;
 
+    baton_log_to(on_log, NULL, 0);
     if (baton_new(&worker.consumer) < 0)
         die("baton_new", "out of memory");
     parse(argc, argv);
