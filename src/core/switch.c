@@ -522,6 +522,7 @@ static void baton_released(struct switcher *s, int i, const struct switcher_read
     const struct report_part *owned = s->facts[i].owned[b->holder];
     const bool list = s->op.on_doubt == DOUBT_LIST || s->op.on_unreachable == UNREACHABLE_FENCE;
     const int64_t o = released_offset(b, reading->offset, reading->mark);
+    const bool began = b->taken || (reading->mark.kind == MARK_EPOCH && reading->mark.epoch == b->epoch);
     struct pass *p = pass_of(s, i, a.back);
     char why[256];
     int64_t from = o;
@@ -538,8 +539,11 @@ static void baton_released(struct switcher *s, int i, const struct switcher_read
         turn_back(s, CAUSE_FOREIGN_COMMIT, why, ev->now_unix_us);
         return;
     }
-    if (b->doubt != OFFSET_NONE && b->doubt > o && !list) {
-        baton_restore(s, i, ev->now_unix_us); /* rule 10: its color does that again first, then it is ordered anew */
+    if (b->doubt > o && !began) /* a start is committed before the first record: who was lost had not begun */
+        baton_change(s, i, ev->now_unix_us)->doubt = OFFSET_NONE;
+    if (b->doubt > o && !list) {
+        b->taken = true; /* the mark shows it, so it goes back to held, */
+        baton_restore(s, i, ev->now_unix_us); /* its color does that again first, and then it is ordered anew (rule 10) */
         return;
     }
     if (a.aim == AIM_PAUSE) {

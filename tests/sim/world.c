@@ -19,7 +19,7 @@
 #define SESSION_MS 3000
 #define WORK_MS_BOUND 1000
 #define DEADLINE_MS 8000
-#define NEVER INT64_MAX
+#define EPOCHS_PER_PARTITION 40 /* documents that one operation may cost: it passes each forth and back, and again after a doubt */
 
 enum kind {
     AT_MEMBER_TICK,
@@ -882,6 +882,31 @@ struct batch {
     int count;
 };
 
+static void member_stop(struct world *w, int n, int64_t sleep_ms)
+{
+    struct member *m = &w->members[n];
+
+    say(w, "member %s is stopped for %lld ms", m->incarnation, (long long)sleep_ms);
+    m->stopped = true;
+    if (sleep_ms > SESSION_MS + WORK_MS_BOUND)
+        m->stops_long = w->now_ms + SESSION_MS + WORK_MS_BOUND;
+    put(w, (struct at){ .ms = w->now_ms + SESSION_MS, .kind = AT_GROUP_EXPIRE, .who = n, .life = m->life, .a = ++m->stops });
+    put(w, (struct at){ .ms = w->now_ms + sleep_ms, .kind = AT_MEMBER_RESUME, .who = n, .life = m->life });
+}
+
+/* The moment between a grant and its taking is short: here all takers fall asleep in it. */
+static void takers_stop(struct world *w, const struct fleet *f)
+{
+    bool takes[COLOR_COUNT] = { false };
+
+    for (int i = 0; i < f->baton_count; i++)
+        takes[f->batons[i].holder] = takes[f->batons[i].holder] || f->batons[i].state == RIGHT_GRANTED;
+    for (int n = 0; n < MEMBERS; n++)
+        if (w->members[n].exists && w->members[n].alive && !w->members[n].stopped && !w->members[n].closing &&
+            takes[w->members[n].color] && chance(w, 800))
+            member_stop(w, n, SESSION_MS + below(w, 4 * SESSION_MS));
+}
+
 /* The first `count` records reach the log. */
 static void batch_append(struct world *w, struct batch *b, int count)
 {
@@ -893,6 +918,8 @@ static void batch_append(struct world *w, struct batch *b, int count)
         if (b->records[i].passes_only)
             list_passes(w, b->records[i].op);
         log_append(w, &b->records[i]);
+        if (!w->calm && !b->records[i].op && chance(w, w->config.takers_stop))
+            takers_stop(w, &b->records[i].doc.fleet);
     }
 }
 
@@ -1137,6 +1164,9 @@ static void operator_look(struct world *w)
         return;
     }
     if (w->watched && op->number == w->watched) {
+        const int64_t epochs = (int64_t)(op->epoch_last - op->epoch_first);
+
+        MUST(epochs <= EPOCHS_PER_PARTITION * w->partitions && "an operation does not turn in circles");
         w->result->completed += op->state == OP_COMPLETE;
         w->result->rolled_back += op->state == OP_ROLLED_BACK;
         w->result->need_operator += op->state == OP_NEEDS_OPERATOR;
@@ -1181,15 +1211,9 @@ static void faults(struct world *w)
     if (strikes(w, f->crash_member_ms) && (n = pick_member(w)) >= 0)
         member_kill(w, n);
     if (strikes(w, f->stop_member_ms) && (n = pick_member(w)) >= 0) {
-        const int64_t sleep_ms = 100 + below(w, chance(w, 300) ? 5 * SESSION_MS : SESSION_MS);
+        const int64_t sleep_ms = 100 + below(w, chance(w, w->config.sleep_long ? w->config.sleep_long : 300) ? 5 * SESSION_MS : SESSION_MS);
 
-        say(w, "member %s is stopped for %lld ms", w->members[n].incarnation, (long long)sleep_ms);
-        w->members[n].stopped = true;
-        if (sleep_ms > SESSION_MS + WORK_MS_BOUND)
-            w->members[n].stops_long = w->now_ms + SESSION_MS + WORK_MS_BOUND;
-        put(w, (struct at){ .ms = w->now_ms + SESSION_MS, .kind = AT_GROUP_EXPIRE, .who = n, .life = w->members[n].life,
-                            .a = ++w->members[n].stops });
-        put(w, (struct at){ .ms = w->now_ms + sleep_ms, .kind = AT_MEMBER_RESUME, .who = n, .life = w->members[n].life });
+        member_stop(w, n, sleep_ms);
     }
     if ((strikes(w, f->close_member_ms) || strikes(w, f->rebalance_ms)) && (n = pick_member(w)) >= 0) {
         struct answer *a = must_alloc(sizeof(*a));

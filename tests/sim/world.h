@@ -28,6 +28,8 @@ struct world_config {
     /* faults: mean ms between two, 0: never */
     int crash_member_ms;         /* kill -9, restarted later as a new incarnation */
     int stop_member_ms;          /* SIGSTOP for a while, sometimes longer than the session */
+    int sleep_long;              /* in 1,000: the stop is longer than a member is missed for, 0: 300 */
+    int takers_stop;             /* in 1,000: all who are granted something are stopped at that moment */
     int close_member_ms;         /* closes in good order, restarted later */
     int crash_controller_ms;     /* the leader */
     int zombie_controller_ms;    /* the leader is cut off, another takes over, its writes arrive late */
