@@ -310,49 +310,80 @@ static void ask_end(struct baton_consumer *c, uint64_t token)
         kafka_reader_ask_end(c->reader, token, QUESTION_MS_MAX);
 }
 
-/* True: it is marked, for flow_apply(). */
-static bool carry_out(struct baton_consumer *c, const struct holder_effect *e)
+static void detach(struct baton_consumer *c, const struct holder_effect *e)
+{
+    for (int i = 0; i < e->count; i++)
+        flow_detach(c, c->fx.parts[e->first + i].part);
+}
+
+static void carry_out(struct baton_consumer *c, const struct holder_effect *e)
 {
     switch (e->type) {
     case HOLDER_ATTACH:
         attach(c, e);
-        return true;
+        break;
     case HOLDER_DETACH:
-        for (int i = 0; i < e->count; i++)
-            flow_detach(c, c->fx.parts[e->first + i].part);
-        return true;
+        detach(c, e);
+        break;
     case HOLDER_COMMIT:
         commit(c, e);
-        return false;
+        break;
     case HOLDER_READ_OFFSETS:
         read_offsets(c, e, ASK_OFFSETS);
-        return false;
+        break;
     case HOLDER_READ_ACTIVE:
         read_offsets(c, e, ASK_ACTIVE);
-        return false;
+        break;
     case HOLDER_READ_LOG_END:
         ask_end(c, e->token);
-        return false;
+        break;
     case HOLDER_REPORT:
         report(c);
-        return false;
+        break;
     case HOLDER_ANSWER_ASSIGN:
     case HOLDER_ANSWER_REVOKE:
         flow_answer(c);
-        return false;
+        break;
     case HOLDER_LEAVE:
         leave(c);
-        return false;
+        break;
     case HOLDER_CLOSED:
         c->over = true;
-        return false;
+        break;
     }
-    return false;
+}
+
+/*
+ * The order of a step's effects. What is marked holds at once: nothing is delivered from a lane that is shut. So
+ * the questions go out before librdkafka's assignment is changed, which takes two conversations between threads
+ * and would stand in the way of every release; the words to others come last.
+ */
+static const enum rank {
+    RANK_MARK,
+    RANK_ASK,
+    RANK_TELL
+} ranks[] = {
+    [HOLDER_ATTACH] = RANK_MARK,      [HOLDER_DETACH] = RANK_MARK,        [HOLDER_COMMIT] = RANK_ASK,
+    [HOLDER_READ_OFFSETS] = RANK_ASK, [HOLDER_READ_ACTIVE] = RANK_ASK,    [HOLDER_READ_LOG_END] = RANK_ASK,
+    [HOLDER_REPORT] = RANK_TELL,      [HOLDER_ANSWER_ASSIGN] = RANK_TELL, [HOLDER_ANSWER_REVOKE] = RANK_TELL,
+    [HOLDER_LEAVE] = RANK_TELL,       [HOLDER_CLOSED] = RANK_TELL,
+};
+
+static int carry_out_rank(struct baton_consumer *c, enum rank rank)
+{
+    int count = 0;
+
+    for (int i = 0; i < c->fx.count; i++)
+        if (ranks[c->fx.items[i].type] == rank) {
+            carry_out(c, &c->fx.items[i]);
+            count++;
+        }
+    return count;
 }
 
 void carry_step(struct baton_consumer *c, struct holder_event ev)
 {
-    bool changed = false;
+    bool marked;
 
     ev.now_ms = clock_ms();
     ev.now_unix_us = clock_unix_us();
@@ -360,14 +391,9 @@ void carry_step(struct baton_consumer *c, struct holder_event ev)
     holder_effects_clear(&c->fx);
     holder_step(&c->holder, &ev, &c->fx);
     pthread_mutex_unlock(&c->lock);
-    for (int i = 0; i < c->fx.count; i++) {
-        /* what is marked is made so before the next effect of another kind: "in their order" */
-        if (changed && c->fx.items[i].type != HOLDER_ATTACH && c->fx.items[i].type != HOLDER_DETACH) {
-            flow_apply(c);
-            changed = false;
-        }
-        changed = carry_out(c, &c->fx.items[i]) || changed;
-    }
-    if (changed)
+    marked = carry_out_rank(c, RANK_MARK) > 0;
+    carry_out_rank(c, RANK_ASK);
+    if (marked)
         flow_apply(c);
+    carry_out_rank(c, RANK_TELL);
 }
