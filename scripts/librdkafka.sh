@@ -24,7 +24,7 @@ sha512_base64='KVePUBn21EqCVP9mfxzEuM3SYJHHEF7X+iiC2e43QQgDSyEaksInmCGooT3w5q+cN
 # with OIDC, wants a system librdkafka, and so does Kerberos (GSSAPI). -fPIC: libbaton.so carries it.
 options='--enable-ssl --enable-zlib --enable-zstd --disable-curl --disable-gssapi --disable-lz4-ext --disable-syslog'
 cflags='-O2 -g -fPIC'
-recipe="2 $version $options $cflags"
+recipe="3 $version $options $cflags"
 
 say() { printf 'librdkafka: %s\n' "$*" >&2; }
 die() { say "$*"; exit 1; }
@@ -82,6 +82,11 @@ set -- *.tgz
 
 run 'tar' tar -xzf "$1" --no-same-owner package/deps/librdkafka
 cd package/deps/librdkafka
+# A request to a group's coordinator that cannot be sent (its connection has just dropped) is ended twice, and the second
+# time ends the process (confluentinc/librdkafka#5397). Without the first end the failure takes the ordinary way.
+sed -i '/^rd_kafka_admin_coord_request(/,/^}/ { /^        if (err) {$/,/^        }$/d }' src/rdkafka_admin.c
+[ "$(sed -n '/^rd_kafka_admin_coord_request(/,/^}/p' src/rdkafka_admin.c | grep -c 'worker_destroy\|^        return err;$')" = 1 ] ||
+    die "src/rdkafka_admin.c does not look as it did when this script was written"
 # CXX: the C++ wrapper is not built, but configure insists on a compiler for it.
 # shellcheck disable=SC2086 # the options are words
 run 'configure' env CFLAGS="$cflags" CXX="${CC:-cc}" bash ./configure $options
