@@ -30,7 +30,7 @@ struct event_base;
 struct kafka_settings;
 
 enum controller_lead {
-    CONTROLLER_SERVE, /* stands for election at once and for as long as it runs */
+    CONTROLLER_SERVE,   /* stands for election at once and for as long as it runs */
     CONTROLLER_COMMAND, /* reads; stands for election only when a request changes something and nobody leads */
 };
 
