@@ -61,8 +61,8 @@ sim: all ## the long simulation: thousands of random worlds of both ends of the 
 system: all setup-test kafka ## the system tests alone
 	@scripts/test.py --build $(BUILD) system
 
-bench: all setup-test kafka ## all figures, as ratios, on a real Kafka; also in build/bench.json
-	@python3 bench/run.py $(BENCH)
+bench: all setup-test kafka ## all figures, as ratios, on a real Kafka; also in build/bench.json; BENCH=--quick only sees that it runs
+	@python3 bench/run.py --build $(BUILD) $(BENCH)
 
 # Under sudo nothing is built: root has another cache, and should own no file here.
 install: ## program, library, header, manual, completion under PREFIX=/usr/local (DESTDIR is heeded); run make first
