@@ -311,7 +311,8 @@ void call_to_leader(struct call *call)
         call_wait(call, "this controller to begin its lead");
     } else if (c->config.lead == CONTROLLER_COMMAND) {
         command_to_leader(call);
-    } else if (!c->mirror.claim_known || !strcmp(claim->controller, c->id)) {
+    } else if (!c->mirror.claim_known || !strcmp(claim->controller, c->id) || !c->other_leads) {
+        /* the log only knows who claimed last; that somebody has the lead now, the group must have told us */
         call_wait(call, "a controller to lead");
         if (clock_ms() - call->began_ms > NO_LEADER_MS_MAX)
             call_error(call, 503, "unavailable", "try again in some seconds; see the controllers' logs if it lasts",

@@ -213,7 +213,7 @@ static void on_election(void *opaque, enum election_news news)
         c->other_leads = true;
         break;
     case ELECTION_LOST:
-        c->elected = false;
+        c->elected = c->other_leads = false;
         reign_end(c, "the group has given the lead to another controller, or the session was lost", false);
         break;
     }

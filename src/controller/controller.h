@@ -85,9 +85,9 @@ typedef void api_answered(void *opaque, const struct api_answer *answer);
 
 /*
  * Answers exactly once, from the loop, never before it returns. Waits for the replay to end. A change goes to the
- * leader: this process, when it leads; in serve mode a follower answers 307 (503 when nobody leads or the leader has
- * no address); in command mode it leads by itself when nobody does, else it hands the request to the leader through
- * Kafka.
+ * leader: this process, when it leads; in serve mode a follower answers 307 (503 when nobody leads within 10 s); in
+ * command mode it leads by itself when nobody does. A leader without an address, and any leader in command mode, gets
+ * the request through Kafka.
  */
 void controller_request(struct controller *c, const struct api_request *request, api_answered *answered, void *opaque);
 /* The answer is no longer wanted: it is not called any more. What was ordered stays ordered. */

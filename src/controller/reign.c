@@ -1131,7 +1131,7 @@ void reign_end(struct controller *c, const char *why, bool rest)
     c->reign = REIGN_NONE;
     if (!rest)
         return;
-    c->elected = false;
+    c->elected = c->other_leads = false;
     election_leave(c->election);
     c->reign = REIGN_RESTING;
     c->rest_until_ms = clock_ms() + REST_MS;
