@@ -68,14 +68,28 @@ void consumer_wake(struct baton_consumer *c)
 
 void consumer_fail(struct baton_consumer *c, int code, const char *why)
 {
-    if (c->failed)
-        return;
-    c->failed = code;
-    text_copy(c->why, sizeof(c->why), why);
-    log_error("failed", "fleet=%s color=%s error=\"%s\", leaving the group", c->options.fleet,
-              color_name(c->options.color), why);
-    intake_wake_all(c);
-    consumer_wake(c);
+    bool first;
+
+    pthread_mutex_lock(&c->lock);
+    first = !c->failed;
+    if (first) {
+        c->failed = code;
+        text_copy(c->why, sizeof(c->why), why);
+        intake_wake_all(c);
+        consumer_wake(c);
+    }
+    pthread_mutex_unlock(&c->lock);
+    if (first)
+        log_error("failed", "fleet=%s color=%s error=\"%s\", leaving the group", c->options.fleet,
+                  color_name(c->options.color), why);
+}
+
+void consumer_note_why(struct baton_consumer *c, const char *why)
+{
+    pthread_mutex_lock(&c->lock);
+    if (!c->failed)
+        text_copy(c->why, sizeof(c->why), why);
+    pthread_mutex_unlock(&c->lock);
 }
 
 /* --- making --- */

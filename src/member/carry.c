@@ -110,9 +110,7 @@ static struct ask *ask_new(struct baton_consumer *c, enum ask_type type, const s
     struct ask *ask = malloc(sizeof(*ask) + (size_t)e->count * sizeof(ask->parts[0]));
 
     if (!ask) {
-        pthread_mutex_lock(&c->lock);
         consumer_fail(c, ERR_NOMEM, "out of memory for a question to the brokers");
-        pthread_mutex_unlock(&c->lock);
         return NULL;
     }
     *ask = (struct ask){ .next = c->asks, .type = type, .token = e->token, .count = e->count };
@@ -229,23 +227,27 @@ static void read_offsets(struct baton_consumer *c, const struct holder_effect *e
     free(tps);
 }
 
+static bool routed(struct baton_consumer *c, int slot)
+{
+    const struct holder_part *p = &c->holder.parts[slot];
+    int r;
+
+    pthread_mutex_lock(&c->lock);
+    r = intake_route(c, p->topic, p->partition, slot);
+    pthread_mutex_unlock(&c->lock);
+    return r == ERR_OK;
+}
+
 static void attach(struct baton_consumer *c, const struct holder_effect *e)
 {
     for (int i = 0; i < e->count; i++) {
         const struct holder_part_at *at = &c->fx.parts[e->first + i];
-        const struct holder_part *p = &c->holder.parts[at->part];
-        bool routed = window_ready(c, at->part);
 
-        pthread_mutex_lock(&c->lock);
-        routed = routed && intake_route(c, p->topic, p->partition, at->part) == ERR_OK;
-        if (!routed)
-            consumer_fail(c, ERR_NOMEM, "out of memory for the records of a partition");
-        if (at->offset < 0) { /* librdkafka would take it for a word of its own, such as "the end" */
+        if (at->offset < 0) /* librdkafka would take it for a word of its own, such as "the end" */
             consumer_fail(c, ERR_CORRUPT, "the fleet's document gives a partition no offset to begin at");
-            routed = false;
-        }
-        pthread_mutex_unlock(&c->lock);
-        if (routed)
+        else if (!window_ready(c, at->part) || !routed(c, at->part))
+            consumer_fail(c, ERR_NOMEM, "out of memory for the records of a partition");
+        else
             flow_attach(c, at->part, at->offset);
     }
 }

@@ -165,7 +165,9 @@ struct baton_consumer {
 
 /* Asks the library's thread for a turn. Under the lock. */
 void consumer_wake(struct baton_consumer *c);
-/* No more records, ever: baton_poll() answers `code` from now on. Under the lock. */
+/* No more records, ever: baton_poll() answers `code` from now on, and the group is left. Without the lock. */
 void consumer_fail(struct baton_consumer *c, int code, const char *why);
+/* What it waits for, "" for nothing. Without the lock. */
+void consumer_note_why(struct baton_consumer *c, const char *why);
 
 #endif

@@ -17,21 +17,6 @@
 
 typedef rd_kafka_topic_partition_list_t tp_list;
 
-static void fail(struct baton_consumer *c, int code, const char *why)
-{
-    pthread_mutex_lock(&c->lock);
-    consumer_fail(c, code, why);
-    pthread_mutex_unlock(&c->lock);
-}
-
-static void note_why(struct baton_consumer *c, const char *why)
-{
-    pthread_mutex_lock(&c->lock);
-    if (!c->failed)
-        text_copy(c->why, sizeof(c->why), why);
-    pthread_mutex_unlock(&c->lock);
-}
-
 /* --- joining --- */
 
 /* Rebalances come as events on this thread, never as callbacks within a call. */
@@ -199,10 +184,10 @@ static void on_rebalance(struct baton_consumer *c, rd_kafka_event_t *event)
     }
     learn_member_id(c);
     if (assign)
-        note_why(c, "");
+        consumer_note_why(c, "");
     count = partitions_of(c, rd_kafka_event_topic_partition_list(event), &tps);
     if (count < 0 || (assign && carry_reserve(c, slots_used(c) + count) < 0)) {
-        fail(c, ERR_NOMEM, "out of memory for the partitions of a rebalance");
+        consumer_fail(c, ERR_NOMEM, "out of memory for the partitions of a rebalance");
         flow_answer(c);
         free(tps);
         return;
@@ -248,7 +233,7 @@ static void on_error(struct baton_consumer *c, rd_kafka_event_t *event)
         c->fatal = true;
         code = rd_kafka_fatal_error(c->main.rk, fatal, sizeof(fatal));
         err_set(&m, ERR_KAFKA, "Kafka has put this consumer out: %s (%s)", fatal, rd_kafka_err2name(code));
-        fail(c, ERR_KAFKA, m.text);
+        consumer_fail(c, ERR_KAFKA, m.text);
         lose_all(c);
         return;
     }
@@ -270,7 +255,7 @@ static void on_error(struct baton_consumer *c, rd_kafka_event_t *event)
     kafka_explain(&c->main, code, doing, &m);
     log_warn("group_trouble", "error=\"%s\" detail=\"%s\", librdkafka tries again", m.text,
              rd_kafka_event_error_string(event));
-    note_why(c, m.text);
+    consumer_note_why(c, m.text);
 }
 
 /* --- commits --- */

@@ -23,21 +23,6 @@
 #define GOODBYE_MS_MAX 5000 /* after the deadline of a close: for leaving and the last report */
 #define APPEND_FLUSH_MS 500
 
-static void note_why(struct baton_consumer *c, const char *why)
-{
-    pthread_mutex_lock(&c->lock);
-    if (!c->failed)
-        text_copy(c->why, sizeof(c->why), why);
-    pthread_mutex_unlock(&c->lock);
-}
-
-static void fail(struct baton_consumer *c, int code, const char *why)
-{
-    pthread_mutex_lock(&c->lock);
-    consumer_fail(c, code, why);
-    pthread_mutex_unlock(&c->lock);
-}
-
 /* --- the control log --- */
 
 /* False: it is not there yet, or cannot be read now; asked again later. */
@@ -64,7 +49,7 @@ static bool control_open(struct baton_consumer *c)
     if (!c->control_told)
         log_warn("control_log_missing", "topic=%s error=\"%s\", waiting for it", c->control_topic, m.text);
     c->control_told = true;
-    note_why(c, m.text);
+    consumer_note_why(c, m.text);
     return false;
 }
 
@@ -97,11 +82,11 @@ static void doc_apply(struct baton_consumer *c, int64_t position)
     struct errmsg m = { 0 };
 
     if ((c->doc->kind == DOC_HEAD || c->doc->kind == DOC_WHOLE) && group_fits(c, &c->doc->fleet, &m) < 0) {
-        fail(c, ERR_CONFLICT, m.text);
+        consumer_fail(c, ERR_CONFLICT, m.text);
         return;
     }
     if (room_for(c, c->doc) < 0) {
-        fail(c, ERR_NOMEM, "out of memory for the fleet's document");
+        consumer_fail(c, ERR_NOMEM, "out of memory for the fleet's document");
         return;
     }
     carry_step(c, (struct holder_event){ .type = HOLDER_DOC, .doc = c->doc, .log_position = position });
@@ -123,7 +108,7 @@ static void note_unreadable(struct baton_consumer *c, int slot, int64_t offset, 
               "topic=%s offset=%lld error=\"%s\", going on with what it is active on, taking nothing new%s",
               c->control_topic, (long long)offset, why,
               code == ERR_NEWER ? ": update this program" : " until it is mended");
-    note_why(c, why);
+    consumer_note_why(c, why);
     if (c->unreadable[slot])
         return;
     c->unreadable[slot] = true;
@@ -149,7 +134,7 @@ static void held_head_keep(struct baton_consumer *c, const struct kafka_record *
     held_head_drop(c);
     c->held_head = malloc(rec->value_len + 1);
     if (!c->held_head) {
-        fail(c, ERR_NOMEM, "out of memory for the fleet's document");
+        consumer_fail(c, ERR_NOMEM, "out of memory for the fleet's document");
         return;
     }
     memcpy(c->held_head, rec->value, rec->value_len);
@@ -245,7 +230,7 @@ static void control_first_end(struct baton_consumer *c)
     case KAFKA_END_REACHED:
         c->control_read = true;
         if (c->log_restarted && end <= c->terms.highest)
-            fail(c, ERR_CONFLICT, "the control topic was deleted and made anew: restart this program");
+            consumer_fail(c, ERR_CONFLICT, "the control topic was deleted and made anew: restart this program");
         c->log_restarted = false;
         break;
     case KAFKA_END_FAILED:
@@ -265,7 +250,7 @@ static void control_turn(struct baton_consumer *c)
     r = kafka_reader_poll(c->reader, READ_MAX, on_record, c, &m);
     if (r < 0) {
         log_warn("control_log_trouble", "topic=%s error=\"%s\", going on with what is known", c->control_topic, m.text);
-        note_why(c, m.text);
+        consumer_note_why(c, m.text);
         if (r ==
             ERR_CORRUPT) { /* from its beginning again: when it has been read, it shows whether it is the same log */
             c->log_restarted = true;
@@ -275,7 +260,7 @@ static void control_turn(struct baton_consumer *c)
         c->control_trouble = true;
     } else if (c->control_trouble && c->unreadable_count == 0 &&
                kafka_trouble(kafka_reader_handle(c->reader), NULL) == 0) {
-        note_why(c, "");
+        consumer_note_why(c, "");
         c->control_trouble = false;
     }
     position = read_to(c, kafka_reader_position(c->reader, 0));
@@ -299,7 +284,7 @@ static void join_if_due(struct baton_consumer *c)
             err_set(&m, ERR_NOT_FOUND, "there is no fleet '%s' yet: make it with `baton fleet apply`",
                     c->options.fleet);
             log_warn("fleet_missing", "fleet=%s error=\"%s\", waiting for it", c->options.fleet, m.text);
-            note_why(c, m.text);
+            consumer_note_why(c, m.text);
             c->fleet_told = true;
         }
         return;
@@ -311,11 +296,11 @@ static void join_if_due(struct baton_consumer *c)
     if (r == ERR_OK)
         r = group_join(c, &m);
     if (r < 0) {
-        fail(c, r, m.text);
+        consumer_fail(c, r, m.text);
         return;
     }
     c->fleet_told = false;
-    note_why(c, "");
+    consumer_note_why(c, "");
 }
 
 /* --- answers --- */
