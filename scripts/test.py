@@ -21,6 +21,7 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 SUMMARY = re.compile(r'^(\d+) passed, (\d+) failed\s*$', re.M)
 CMOCKA = re.compile(r'^\[  (PASSED|FAILED)  \] (\d+) test\(s\)', re.M)
 SHOWN_LINES_MAX = 200
+SYSTEM_SECONDS_MAX = 2100  # all of make test stays under 45 minutes on two cores
 
 
 def run(command, seconds_max, **more):
@@ -130,7 +131,7 @@ def system(args):
 
     reader = threading.Thread(target=copy)
     reader.start()
-    code = run(command, 2400, stdout=child_in, stderr=child_in, env=environment)
+    code = run(command, SYSTEM_SECONDS_MAX, stdout=child_in, stderr=child_in, env=environment)
     os.close(child_in)
     reader.join(10)
     passed, failed = map(int, sums[-1]) if sums else (0, 0)
