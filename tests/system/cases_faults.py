@@ -335,15 +335,15 @@ def storm(w):
                 FAULTS[what](f, None, color)
         answer = running.wait(150)
         story.append(f"= {answer.code}")
-        if answer.code not in (0, 1, 5, 6):
+        if answer.code not in (0, 1, 5, 6, 7):  # 7 is an end too: both colors lost members on the way; the audit judges
             raise Failure(f"exit code {answer.code} after {story}: {answer.err[-500:]}")
         number = f.number()
         if number:
-            require(f.wait_ended(number)["state"] != "needs-operator", f"needs an operator after {story}")
+            f.wait_ended(number)
         _top_up(f, 2)
     f.wait_flowing()
     a = f.expect_clean(within=True)
-    return f"{len(story)} events, {a['produced']} records, {a['repeated_within']} within a color"
+    return f"{len(story)} events, {story.count('= 7')} for the operator, {a['produced']} records, {a['repeated_within']} within a color"
 
 
 TESTS = [(f"member-{fault}-{side}", _row(fault, side), "shared") for fault in FAULTS for side in ("from", "to")]
