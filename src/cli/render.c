@@ -800,7 +800,7 @@ static void pass_row(struct table *t, const json_t *partition, const json_t *pas
     offset_cell(t, pass, "from", moved && !replayed ? RED : PLAIN);
     offset_cell(t, pass, "first", PLAIN);
     table_cell(t, PLAIN, "%s", render_us(text, receipt_us(pass, "standstill_ms")));
-    table_cell(t, DIM, "%s", render_us(text, receipt_us(pass, "standstill_upper_bound_ms")));
+    table_cell(t, DIM, "%s", render_us(text, receipt_us(pass, "release_to_take_heard_ms")));
     table_cell(t, twice ? YELLOW : PLAIN, "%s%s", render_number(text, twice), replayed ? " (replay)" : "");
 }
 
@@ -825,6 +825,54 @@ static void passes_table(struct str *ret, const struct look *look, const json_t 
             pass_row(t, p, json_object_get(p, direction), !topic);
     }
     table_end(t, ret);
+}
+
+static const char *by_text(const json_t *range, size_t i)
+{
+    const char *text = json_string_value(json_array_get(pick(range, "by"), i));
+
+    return text ? text : "?";
+}
+
+/* Which records both colors may have processed, and why that was allowed. */
+static void passes_twice(struct str *ret, const struct look *look, const json_t *receipt, const char *direction,
+                         const char *key)
+{
+    const bool with_topic = !only_topic(receipt);
+    struct str text = STR_WITH_MAX(TEXT_MAX);
+    const json_t *range;
+    char from[32], to[32];
+    size_t i;
+    json_t *p;
+
+    json_array_foreach((json_t *)pick(receipt, "partitions"), i, p)
+    {
+        range = pick(json_object_get(p, direction), key);
+        if (!json_is_object(range))
+            continue;
+        if (text.len > 0) {
+            str_add(&text, "; ");
+        } else {
+            str_add(&text, "TWICE?: by ");
+            look_clean(&text, by_text(range, 0));
+            str_add(&text, " and then by ");
+            look_clean(&text, by_text(range, 1));
+            str_add(&text, ": ");
+            look_clean(&text, pick_text(range, "why", "?"));
+            str_add(&text, ". First to last record of each partition: ");
+        }
+        if (with_topic) {
+            look_clean(&text, pick_text(p, "topic", "?"));
+            str_add_char(&text, '/');
+        }
+        str_addf(&text, "%" PRId64 " %s to %s", pick_int(p, "partition", -1),
+                 render_number(from, pick_int(range, "from", 0)), render_number(to, pick_int(range, "to", 1) - 1));
+    }
+    if (text.len > 0) {
+        look_wrap(ret, text.buf, look->width, 0);
+        str_add_char(ret, '\n');
+    }
+    str_free(&text);
 }
 
 static bool any_pass(const json_t *receipt, const char *direction)
@@ -924,10 +972,13 @@ void render_receipt(struct str *ret, const struct look *look, const json_t *rece
     if (any_pass(receipt, "forth")) {
         str_add_char(ret, '\n');
         passes_table(ret, look, receipt, "forth");
+        passes_twice(ret, look, receipt, "forth", "possibly_repeated");
+        passes_twice(ret, look, receipt, "forth", "replayed");
     }
     if (any_pass(receipt, "back")) {
         str_add(ret, "\nThe way back\n");
         passes_table(ret, look, receipt, "back");
+        passes_twice(ret, look, receipt, "back", "possibly_repeated");
     }
     if (pick_count(receipt, "partitions")) {
         look_add(ret, look, DIM,

@@ -3,6 +3,11 @@
  *
  * A number that is not known is null, never 0. A partition appears when the operation ordered its release; "forth" is
  * the way of the operation, "back" the way back of the same one.
+ *
+ * Two figures of time a partition. "standstill_ms" is what the members measured: the last record done in the old color
+ * to the first position in the new one, their clocks brought together. "release_to_take_heard_ms" is what this
+ * controller saw of it by its one clock, report heard to report heard: it needs no skew, but bounds nothing, since a
+ * report of the release may come late and make it short.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -21,7 +26,9 @@ static void put_time(struct json_out *o, const char *key, int64_t unix_ms)
         json_put_text(o, key, clock_format_unix_ms(text, unix_ms));
 }
 
-static void put_range(struct json_out *o, const char *key, int64_t from, int64_t to)
+/* Records [from, to) that both colors may have processed: who did first, who again, and which order allowed it. */
+static void put_twice(struct json_out *o, const char *key, int64_t from, int64_t to, const struct op *op, bool back,
+                      const char *why)
 {
     if (from == OFFSET_NONE || to <= from) {
         json_put_null(o, key);
@@ -30,6 +37,11 @@ static void put_range(struct json_out *o, const char *key, int64_t from, int64_t
     json_open(o, key, '{');
     json_put_int(o, "from", from);
     json_put_int(o, "to", to);
+    json_open(o, "by", '[');
+    json_put_text(o, NULL, color_name(back ? op->to : op->from));
+    json_put_text(o, NULL, color_name(back ? op->from : op->to));
+    json_close(o, ']');
+    json_put_text(o, "why", why);
     json_close(o, '}');
 }
 
@@ -41,7 +53,7 @@ static void put_name(struct json_out *o, const char *key, const char *name)
         json_put_null(o, key);
 }
 
-static void put_pass(struct json_out *o, const char *key, const struct pass *p)
+static void put_pass(struct json_out *o, const char *key, const struct pass *p, const struct op *op, bool back)
 {
     if (!p->ordered) {
         json_put_null(o, key);
@@ -56,9 +68,12 @@ static void put_pass(struct json_out *o, const char *key, const struct pass *p)
     json_put_int_or_null(o, "from", p->from, OFFSET_NONE);
     json_put_int_or_null(o, "first", p->first, OFFSET_NONE);
     json_put_us_as_ms(o, "standstill_ms", pass_standstill_us(p));
-    json_put_us_as_ms(o, "standstill_upper_bound_ms", pass_standstill_bound_us(p));
-    put_range(o, "possibly_repeated", p->committed, p->doubt);
-    put_range(o, "replayed", p->from, p->repeat_to);
+    json_put_us_as_ms(o, "release_to_take_heard_ms", pass_standstill_bound_us(p));
+    put_twice(o, "possibly_repeated", p->committed, p->doubt, op, back,
+              op->on_unreachable == UNREACHABLE_FENCE
+                  ? "a member was lost before it had committed them, and the fleet says on_unreachable: fence"
+                  : "a member was lost before it had committed them, and the fleet says on_doubt: list");
+    put_twice(o, "replayed", p->from, p->repeat_to, op, back, "the rollback was ordered with replay");
     put_name(o, "released_by", p->released_by);
     put_name(o, "taken_by", p->taken_by);
     json_close(o, '}');
@@ -145,8 +160,8 @@ int receipt_encode(struct str *ret, const struct op *op, const struct fleet *f, 
         json_open(&o, NULL, '{');
         json_put_text(&o, "topic", f->spec.topics[b->topic]);
         json_put_int(&o, "partition", b->partition);
-        put_pass(&o, "forth", &op->forth[i]);
-        put_pass(&o, "back", &op->back[i]);
+        put_pass(&o, "forth", &op->forth[i], op, false);
+        put_pass(&o, "back", &op->back[i], op, true);
         json_close(&o, '}');
     }
     json_close(&o, ']');

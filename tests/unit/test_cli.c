@@ -419,10 +419,11 @@ static void test_progress(void **state)
     "\"cause\":\"none\",\"why\":\"\",\"totals\":{\"ordered\":2,\"passed\":2,\"returned\":0,\"lost\":0,\"repeated\":5," \
     "\"standstill_ms\":{\"known\":2,\"p50\":3.42,\"p99\":8.1,\"max\":8.1}},\"partitions\":["                           \
     "{\"topic\":\"orders\",\"partition\":0,\"forth\":{\"order\":17,\"grant\":18,\"taken\":true,\"released\":120034,"   \
-    "\"committed\":120034,\"from\":120034,\"first\":120034,\"standstill_ms\":3.42,\"standstill_upper_bound_ms\":5.0,"  \
-    "\"possibly_repeated\":{\"from\":120034,\"to\":120039},\"replayed\":null},\"back\":null},"                         \
+    "\"committed\":120034,\"from\":120034,\"first\":120034,\"standstill_ms\":3.42,\"release_to_take_heard_ms\":5.0,"   \
+    "\"possibly_repeated\":{\"from\":120034,\"to\":120039,\"by\":[\"blue\",\"green\"],\"why\":\"a member was "         \
+    "lost\"},\"replayed\":null},\"back\":null},"                                                                       \
     "{\"topic\":\"orders\",\"partition\":1,\"forth\":{\"order\":17,\"grant\":18,\"taken\":true,\"released\":7,"        \
-    "\"committed\":7,\"from\":7,\"first\":null,\"standstill_ms\":8.1,\"standstill_upper_bound_ms\":null,"              \
+    "\"committed\":7,\"from\":7,\"first\":null,\"standstill_ms\":8.1,\"release_to_take_heard_ms\":null,"               \
     "\"possibly_repeated\":null,\"replayed\":null},\"back\":null}]}"
 
 static void test_receipt(void **state)
@@ -436,6 +437,9 @@ static void test_receipt(void **state)
     assert_holds(page, "p50 3.4 ms, p99 8.1 ms, max 8.1 ms\n");
     assert_holds(page, "        0   120,034    120,034  120,034  120,034      3.4 ms  5.0 ms       5\n");
     assert_holds(page, "        1         7          7        7        -      8.1 ms       -       0\n");
+    assert_holds(page,
+                 "TWICE?: by blue and then by green: a member was lost. First to last record of each partition: 0 "
+                 "120,034 to 120,038\n");
     assert_null(strstr(page, "way back"));
     free(page);
     page = render_both(render_receipt_short, RECEIPT);

@@ -125,7 +125,8 @@ static void assert_same_baton(const struct baton *a, const struct baton *b)
     assert_int_equal(a->partition, b->partition);
     assert_int_equal(a->state, b->state);
     assert_int_equal(a->holder, b->holder);
-    assert_true(a->from == b->from && a->epoch == b->epoch && a->order == b->order && a->doubt == b->doubt && a->taken == b->taken);
+    assert_true(a->from == b->from && a->epoch == b->epoch && a->order == b->order && a->doubt == b->doubt &&
+                a->taken == b->taken);
 }
 
 /* ---- keys ---- */
@@ -643,7 +644,8 @@ static struct op *new_op(int count)
                                    .from = OFFSET_NONE,
                                    .first = OFFSET_NONE,
                                    .doubt = OFFSET_NONE,
-                                   .repeat_to = OFFSET_NONE, .replay_from = OFFSET_NONE };
+                                   .repeat_to = OFFSET_NONE,
+                                   .replay_from = OFFSET_NONE };
 
         op->forth[i] = op->back[i] = none;
     }
@@ -1092,27 +1094,30 @@ static void test_receipt(void **state)
                                       .take_heard_unix_us = 5020000,
                                       .taken = true };
     assert_int_equal(receipt_encode(&text, op, f, &m), ERR_OK);
-    assert_string_equal(text.buf,
-                        "{\"fleet\":\"payments\",\"number\":6,\"kind\":\"switch\",\"state\":\"complete\",\"from\":"
-                        "\"blue\",\"to\":\"green\","
-                        "\"version_from\":null,\"version_to\":\"4.2.0\",\"replay\":false,\"of_number\":null,\"stages\":"
-                        "[\"100%\"],\"by\":\"ann\","
-                        "\"reason\":\"deploy "
-                        "4.2.0\",\"request_id\":\"\",\"created\":\"2026-11-22T16:00:00.123Z\",\"ended\":null,\"cause\":"
-                        "\"none\",\"why\":\"\","
-                        "\"on_unreachable\":\"refuse\",\"on_doubt\":\"wait\",\"epoch_first\":16,\"epoch_last\":19,"
-                        "\"totals\":{\"ordered\":2,\"passed\":2,\"returned\":0,\"lost\":0,\"repeated\":30,"
-                        "\"standstill_ms\":{\"known\":2,\"p50\":12.345,\"p99\":12.345,\"max\":12.345}},\"partitions\":["
-                        "{\"topic\":\"orders\",\"partition\":0,\"forth\":{\"order\":16,\"grant\":17,\"taken\":true,"
-                        "\"released\":100,\"committed\":100,"
-                        "\"from\":100,\"first\":100,\"standstill_ms\":12.345,\"standstill_upper_bound_ms\":19.000,"
-                        "\"possibly_repeated\":null,"
-                        "\"replayed\":null,\"released_by\":\"b1\",\"taken_by\":\"g1\"},\"back\":null},"
-                        "{\"topic\":\"orders\",\"partition\":1,\"forth\":{\"order\":16,\"grant\":17,\"taken\":true,"
-                        "\"released\":100,\"committed\":100,"
-                        "\"from\":100,\"first\":100,\"standstill_ms\":12.345,\"standstill_upper_bound_ms\":19.000,"
-                        "\"possibly_repeated\":{\"from\":100,\"to\":130},\"replayed\":null,\"released_by\":\"b1\","
-                        "\"taken_by\":\"g1\"},\"back\":null}]}");
+    assert_string_equal(
+        text.buf,
+        "{\"fleet\":\"payments\",\"number\":6,\"kind\":\"switch\",\"state\":\"complete\",\"from\":"
+        "\"blue\",\"to\":\"green\","
+        "\"version_from\":null,\"version_to\":\"4.2.0\",\"replay\":false,\"of_number\":null,\"stages\":"
+        "[\"100%\"],\"by\":\"ann\","
+        "\"reason\":\"deploy "
+        "4.2.0\",\"request_id\":\"\",\"created\":\"2026-11-22T16:00:00.123Z\",\"ended\":null,\"cause\":"
+        "\"none\",\"why\":\"\","
+        "\"on_unreachable\":\"refuse\",\"on_doubt\":\"wait\",\"epoch_first\":16,\"epoch_last\":19,"
+        "\"totals\":{\"ordered\":2,\"passed\":2,\"returned\":0,\"lost\":0,\"repeated\":30,"
+        "\"standstill_ms\":{\"known\":2,\"p50\":12.345,\"p99\":12.345,\"max\":12.345}},\"partitions\":["
+        "{\"topic\":\"orders\",\"partition\":0,\"forth\":{\"order\":16,\"grant\":17,\"taken\":true,"
+        "\"released\":100,\"committed\":100,"
+        "\"from\":100,\"first\":100,\"standstill_ms\":12.345,\"release_to_take_heard_ms\":19.000,"
+        "\"possibly_repeated\":null,"
+        "\"replayed\":null,\"released_by\":\"b1\",\"taken_by\":\"g1\"},\"back\":null},"
+        "{\"topic\":\"orders\",\"partition\":1,\"forth\":{\"order\":16,\"grant\":17,\"taken\":true,"
+        "\"released\":100,\"committed\":100,"
+        "\"from\":100,\"first\":100,\"standstill_ms\":12.345,\"release_to_take_heard_ms\":19.000,"
+        "\"possibly_repeated\":{\"from\":100,\"to\":130,\"by\":[\"blue\",\"green\"],\"why\":\"a member was lost "
+        "before it had committed them, and the fleet says on_doubt: list\"},\"replayed\":null,"
+        "\"released_by\":\"b1\","
+        "\"taken_by\":\"g1\"},\"back\":null}]}");
     str_free(&text);
     free_op(op);
     free_fleet(f);
