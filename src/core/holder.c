@@ -40,8 +40,14 @@ enum word {
 };
 
 static const enum word words[2][RIGHT_COUNT] = {
-    { [RIGHT_HELD] = WORD_FOLLOW, [RIGHT_RELEASING] = WORD_QUIET, [RIGHT_PAUSED] = WORD_FOLLOW, [RIGHT_GRANTED] = WORD_QUIET },
-    { [RIGHT_HELD] = WORD_PROCESS, [RIGHT_RELEASING] = WORD_RELEASE, [RIGHT_PAUSED] = WORD_REST, [RIGHT_GRANTED] = WORD_PROCESS },
+    { [RIGHT_HELD] = WORD_FOLLOW,
+      [RIGHT_RELEASING] = WORD_QUIET,
+      [RIGHT_PAUSED] = WORD_FOLLOW,
+      [RIGHT_GRANTED] = WORD_QUIET },
+    { [RIGHT_HELD] = WORD_PROCESS,
+      [RIGHT_RELEASING] = WORD_RELEASE,
+      [RIGHT_PAUSED] = WORD_REST,
+      [RIGHT_GRANTED] = WORD_PROCESS },
 };
 
 static const struct baton *baton_of(const struct holder *h, struct holder_part *p)
@@ -67,8 +73,8 @@ static void part_check(const struct holder *h, const struct holder_part *p)
         const struct baton *b = baton_of(h, (struct holder_part *)p);
 
         ASSERT(p->assigned);
-        ASSERT(p->barrier == BARRIER_PASSED);                                  /* rule 2 */
-        ASSERT(word_of(h, b) == WORD_PROCESS && b->epoch == p->epoch);         /* I1, I5 */
+        ASSERT(p->barrier == BARRIER_PASSED);                          /* rule 2 */
+        ASSERT(word_of(h, b) == WORD_PROCESS && b->epoch == p->epoch); /* I1, I5 */
         ASSERT(!h->closing && !p->revoking && !p->lost);
         ASSERT(p->committed <= window_low(&p->window));
     }
@@ -203,12 +209,18 @@ static void part_begin(struct holder *h, struct holder_part *p, const struct bat
     p->want |= WANT_READ;
 }
 
-/* Nothing is in flight any more on a partition that had been stopped. */
-static void part_drained(struct holder *h, struct holder_part *p, const struct baton *b, const struct holder_event *ev)
+/* May what is done on it still be committed under its epoch? No baton: a deleted fleet. */
+static bool part_committable(const struct holder *h, struct holder_part *p)
 {
-    const bool ours = !b || (b->holder == h->config.color && b->epoch == p->epoch); /* no baton: a deleted fleet */
+    const struct baton *b = baton_of(h, p);
 
-    if (!p->assigned || p->lost || !ours) {
+    return p->assigned && !p->lost && (!b || (b->holder == h->config.color && b->epoch == p->epoch));
+}
+
+/* Nothing is in flight any more on a partition that had been stopped. */
+static void part_drained(struct holder *h, struct holder_part *p, const struct holder_event *ev)
+{
+    if (!part_committable(h, p)) {
         part_give_up(h, p);
         return;
     }
@@ -221,9 +233,11 @@ static void part_reconcile(struct holder *h, struct holder_part *p, const struct
     const struct baton *b = baton_of(h, p);
     const enum word word = word_of(h, b);
     const bool may_begin = p->assigned && !p->revoking && !h->closing && p->barrier == BARRIER_PASSED;
-    const bool goes_on = may_begin && !p->lost && word == WORD_PROCESS && b->epoch == p->epoch && !holder_fenced(h, ev->now_ms);
+    const bool goes_on =
+        may_begin && !p->lost && word == WORD_PROCESS && b->epoch == p->epoch && !holder_fenced(h, ev->now_ms);
 
-    if (p->state == PART_RELEASED && (!p->assigned || p->lost || !b || b->epoch != p->epoch || (word != WORD_RELEASE && word != WORD_REST)) &&
+    if (p->state == PART_RELEASED &&
+        (!p->assigned || p->lost || !b || b->epoch != p->epoch || (word != WORD_RELEASE && word != WORD_REST)) &&
         (!p->revoking || !p->assigned))
         part_move(h, p, PART_IDLE); /* the word it waited for has come */
     switch (p->state) {
@@ -269,7 +283,7 @@ static void part_reconcile(struct holder *h, struct holder_part *p, const struct
         if (goes_on)
             part_flow(h, p, ev); /* an order taken back: on where it stopped */
         else if (p->window.open == 0 && p->token == 0)
-            part_drained(h, p, b, ev);
+            part_drained(h, p, ev);
     }
     if (p->doubt != OFFSET_NONE && b && b->doubt >= p->doubt)
         p->doubt = OFFSET_NONE; /* the document has it now */
@@ -404,7 +418,8 @@ static void on_offsets(struct holder *h, const struct holder_event *ev)
         word = word_of(h, b);
         if (!p->assigned || p->revoking || h->closing || (word != WORD_PROCESS && word != WORD_RELEASE))
             part_move(h, p, PART_IDLE);
-        else if (ev->failed || (ev->part_failed && ev->part_failed[i]) || !start_offset(&start, b, at->offset, at->mark))
+        else if (ev->failed || (ev->part_failed && ev->part_failed[i]) ||
+                 !start_offset(&start, b, at->offset, at->mark))
             part_retry(h, p, ev->now_ms);
         else
             part_start_at(h, p, b, start, ev->now_ms);
@@ -421,8 +436,9 @@ static void on_active_offsets(struct holder *h, const struct holder_event *ev)
             continue;
         p->token = 0;
         p->follow_commit = false;
-        if (ev->failed || (ev->part_failed && ev->part_failed[i]) || at->offset == OFFSET_NONE || p->state != PART_IDLE ||
-            !p->assigned || p->revoking || h->closing || word_of(h, baton_of(h, p)) != WORD_FOLLOW)
+        if (ev->failed || (ev->part_failed && ev->part_failed[i]) || at->offset == OFFSET_NONE ||
+            p->state != PART_IDLE || !p->assigned || p->revoking || h->closing ||
+            word_of(h, baton_of(h, p)) != WORD_FOLLOW)
             continue;
         p->follow_commit = true;
         commit(p, at->offset, ev->now_ms);
@@ -539,10 +555,23 @@ static bool revoke_settled(const struct holder *h, int64_t now_ms)
     for (int i = 0; i < h->part_max; i++) {
         const struct holder_part *p = &h->parts[i];
 
-        if (p->used && p->revoking && !p->lost && ((p->state != PART_IDLE && p->state != PART_RELEASED) || p->token != 0))
+        if (p->used && p->revoking && !p->lost &&
+            ((p->state != PART_IDLE && p->state != PART_RELEASED) || p->token != 0))
             return false;
     }
     return true;
+}
+
+/* The last chance to commit what is done while other records are still in flight: their successor does only those again. */
+static void commit_before_leaving(struct holder *h, int64_t now_ms)
+{
+    for (int i = 0; i < h->part_max; i++) {
+        struct holder_part *p = &h->parts[i];
+
+        if (p->used && p->state == PART_DRAINING && p->token == 0 && part_committable(h, p) &&
+            window_low(&p->window) > p->committed)
+            commit(p, window_low(&p->window), now_ms);
+    }
 }
 
 /* The callback is answered: what is revoked is let go; what is still in flight lives on as a leftover. */
@@ -561,7 +590,12 @@ static void revoke_finish(struct holder *h)
     }
 }
 
-/* Progress: the low watermark of every active partition, and at least one commit a quarter session as a sign of life (rule 11). */
+static bool part_progresses(const struct holder *h, struct holder_part *p)
+{
+    return p->state == PART_ACTIVE || (p->state == PART_DRAINING && p->window.open > 0 && part_committable(h, p));
+}
+
+/* Progress: the low watermark of every partition at work, and at least one commit a quarter session as a sign of life (rule 11). */
 static void commit_progress(struct holder *h, int64_t now_ms)
 {
     const bool sign_of_life = now_ms - h->contact_ms >= h->config.session_timeout_ms / 4;
@@ -572,7 +606,7 @@ static void commit_progress(struct holder *h, int64_t now_ms)
     for (int i = 0; i < h->part_max; i++) {
         struct holder_part *p = &h->parts[i];
 
-        if (p->used && p->state == PART_ACTIVE && p->token == 0 && p->want == 0 && !p->revoking && now_ms >= p->retry_ms &&
+        if (p->used && part_progresses(h, p) && p->token == 0 && p->want == 0 && now_ms >= p->retry_ms &&
             (window_low(&p->window) > p->committed || sign_of_life))
             commit(p, window_low(&p->window), now_ms);
     }
@@ -586,8 +620,8 @@ static void follow(struct holder *h, int64_t now_ms)
     for (int i = 0; i < h->part_max; i++) {
         struct holder_part *p = &h->parts[i];
 
-        if (p->used && p->assigned && !p->revoking && p->barrier == BARRIER_PASSED && p->state == PART_IDLE && p->token == 0 &&
-            word_of(h, baton_of(h, p)) == WORD_FOLLOW)
+        if (p->used && p->assigned && !p->revoking && p->barrier == BARRIER_PASSED && p->state == PART_IDLE &&
+            p->token == 0 && word_of(h, baton_of(h, p)) == WORD_FOLLOW)
             p->want |= WANT_FOLLOW;
     }
     h->follow_ms = now_ms;
@@ -651,7 +685,8 @@ static const struct {
     { WANT_FOLLOW, HOLDER_READ_ACTIVE, true },
 };
 
-static void gather(struct holder *h, unsigned want, enum holder_effect_type type, bool answered, struct holder_effects *fx)
+static void gather(struct holder *h, unsigned want, enum holder_effect_type type, bool answered,
+                   struct holder_effects *fx)
 {
     struct holder_effect *e = NULL;
 
@@ -732,6 +767,8 @@ void holder_step(struct holder *h, const struct holder_event *ev, struct holder_
         follow(h, ev->now_ms);
     }
     if (h->answer_revoke && revoke_settled(h, ev->now_ms)) {
+        commit_before_leaving(h, ev->now_ms);
+        gather(h, WANT_COMMIT, HOLDER_COMMIT, true, fx);
         revoke_finish(h);
         for (int i = 0; i < h->part_max; i++)
             if (h->parts[i].used)
@@ -742,6 +779,8 @@ void holder_step(struct holder *h, const struct holder_event *ev, struct holder_
         effect(fx, HOLDER_ANSWER_REVOKE);
     }
     acknowledge(h);
+    if (h->abandoned && !h->leave_asked)
+        commit_before_leaving(h, ev->now_ms);
     for (size_t i = 0; i < ARRAY_COUNT(wants); i++)
         gather(h, wants[i].want, wants[i].type, wants[i].answered, fx);
     gather_log_end(h, fx);

@@ -105,8 +105,13 @@ static void a_full_window_takes_no_more(void **state)
 
 static struct baton baton(int partition, enum right right, enum color holder, uint64_t epoch)
 {
-    return (struct baton){ .partition = partition, .state = right, .holder = holder, .epoch = epoch, .order = epoch,
-                           .taken = true, .doubt = OFFSET_NONE };
+    return (struct baton){ .partition = partition,
+                           .state = right,
+                           .holder = holder,
+                           .epoch = epoch,
+                           .order = epoch,
+                           .taken = true,
+                           .doubt = OFFSET_NONE };
 }
 
 static void doc_whole(struct doc *doc, struct baton *batons, int count, int64_t term, uint64_t epoch)
@@ -192,11 +197,16 @@ struct life {
 static void life_step(struct life *l, struct holder_event ev)
 {
     static const char *const names[] = {
-        [HOLDER_ATTACH] = "attach",          [HOLDER_DETACH] = "detach",
-        [HOLDER_COMMIT] = "commit",          [HOLDER_READ_OFFSETS] = "read offsets",
-        [HOLDER_READ_ACTIVE] = "read active", [HOLDER_READ_LOG_END] = "read log end",
-        [HOLDER_REPORT] = "report",          [HOLDER_ANSWER_ASSIGN] = "answer assign",
-        [HOLDER_ANSWER_REVOKE] = "answer revoke", [HOLDER_LEAVE] = "leave",
+        [HOLDER_ATTACH] = "attach",
+        [HOLDER_DETACH] = "detach",
+        [HOLDER_COMMIT] = "commit",
+        [HOLDER_READ_OFFSETS] = "read offsets",
+        [HOLDER_READ_ACTIVE] = "read active",
+        [HOLDER_READ_LOG_END] = "read log end",
+        [HOLDER_REPORT] = "report",
+        [HOLDER_ANSWER_ASSIGN] = "answer assign",
+        [HOLDER_ANSWER_REVOKE] = "answer revoke",
+        [HOLDER_LEAVE] = "leave",
         [HOLDER_CLOSED] = "closed",
     };
     char mark[MARK_TEXT_MAX];
@@ -226,8 +236,13 @@ static void life_step(struct life *l, struct holder_event ev)
 
 static void life_begin(struct life *l, enum color color)
 {
-    const struct holder_config config = { .color = color, .session_timeout_ms = 6000, .commit_interval_ms = 1000,
-                                          .revoke_ms_max = 1000, .report_interval_ms = 1000, .retry_ms = 50, .watchdog_ms = 2000 };
+    const struct holder_config config = { .color = color,
+                                          .session_timeout_ms = 6000,
+                                          .commit_interval_ms = 1000,
+                                          .revoke_ms_max = 1000,
+                                          .report_interval_ms = 1000,
+                                          .retry_ms = 50,
+                                          .watchdog_ms = 2000 };
 
     memset(l, 0, sizeof(*l));
     l->now_ms = 1000;
@@ -310,12 +325,12 @@ static void where_a_holder_begins(void **state)
         const char *commit; /* NULL: it waits */
     } cases[] = {
         { RIGHT_HELD, OFFSET_NONE, { MARK_NOTHING, 0 }, "commit 100 " },
-        { RIGHT_HELD, 70, { MARK_FOREIGN, 0 }, "commit 70 " },      /* an operator's reset */
-        { RIGHT_GRANTED, 70, { MARK_FOREIGN, 0 }, "commit 100 " },  /* a former life's */
+        { RIGHT_HELD, 70, { MARK_FOREIGN, 0 }, "commit 70 " },     /* an operator's reset */
+        { RIGHT_GRANTED, 70, { MARK_FOREIGN, 0 }, "commit 100 " }, /* a former life's */
         { RIGHT_HELD, 70, { MARK_FOLLOW, 0 }, "commit 100 " },
         { RIGHT_HELD, 170, { MARK_EPOCH, 5 }, "commit 170 " },
         { RIGHT_GRANTED, 170, { MARK_EPOCH, 4 }, "commit 100 " },
-        { RIGHT_HELD, 170, { MARK_EPOCH, 6 }, NULL },               /* the member is behind */
+        { RIGHT_HELD, 170, { MARK_EPOCH, 6 }, NULL }, /* the member is behind */
     };
 
     (void)state;
@@ -447,6 +462,37 @@ static void what_cannot_be_committed_is_a_doubt(void **state)
     assert_int_equal(r.part_count, 0);
 }
 
+/* Two records in flight, the first done: whoever comes next must not do it again because the second is slow. */
+static void what_is_done_is_committed_though_others_are_in_flight(void **state)
+{
+    static const struct holder_topic_partition tp = { 0, 0 };
+    static const enum holder_event_type ends[] = { HOLDER_REVOKED, HOLDER_ABANDON };
+
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        struct life l;
+
+        life_begin(&l, BLUE);
+        life_doc(&l, RIGHT_HELD, BLUE, 5, 5, 0);
+        life_assign(&l);
+        life_answer(&l, HOLDER_OFFSETS, OFFSET_NONE, (struct mark){ 0 });
+        life_answer(&l, HOLDER_COMMITTED, 0, (struct mark){ 0 });
+        holder_deliver(&l.h, 0, 0, l.now_ms, 1);
+        holder_deliver(&l.h, 0, 1, l.now_ms, 1);
+        if (ends[i] == HOLDER_REVOKED)
+            life_step(&l, (struct holder_event){ .type = HOLDER_REVOKED, .tps = &tp, .tp_count = 1 });
+        else
+            life_step(&l, (struct holder_event){ .type = HOLDER_CLOSE });
+        holder_done(&l.h, 0, 0, 1);
+        l.h.commits_ms = l.now_ms + 5000; /* not by chance as progress */
+        l.now_ms += ends[i] == HOLDER_REVOKED ? 1000 : 0;
+        l.trace[0] = '\0';
+        life_step(&l, (struct holder_event){ .type = ends[i] == HOLDER_REVOKED ? HOLDER_TICK : HOLDER_ABANDON });
+        assert_ptr_equal(strstr(l.trace, "commit 1 baton/1 epoch=5\n"), l.trace);
+        assert_non_null(strstr(l.trace, ends[i] == HOLDER_REVOKED ? "answer revoke" : "leave"));
+    }
+}
+
 static void a_close_says_goodbye_last(void **state)
 {
     struct life l;
@@ -480,9 +526,16 @@ static void a_receipt_sums_up(void **state)
     memset(back, 0, sizeof(back));
     for (int i = 0; i < 3; i++) {
         back[i].doubt = back[i].repeat_to = OFFSET_NONE;
-        forth[i] = (struct pass){ .ordered = true, .grant = 7, .committed = 50, .from = 50, .doubt = OFFSET_NONE,
-                                  .repeat_to = OFFSET_NONE, .taken = true, .drained_unix_us = 1000,
-                                  .attached_unix_us = 3000, .first_unix_us = 4000 + 1000 * i };
+        forth[i] = (struct pass){ .ordered = true,
+                                  .grant = 7,
+                                  .committed = 50,
+                                  .from = 50,
+                                  .doubt = OFFSET_NONE,
+                                  .repeat_to = OFFSET_NONE,
+                                  .taken = true,
+                                  .drained_unix_us = 1000,
+                                  .attached_unix_us = 3000,
+                                  .first_unix_us = 4000 + 1000 * i };
     }
     receipt_sum(&sum, &op, scratch);
     assert_int_equal(sum.passed, 3);
@@ -518,6 +571,7 @@ int main(void)
         cmocka_unit_test(a_follow_commit_holds_back_the_acknowledgement),
         cmocka_unit_test(a_member_without_contact_fences_itself),
         cmocka_unit_test(what_cannot_be_committed_is_a_doubt),
+        cmocka_unit_test(what_is_done_is_committed_though_others_are_in_flight),
         cmocka_unit_test(a_close_says_goodbye_last),
         cmocka_unit_test(a_receipt_sums_up),
     };
