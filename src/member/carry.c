@@ -13,7 +13,6 @@
 
 #define QUESTION_MS_MAX 5000
 #define PARTS_MIN 16
-#define NOTICE_MS 1500
 
 /* --- room --- */
 
@@ -163,21 +162,6 @@ static const char *topic_of(const struct baton_consumer *c, int slot)
     return c->fleet.spec.topics[c->holder.parts[slot].topic];
 }
 
-/*
- * After a long silence (a stopped process) librdkafka is given the time to notice that the session is over: a commit
- * that the group refuses for an unknown member would throw the new membership away that it is just asking for.
- */
-static bool barred(struct baton_consumer *c)
-{
-    const int64_t now_ms = clock_ms();
-    const bool fenced = holder_fenced(&c->holder, now_ms);
-
-    if (fenced && !c->fence_noticed && c->commits_barred_ms < now_ms + NOTICE_MS)
-        c->commits_barred_ms = now_ms + NOTICE_MS;
-    c->fence_noticed = fenced;
-    return now_ms < c->commits_barred_ms;
-}
-
 static void commit(struct baton_consumer *c, const struct holder_effect *e)
 {
     struct ask *ask = ask_new(c, ASK_COMMIT, e);
@@ -198,7 +182,7 @@ static void commit(struct baton_consumer *c, const struct holder_effect *e)
         tp->metadata_size = tp->metadata ? strlen(mark) : 0;
         ask->refused = ask->refused || !tp->metadata; /* without its mark it would be a foreign one */
     }
-    if (!c->main_open || ask->refused || barred(c) ||
+    if (!c->main_open || ask->refused || clock_ms() < c->commits_barred_ms ||
         rd_kafka_commit_queue(c->main.rk, list, c->commit_queue, NULL, (void *)(uintptr_t)ask->token) !=
             RD_KAFKA_RESP_ERR_NO_ERROR)
         ask->refused = true;

@@ -61,6 +61,7 @@ struct lane {
 
 struct intake_topic {
     rd_kafka_topic_t *reference; /* keeps `seen` from being reused for another topic */
+    int32_t known;               /* partitions whose leader librdkafka has asked for */
     const rd_kafka_topic_t *seen;
     int32_t *part_of; /* by partition: slot + 1, 0: none */
     int32_t part_of_count;
@@ -147,7 +148,7 @@ struct baton_consumer {
     struct holder_topic_partition *revoked; /* of a revocation that is not answered */
     int revoked_count;
     int64_t commits_barred_ms; /* the group does not know us (any more): nothing is committed until then */
-    bool fence_noticed;
+    int64_t turned_ms;         /* the last turn: after a gap the session may be over */
     bool fatal;       /* librdkafka has given the handle up */
     bool leaving;     /* the group is being left: nothing is attached any more */
     struct ask *asks; /* questions and commits that are outstanding */

@@ -61,13 +61,31 @@ static int open_handle(struct baton_consumer *c, struct errmsg *m)
     return ERR_OK;
 }
 
-/* The first attach of a topic without metadata costs up to a second: fetch it now. */
-static void warm(struct baton_consumer *c, rd_kafka_topic_t *rkt)
+/*
+ * The first attach of a partition whose leader the handle does not know costs up to a second: it is asked for when the
+ * group is joined, and (without waiting) when a partition comes that was not there then.
+ */
+static void warm(struct baton_consumer *c, struct intake_topic *t, rd_kafka_topic_t *rkt, int timeout_ms)
 {
     const struct rd_kafka_metadata *metadata;
 
-    if (rd_kafka_metadata(c->main.rk, 0, rkt, &metadata, METADATA_MS_MAX) == RD_KAFKA_RESP_ERR_NO_ERROR)
-        rd_kafka_metadata_destroy(metadata);
+    if (rd_kafka_metadata(c->main.rk, 0, rkt, &metadata, timeout_ms) != RD_KAFKA_RESP_ERR_NO_ERROR)
+        return;
+    if (metadata->topic_cnt == 1)
+        t->known = metadata->topics[0].partition_cnt;
+    rd_kafka_metadata_destroy(metadata);
+}
+
+static void warm_new(struct baton_consumer *c, const struct holder_topic_partition *tps, int count)
+{
+    for (int i = 0; i < count; i++) {
+        struct intake_topic *t = &c->intake.topics[tps[i].topic];
+
+        if (tps[i].partition < t->known || !t->reference)
+            continue;
+        t->known = tps[i].partition + 1;
+        warm(c, t, t->reference, 0);
+    }
 }
 
 static int subscribe(struct baton_consumer *c, struct errmsg *m)
@@ -83,7 +101,7 @@ static int subscribe(struct baton_consumer *c, struct errmsg *m)
 
             if (!rkt)
                 continue;
-            warm(c, rkt);
+            warm(c, &c->intake.topics[i], rkt, METADATA_MS_MAX);
             pthread_mutex_lock(&c->lock);
             c->intake.topics[i].reference = rkt;
             pthread_mutex_unlock(&c->lock);
@@ -192,9 +210,10 @@ static void on_rebalance(struct baton_consumer *c, rd_kafka_event_t *event)
         free(tps);
         return;
     }
-    if (assign)
+    if (assign) {
         c->commits_barred_ms = 0;
-    else /* a call of ours may have cleared librdkafka's flag before we saw this; a lost session has no member id */
+        warm_new(c, tps, count);
+    } else /* a call of ours may have cleared librdkafka's flag before we saw this; a lost session has no member id */
         type = rd_kafka_assignment_lost(c->main.rk) || c->member_id[0] == '\0' ? HOLDER_LOST : HOLDER_REVOKED;
     log_debug("rebalance", "event=%s partitions=%d",
               assign                ? "assigned"

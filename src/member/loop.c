@@ -22,6 +22,7 @@
 #define READ_MAX 256        /* records of the control log in one turn */
 #define GOODBYE_MS_MAX 5000 /* after the deadline of a close: for leaving and the last report */
 #define APPEND_FLUSH_MS 500
+#define NOTICE_MS 1500 /* librdkafka has noticed by then that a session is over */
 
 /* --- the control log --- */
 
@@ -437,8 +438,26 @@ static void tell(struct baton_consumer *c)
 
 /* --- the thread --- */
 
+/*
+ * A process that stood still (SIGSTOP, a machine that slept) may have lost its session, and librdkafka is given the time
+ * to notice: a commit that the group refuses for an unknown member would throw the new membership away that it is just
+ * asking for. Silence alone says nothing: a standby with nothing to follow commits nothing for hours.
+ */
+static void notice_gap(struct baton_consumer *c)
+{
+    const int64_t now_ms = clock_ms();
+
+    if (c->turned_ms != 0 && now_ms - c->turned_ms >= c->holder.config.session_timeout_ms / 2) {
+        log_debug("stood_still", "gap_ms=%lld, committing nothing for %d ms", (long long)(now_ms - c->turned_ms),
+                  NOTICE_MS);
+        c->commits_barred_ms = now_ms + NOTICE_MS;
+    }
+    c->turned_ms = now_ms;
+}
+
 static void turn(struct baton_consumer *c)
 {
+    notice_gap(c);
     kafka_eventfd_clear(c->wake_fd);
     pthread_mutex_lock(&c->lock);
     c->wake_pending = false; /* before everything is read: what comes from now on wakes again */

@@ -657,6 +657,32 @@ static void takes_an_empty_partition(void **state)
     close_all(c, 2);
 }
 
+/* A standby that had nothing to commit for longer than its session has not lost it: it takes in no time, too. */
+static void takes_after_a_long_silence(void **state)
+{
+    struct world *w = *state;
+    struct baton_consumer *c[2] = { consumer_open(w, BLUE), consumer_open(w, GREEN) };
+    struct mark mark;
+    int64_t began_ms;
+
+    make_fleet(w, BLUE);
+    w->fleet.spec.follow_interval_ms = 600000;
+    publish(w);
+    WORK_UNTIL(w, c, 2, all_are(w, BLUE, LOCAL_ACTIVE) && all_are(w, GREEN, LOCAL_STANDBY));
+    began_ms = clock_ms();
+    WORK_UNTIL(w, c, 2, clock_ms() - began_ms > w->fleet.spec.session_timeout_ms);
+    produce_all(w, 5);
+    say(w, -1, RIGHT_RELEASING, BLUE);
+    WORK_UNTIL(w, c, 2, all_are(w, BLUE, LOCAL_RELEASED));
+    for (int i = 0; i < PARTITIONS; i++)
+        w->batons[i].from = committed(w, BLUE, i, &mark);
+    say(w, -1, RIGHT_GRANTED, GREEN);
+    began_ms = clock_ms();
+    WORK_UNTIL(w, c, 2, all_are(w, GREEN, LOCAL_ACTIVE));
+    assert_true(clock_ms() - began_ms < 1000);
+    close_all(c, 2);
+}
+
 static void waits_for_records_in_flight(void **state)
 {
     struct world *w = *state;
@@ -1038,6 +1064,7 @@ int main(void)
         STORY(paused_until_told),
         STORY(hands_over_and_back),
         STORY(takes_an_empty_partition),
+        STORY(takes_after_a_long_silence),
         STORY(waits_for_records_in_flight),
         STORY(commits_the_low_watermark),
         STORY(an_order_is_taken_back),
