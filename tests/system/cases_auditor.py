@@ -8,6 +8,7 @@ import json
 import os
 import subprocess
 
+from fleet import Test
 from kafka import Failure
 
 PARTITIONS = 4
@@ -130,4 +131,4 @@ def auditor(w):
     return f"{count} records"
 
 
-TESTS = [("auditor", auditor, "shared")]
+TESTS = [Test("auditor", auditor)]

@@ -8,7 +8,7 @@ import socket
 import time
 
 from cases_switch import require
-from fleet import Running
+from fleet import Running, Test
 from kafka import end_child, free_ports, start_child, wait_until
 
 SOON = 12  # "within 10 s", and the start of a process on a loaded machine
@@ -204,6 +204,37 @@ def bad_records(w):
     f.expect_clean()
 
 
+def retention(w):
+    """Retention takes records that the holder has not committed: the plan warns, the receipt and its verification show the hole."""
+    f = w.fleet({"in": 3}).up(rate=3000)
+    topic = next(iter(f.topics))
+    f.hold("blue")  # what it has in hand stays uncommitted
+    stands = {p: c["offset"] for p, c in w.ask("committed", f"{f.name}-blue", topic).items()}
+    wait_until(lambda: all(end > stands[p] + 4000 for p, end in w.ask("ends", topic).items()), 60, "blue to fall behind", 0.2)
+    f.stop_producers()
+    ends = w.ask("ends", topic)
+    for p in ends:
+        w.ask("shorten", topic, p, ends[p] - 100)
+    plan = f.api("POST", f"/v1/fleets/{f.name}/plan", {"to": "green"})
+    found = {x["code"]: x for x in plan["findings"]}
+    require(plan["ok"] and "expired-offset" in found, f"the plan does not warn: {plan}")
+    require("3 partitions" in found["expired-offset"]["what"], f"{found['expired-offset']}")
+    r = f.switch(to="green")
+    wait_until(lambda: f.number() == 1, 20, "the switch to be accepted")
+    f.unhold()
+    r.wait().expect(0)
+    f.wait_drained()
+    receipt = f.cli("receipt", f.name, "1", "-o", "json").expect(0).json()
+    for p in receipt["partitions"]:
+        end, way = ends[str(p["partition"])], p["forth"]
+        require(way["from"] < end - 100 == way["first"], f"the hole up to {end - 100} is not in the receipt: {way}")
+    said = f.api("GET", f"/v1/fleets/{f.name}/switches/1/verify")
+    require(sum(x["code"] == "log-shortened" for x in said["findings"]) == 3, f"verify does not show the hole: {said}")
+    for m in f.of("green"):
+        with open(m.log, encoding="utf-8") as log:
+            require("retention has deleted" in log.read(), f"{m.name} does not say what retention took, see {m.log}")
+
+
 def tokens(w):
     """A token guards changes; without one, only loopback is served."""
     f = w.fleet({"in": 1})
@@ -228,7 +259,7 @@ def signals(w):
     f = w.fleet({"in": 3}).up(rate=1000)
     f.hold("blue")
     r = f.switch("--deadline", "40s", to="green")
-    wait_until(lambda: f.number() == 1, 20, "the switch to be accepted")
+    wait_until(lambda: "passing" in r.text(), 20, "the command to tell of its switch")
     r.child.send_signal(signal.SIGINT)
     answer = r.wait(15)
     require(answer.code != 0 and f.name in answer.out + answer.err, f"Ctrl-C said nothing: {answer.code} {answer.err}")
@@ -309,16 +340,17 @@ def security(w):
 
 
 TESTS = [
-    ("wrong-address", wrong_address, "shared"),
-    ("control-topic", control_topic, "shared"),
-    ("fleet-files", fleet_files, "shared"),
-    ("usage", usage, "shared"),
-    ("two-at-once", two_at_once, "shared"),
-    ("deadline", deadline, "shared"),
-    ("preflight", preflight, "shared"),
-    ("foreign-commit", foreign_commit, "shared"),
-    ("bad-records", bad_records, "shared"),
-    ("tokens", tokens, "shared"),
-    ("signals", signals, "shared"),
+    Test("wrong-address", wrong_address),
+    Test("control-topic", control_topic),
+    Test("fleet-files", fleet_files),
+    Test("usage", usage),
+    Test("two-at-once", two_at_once),
+    Test("deadline", deadline),
+    Test("preflight", preflight),
+    Test("foreign-commit", foreign_commit),
+    Test("bad-records", bad_records),
+    Test("retention", retention),
+    Test("tokens", tokens),
+    Test("signals", signals),
 ]
-LAST = [("security", security, "secure")]
+LAST = [Test("security", security, "secure")]

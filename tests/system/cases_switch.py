@@ -4,7 +4,7 @@ import http.client
 import os
 import time
 
-from fleet import other
+from fleet import Test, other
 from kafka import Failure, end_child, start_child, wait_until
 
 RANGE = {"partition.assignment.strategy": "range"}
@@ -371,6 +371,34 @@ def follower(w):
     f.expect_clean()
 
 
+def follower_of_the_dead(w):
+    """The leader was killed and its follower still sends changes on to it: the command has the patience to succeed."""
+    f = w.fleet({"in": 3}).up(controllers=2, rate=1000)
+    leader = wait_until(f.leader, 30, "a leader")
+    (second,) = [c for c in f.controllers if c is not leader]
+    end_child(leader.child, 9)
+    status, _, headers = second.request("POST", f"/v1/fleets/{f.name}/switches", {"to": "blue"})
+    require(status == 307 and headers["Location"].startswith(leader.url), f"the follower knows already: {status}")
+    f.cli("switch", f.name, "--to", "green", address=["--server", second.url]).expect(0)
+    require(f.active() == "green", "the switch was not made")
+    f.cli("rollback", f.name, address=["--server", leader.url]).expect(1, leader.url)
+    f.expect_clean()
+
+
+def demo(w):
+    """`baton demo --bootstrap`: the demo's own audit is clean on a real Kafka, and nothing is left behind there."""
+    f = w.fleet({"in": 1})
+    topics, groups = set(w.ask("topics")), set(w.ask("groups"))
+    r = f.cli("demo", "-o", "json", address=["--bootstrap", w.kafka.bootstrap], seconds=150).expect(0).json()
+    require(r["produced"] > 1000 and r["switches"] >= 3, f"{r}")
+    require(r["lost"] == 0 and r["unlisted_repeats"] == 0, f"{r}")
+    left = set(w.ask("topics")) - topics
+    require(not left, f"topics are left behind: {left}")
+    left = set(w.ask("groups")) - groups
+    require(not left, f"groups are left behind: {left}")
+    return f"{r['produced']} records, {r['switches']} switches, standstill p99 {r['standstill_ms_p99']:.0f} ms"
+
+
 def events(w):
     """/v1/events tells a switch as it goes, and goes on after Last-Event-ID."""
     f = w.fleet({"in": 3}).up(rate=1000)
@@ -424,32 +452,34 @@ def three_nodes(w):
 
 
 TESTS = [
-    ("switch-12", switch_12, "shared"),
-    ("switch-64", switch_64, "shared"),
-    ("switch-two-topics", switch_two_topics, "shared"),
-    ("switch-range", switch_range, "shared"),
-    ("switch-kip848", switch_kip848, "shared"),
-    ("switch-paused", switch_paused, "shared"),
-    ("switch-threads", switch_threads, "shared"),
-    ("switch-many", switch_many, "shared"),
-    ("switch-quiet", switch_quiet, "shared"),
-    ("canary-stages", canary_stages, "shared"),
-    ("canary-range", canary_range, "shared"),
-    ("canary-kip848", canary_kip848, "shared"),
-    ("canary-turned-back", canary_turned_back, "shared"),
-    ("pause-resume", pause_resume, "shared"),
-    ("replay", replay, "shared"),
-    ("verify", verify, "shared"),
-    ("partitions-added", partitions_added, "shared"),
-    ("follow", follow, "shared"),
-    ("existing-group", existing_group, "shared"),
-    ("commands", commands, "shared"),
-    ("serverless", serverless, "shared"),
-    ("handed-over", handed_over, "shared"),
-    ("follower", follower, "shared"),
-    ("events", events, "shared"),
+    Test("switch-12", switch_12),
+    Test("switch-64", switch_64),
+    Test("switch-two-topics", switch_two_topics),
+    Test("switch-range", switch_range),
+    Test("switch-kip848", switch_kip848),
+    Test("switch-paused", switch_paused),
+    Test("switch-threads", switch_threads),
+    Test("switch-many", switch_many),
+    Test("switch-quiet", switch_quiet),
+    Test("canary-stages", canary_stages),
+    Test("canary-range", canary_range),
+    Test("canary-kip848", canary_kip848),
+    Test("canary-turned-back", canary_turned_back),
+    Test("pause-resume", pause_resume),
+    Test("replay", replay),
+    Test("verify", verify),
+    Test("partitions-added", partitions_added),
+    Test("follow", follow),
+    Test("existing-group", existing_group),
+    Test("commands", commands),
+    Test("serverless", serverless),
+    Test("handed-over", handed_over),
+    Test("follower", follower),
+    Test("follower-of-the-dead", follower_of_the_dead),
+    Test("demo", demo),
+    Test("events", events),
 ]
 LAST = [
-    ("slow-join", slow_join, "slow-join"),
-    ("three-nodes", three_nodes, "three"),
+    Test("slow-join", slow_join, "slow-join"),
+    Test("three-nodes", three_nodes, "three"),
 ]

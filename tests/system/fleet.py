@@ -5,6 +5,7 @@ means: the probe (bare librdkafka) and the auditor (Kafka's own client). A phase
 worker that holds its records, a frozen taker) and by watching for it, never by sleeping.
 """
 
+import collections
 import contextlib
 import http.client
 import json
@@ -16,6 +17,9 @@ import time
 import urllib.parse
 
 from kafka import Failure, ROOT, end_child, free_ports, start_child, wait_until
+
+# kind: which Kafka it needs (run.py).
+Test = collections.namedtuple("Test", "name function kind", defaults=("shared",))
 
 COLORS = ("blue", "green")
 PATIENCE = 60  # seconds; the machine may be slow, a wait that succeeds does not use it up
@@ -270,6 +274,15 @@ class Fleet:
             if status == 200 and body.get("self"):
                 return c
         return None
+
+    def term(self):
+        """The newest reign that a controller of ours knows of. It may be that of a command line, which leads where nobody else does."""
+        ret = -1
+        for c in self.controllers:
+            with contextlib.suppress(OSError):
+                status, body, _ = c.request("GET", "/v1/leader", seconds=5) if c.alive() else (0, None, None)
+                ret = max(ret, body["term"]) if status == 200 and body["term"] is not None else ret
+        return ret
 
     def add_member(self, color, wait=False, **options):
         count = sum(m.color == color for m in self.members)

@@ -86,9 +86,21 @@ def end_all_children():
 atexit.register(end_all_children)
 
 
-def free_ports(count):
-    """Ports below the range from which the kernel takes those of outgoing connections. BATON_TEST_PORTS=FIRST-LAST narrows it."""
+def port_range():
+    """Below those which the kernel takes for outgoing connections. BATON_TEST_PORTS=FIRST-LAST narrows it."""
     first, last = (int(p) for p in os.environ.get("BATON_TEST_PORTS", "20000-32000").split("-"))
+    return first, last
+
+
+def take_ports(part, parts):
+    """From now on this process and its children take one of so many equal parts, so that two never take the same port."""
+    first, last = port_range()
+    size = (last - first + 1) // parts
+    os.environ["BATON_TEST_PORTS"] = f"{first + part * size}-{first + (part + 1) * size - 1}"
+
+
+def free_ports(count):
+    first, last = port_range()
     ports, held = [], []
     try:
         while len(ports) < count:
@@ -241,7 +253,7 @@ class Secure:
 class Kafka:
     """`with Kafka(folder) as k:` k.bootstrap is what clients are given."""
 
-    def __init__(self, folder, nodes=1, heap_mb=512, secure=False, **extra):
+    def __init__(self, folder, nodes=1, heap_mb=384, secure=False, **extra):
         self.folder = folder
         self.heap_mb = heap_mb
         self.extra = {k.replace("_", "."): v for k, v in extra.items()}

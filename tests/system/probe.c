@@ -6,9 +6,11 @@
  *     probe BOOTSTRAP partitions TOPIC COUNT               grow a topic
  *     probe BOOTSTRAP topics                               {"topic":partitions,...}
  *     probe BOOTSTRAP starts|ends TOPIC                    {"0":offset,...}
+ *     probe BOOTSTRAP shorten TOPIC PARTITION OFFSET       delete the records below, as retention does
  *     probe BOOTSTRAP committed GROUP TOPIC                {"0":{"offset":12,"metadata":"..."},...}; -1001: none
  *     probe BOOTSTRAP commit GROUP TOPIC PARTITION OFFSET [METADATA]   through AlterConsumerGroupOffsets
  *     probe BOOTSTRAP foreign GROUP TOPIC PARTITION OFFSET  as an operator's tool would into a living group (transaction)
+ *     probe BOOTSTRAP groups                               {"group":"state",...}
  *     probe BOOTSTRAP group GROUP                          {"state":"Stable","members":[{...}]}
  *     probe BOOTSTRAP forget GROUP...                      delete groups (missing ones are fine)
  *     probe BOOTSTRAP put TOPIC PARTITION KEY VALUE        one record; VALUE "-": a tombstone
@@ -111,7 +113,8 @@ static void check_topics(const char *what, const rd_kafka_topic_result_t **t, si
         rd_kafka_resp_err_t r = rd_kafka_topic_result_error(t[i]);
 
         if (r && r != fine)
-            die(what, rd_kafka_topic_result_error_string(t[i]) ? rd_kafka_topic_result_error_string(t[i]) : rd_kafka_err2str(r));
+            die(what, rd_kafka_topic_result_error_string(t[i]) ? rd_kafka_topic_result_error_string(t[i])
+                                                               : rd_kafka_err2str(r));
     }
 }
 
@@ -157,6 +160,24 @@ static void do_delete(int argc, char **argv)
     ev = answer("delete");
     res = rd_kafka_DeleteTopics_result_topics(rd_kafka_event_DeleteTopics_result(ev), &n);
     check_topics("delete", res, n, RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART);
+}
+
+static void do_shorten(int argc, char **argv)
+{
+    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
+    const rd_kafka_topic_partition_list_t *got;
+    rd_kafka_DeleteRecords_t *del;
+    rd_kafka_event_t *ev;
+
+    if (argc != 3)
+        die("shorten", "TOPIC PARTITION OFFSET");
+    rd_kafka_topic_partition_list_add(list, argv[0], atoi(argv[1]))->offset = atoll(argv[2]);
+    del = rd_kafka_DeleteRecords_new(list);
+    rd_kafka_DeleteRecords(rk, &del, 1, options(RD_KAFKA_ADMIN_OP_DELETERECORDS), queue);
+    ev = answer("shorten");
+    got = rd_kafka_DeleteRecords_result_offsets(rd_kafka_event_DeleteRecords_result(ev));
+    if (got->cnt != 1 || got->elems[0].err)
+        die("shorten", got->cnt == 1 ? rd_kafka_err2str(got->elems[0].err) : "no answer");
 }
 
 static void do_partitions(int argc, char **argv)
@@ -328,6 +349,31 @@ static void do_foreign(const char *bootstrap, int argc, char **argv)
     rd_kafka_destroy(p);
 }
 
+static void do_groups(int argc, char **argv)
+{
+    const rd_kafka_ListConsumerGroups_result_t *result;
+    const rd_kafka_ConsumerGroupListing_t **g;
+    rd_kafka_event_t *ev;
+    size_t n;
+
+    (void)argv;
+    if (argc != 0)
+        die("groups", "no arguments");
+    rd_kafka_ListConsumerGroups(rk, options(RD_KAFKA_ADMIN_OP_LISTCONSUMERGROUPS), queue);
+    ev = answer("groups");
+    result = rd_kafka_event_ListConsumerGroups_result(ev);
+    if (rd_kafka_ListConsumerGroups_result_errors(result, &n), n > 0)
+        die("groups", rd_kafka_error_string(rd_kafka_ListConsumerGroups_result_errors(result, &n)[0]));
+    g = rd_kafka_ListConsumerGroups_result_valid(result, &n);
+    printf("{");
+    for (size_t i = 0; i < n; i++) {
+        printf("%s", i ? "," : "");
+        json_text(rd_kafka_ConsumerGroupListing_group_id(g[i]), strlen(rd_kafka_ConsumerGroupListing_group_id(g[i])));
+        printf(":\"%s\"", rd_kafka_consumer_group_state_name(rd_kafka_ConsumerGroupListing_state(g[i])));
+    }
+    puts("}");
+}
+
 static void do_group(int argc, char **argv)
 {
     const char *names[1];
@@ -399,7 +445,8 @@ static void do_put(const char *bootstrap, int argc, char **argv)
     p = handle(RD_KAFKA_PRODUCER, bootstrap, NULL);
     value = strcmp(argv[3], "-") != 0 ? argv[3] : NULL;
     r = rd_kafka_producev(p, RD_KAFKA_V_TOPIC(argv[0]), RD_KAFKA_V_PARTITION((int32_t)atol(argv[1])),
-                          RD_KAFKA_V_KEY(argv[2], strlen(argv[2])), RD_KAFKA_V_VALUE((void *)(uintptr_t)value, value ? strlen(value) : 0),
+                          RD_KAFKA_V_KEY(argv[2], strlen(argv[2])),
+                          RD_KAFKA_V_VALUE((void *)(uintptr_t)value, value ? strlen(value) : 0),
                           RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY), RD_KAFKA_V_END);
     if (r || rd_kafka_flush(p, TIMEOUT_MS) || rd_kafka_outq_len(p) > 0)
         die("put", rd_kafka_err2str(r));
@@ -408,8 +455,15 @@ static void do_put(const char *bootstrap, int argc, char **argv)
 
 static void do_dump(const char *bootstrap, int argc, char **argv)
 {
-    const char *settings[] = { "group.id", "baton-system-probe-dump", "enable.partition.eof", "true",
-                               "auto.offset.reset", "earliest", "enable.auto.commit", "false", NULL };
+    const char *settings[] = { "group.id",
+                               "baton-system-probe-dump",
+                               "enable.partition.eof",
+                               "true",
+                               "auto.offset.reset",
+                               "earliest",
+                               "enable.auto.commit",
+                               "false",
+                               NULL };
     rd_kafka_topic_partition_list_t *list;
     rd_kafka_t *c;
     int count, ended = 0;
@@ -452,11 +506,11 @@ static const struct {
     void (*run)(int argc, char **argv);
     void (*run_alone)(const char *bootstrap, int argc, char **argv); /* makes its own handle */
 } commands[] = {
-    { "create", do_create, NULL },       { "delete", do_delete, NULL }, { "partitions", do_partitions, NULL },
-    { "topics", do_topics, NULL },       { "starts", do_starts, NULL }, { "ends", do_ends, NULL },
-    { "committed", do_committed, NULL }, { "commit", do_commit, NULL }, { "foreign", NULL, do_foreign },
-    { "group", do_group, NULL },         { "forget", do_forget, NULL }, { "put", NULL, do_put },
-    { "dump", NULL, do_dump },
+    { "create", do_create, NULL },       { "delete", do_delete, NULL },   { "partitions", do_partitions, NULL },
+    { "topics", do_topics, NULL },       { "starts", do_starts, NULL },   { "ends", do_ends, NULL },
+    { "committed", do_committed, NULL }, { "commit", do_commit, NULL },   { "foreign", NULL, do_foreign },
+    { "group", do_group, NULL },         { "forget", do_forget, NULL },   { "put", NULL, do_put },
+    { "dump", NULL, do_dump },           { "shorten", do_shorten, NULL }, { "groups", do_groups, NULL },
 };
 
 int main(int argc, char **argv)
