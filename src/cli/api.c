@@ -18,11 +18,14 @@
 #include "core/limits.h"
 #include "http/client.h"
 #include "kafka/client.h"
+#include "kafka/log.h"
 
 #define SERVER_STANDARD "http://127.0.0.1:8080"
 #define PATIENCE_MS 30000
+#define ASTRAY_MS 300 /* between two questions who leads */
 
 struct api {
+    const struct cli *cli;
     struct event_base *base;
     struct event *interrupted; /* a signal came */
     struct event *timer;
@@ -140,10 +143,19 @@ static int open_controller(struct api *api, const struct cli *cli, const struct 
         .kafka = settings,
         .prefix = cli->args.value[OPT_PREFIX],
         .lead = CONTROLLER_COMMAND,
+        .topics_keep =
+            !cli->args.command->changes, /* who only looks, and perhaps at the wrong Kafka, leaves no trace */
         .by = api->by,
     };
 
-    return controller_open(&api->controller, api->base, &config, m);
+    int r = controller_open(&api->controller, api->base, &config, m);
+
+    if (r == ERR_NOT_FOUND && config.topics_keep)
+        return err_set(m, r,
+                       "no Baton lives on this Kafka yet, or its --prefix is another one: %s%s is missing. The first "
+                       "'baton serve' or 'baton fleet apply' makes it",
+                       config.prefix ? config.prefix : "", CONTROL_TOPIC);
+    return r;
 }
 
 int api_open(struct api **ret, const struct cli *cli, struct errmsg *m)
@@ -160,6 +172,7 @@ int api_open(struct api **ret, const struct cli *cli, struct errmsg *m)
                     "--server and --bootstrap are both given: ask a controller, or work straight on Kafka");
         goto fail;
     }
+    api->cli = cli;
     who_am_i(api->by);
     evthread_use_pthreads();
     api->base = event_base_new();
@@ -257,8 +270,11 @@ static void on_answer(void *opaque, const struct api_answer *answer)
 static int call_controller(struct api *api, struct api_reply *ret, const char *method, const char *path,
                            const char *content_type, const char *body, size_t body_len, struct errmsg *m)
 {
+    char bare[FLEET_PATH_MAX + 80];
+    const char *query = strchr(path, '?');
     const struct api_request request = { .method = method,
-                                         .path = path,
+                                         .path = bare,
+                                         .query = query ? query + 1 : NULL,
                                          .content_type = content_type,
                                          .body = body,
                                          .body_len = body_len,
@@ -268,6 +284,7 @@ static int call_controller(struct api *api, struct api_reply *ret, const char *m
     int64_t deadline_ms = clock_ms() + PATIENCE_MS + 5000;
     int seen = interrupts_count();
 
+    snprintf(bare, sizeof(bare), "%.*s", (int)strcspn(path, "?"), path);
     controller_request(api->controller, &request, on_answer, &asked);
     while (!asked.answered && clock_ms() < deadline_ms) {
         /* The first Ctrl-C lets an answer that is near still come; the second does not wait for it. */
@@ -283,12 +300,29 @@ static int call_controller(struct api *api, struct api_reply *ret, const char *m
     return asked.failed ? err_set(m, ERR_NOMEM, "out of memory") : ERR_OK;
 }
 
+/*
+ * A controller that follows may name a leader that has just died: whoever leads next is known to it within the session
+ * timeout, so it is asked again. An order carries its own id and is carried out once, however often it is sent.
+ */
 static int call_http(struct api *api, struct api_reply *ret, const char *method, const char *path,
                      const char *content_type, const char *body, size_t body_len, struct errmsg *m)
 {
+    const int64_t until_ms = clock_ms() + PATIENCE_MS;
     struct http_reply reply = { 0 };
-    int r = http_client_request(api->http, &reply, method, path, content_type, body, body_len, m);
+    bool told = false;
+    int r;
 
+    for (;;) {
+        r = http_client_request(api->http, &reply, method, path, content_type, body, body_len, m);
+        if (r == ERR_OK || !http_client_led_astray(api->http) || clock_ms() >= until_ms)
+            break;
+        if (!told)
+            cli_say(api->cli, "the leader does not answer (%.*s); asking again who leads", (int)strcspn(m->text, ";"),
+                    m->text);
+        told = true;
+        if (api_wait(api, ASTRAY_MS, NULL))
+            break;
+    }
     if (r < 0)
         return r;
     ret->status = reply.status;

@@ -44,6 +44,8 @@ enum option_id {
     OPT_OPEN_READS,
     OPT_TLS_CERT,
     OPT_TLS_KEY,
+    OPT_SESSION,
+    OPT_TOPICS_KEEP,
     OPT_LOG_FORMAT,
     OPT_LOG_LEVEL,
     OPT_TOPIC,
@@ -78,6 +80,7 @@ struct command {
     const char *arguments; /* "[FLEET] [NUMBER]" */
     int arg_min, arg_max;
     uint64_t options;           /* OPTION_BIT() of its own ones */
+    bool changes;               /* it may make Baton's topics where there are none yet */
     const char *output;         /* choices of -o where they are not "table|json"; "" : it prints no data */
     enum complete complete[2];  /* of its arguments */
     const char *choices;        /* of the first argument: "bash|zsh|fish" */

@@ -136,24 +136,42 @@ int cmd_fleet_show(struct cli *cli)
     return code;
 }
 
+/* Who deletes a fleet stops its members: that is said before, and typed or given as --yes. */
+static int delete_ask(struct cli *cli, const char *name, const char *path)
+{
+    struct api_reply reply;
+    char typed[128];
+    int code;
+
+    if (cli->args.times[OPT_YES])
+        return EXITS_DONE;
+    if (!isatty(STDIN_FILENO) || !cli->err.terminal)
+        return cli_fail(cli, EXITS_USAGE, "nobody can be asked here: give --yes to delete fleet %s", name);
+    code = cli_call(cli, &reply, "GET", path, NULL);
+    if (code != EXITS_DONE)
+        return code;
+    fprintf(stderr, "%s has %zu blue and %zu green members. They deliver nothing any more once it is deleted.\n", name,
+            pick_count(reply.json, "colors.blue.members"), pick_count(reply.json, "colors.green.members"));
+    api_reply_free(&reply);
+    fprintf(stderr, "Type its name to delete it: ");
+    if (!fgets(typed, sizeof(typed), stdin))
+        typed[0] = 0;
+    typed[strcspn(typed, "\r\n")] = 0;
+    return word_is(typed, name) ? EXITS_DONE : cli_fail(cli, EXITS_FAILED, "nothing was deleted");
+}
+
 int cmd_fleet_delete(struct cli *cli)
 {
-    char fleet[FLEET_PATH_MAX], name[FLEET_PATH_MAX], path[FLEET_PATH_MAX + 32], typed[128];
+    char fleet[FLEET_PATH_MAX], name[FLEET_PATH_MAX], path[FLEET_PATH_MAX + 32];
     struct api_reply reply;
     int code = cli_fleet(cli, word(cli, 0), fleet, name);
 
     if (code != EXITS_DONE)
         return code;
-    if (!cli->args.times[OPT_YES] && isatty(STDIN_FILENO) && cli->err.terminal) {
-        fprintf(stderr, "The members of %s will deliver nothing any more. Type its name to delete it: ", name);
-        if (!fgets(typed, sizeof(typed), stdin))
-            typed[0] = 0;
-        typed[strcspn(typed, "\r\n")] = 0;
-        if (!word_is(typed, name))
-            return cli_fail(cli, EXITS_FAILED, "nothing was deleted");
-    }
     snprintf(path, sizeof(path), "/v1/fleets/%s", fleet);
-    code = cli_call(cli, &reply, "DELETE", path, NULL);
+    code = delete_ask(cli, name, path);
+    if (code == EXITS_DONE)
+        code = cli_call(cli, &reply, "DELETE", path, NULL);
     if (code != EXITS_DONE)
         return code;
     cli_say(cli, "fleet %s deleted", name);

@@ -7,7 +7,8 @@
 
 #include "base/check.h"
 
-/* clang-format off: tables, one thought a line */
+/* Tables, one thought a line. */
+/* clang-format off */
 
 #define BIT OPTION_BIT
 
@@ -47,11 +48,12 @@ const struct option options[OPT_COUNT] = {
     [OPT_OBSERVE] = { OPT(OPT_OBSERVE, "observe", 0, "TIME"),
         .help = "How long to look on after each stage: 30s, 5m, 0s." },
     [OPT_DEADLINE] = { OPT(OPT_DEADLINE, "deadline", 0, "TIME"),
-        .help = "How long one stage may take to pass; after that everything goes back." },
+        .help = "How long it may take to pass (each stage of a switch); after that everything goes back." },
     [OPT_REASON] = { OPT(OPT_REASON, "reason", 0, "TEXT"), .help = "Why, for the history and the receipt." },
     [OPT_REPLAY] = { OPT(OPT_REPLAY, "replay", 0, NULL),
         .help = "Begin where the other color had begun: what it did is done again (only with idempotent sinks)." },
-    [OPT_DRY_RUN] = { OPT(OPT_DRY_RUN, "dry-run", 0, NULL), .help = "Only check, change nothing; the same as 'plan'." },
+    [OPT_DRY_RUN] = { OPT(OPT_DRY_RUN, "dry-run", 0, NULL),
+        .help = "Only check whether it could begin, change nothing." },
     [OPT_NO_WAIT] = { OPT(OPT_NO_WAIT, "no-wait", 0, NULL), .help = "Return as soon as it is accepted." },
     [OPT_WATCH] = { OPT(OPT_WATCH, "watch", 'w', NULL),
         .help = "Keep looking: redrawn in place on a terminal, else a line a change. q or Ctrl-C ends." },
@@ -68,6 +70,10 @@ const struct option options[OPT_COUNT] = {
     [OPT_TLS_CERT] = { OPT(OPT_TLS_CERT, "tls-cert", 0, "FILE"), .complete = COMPLETE_FILE,
         .help = "Certificate chain (PEM) to serve https with." },
     [OPT_TLS_KEY] = { OPT(OPT_TLS_KEY, "tls-key", 0, "FILE"), .complete = COMPLETE_FILE, .help = "Its private key." },
+    [OPT_SESSION] = { OPT(OPT_SESSION, "session", 0, "TIME"),
+        .help = "How soon a killed leader is missed; 6s when it is left out, the least that most brokers allow." },
+    [OPT_TOPICS_KEEP] = { OPT(OPT_TOPICS_KEEP, "topics-keep", 0, NULL),
+        .help = "Do not create Baton's topics when they are missing: fail, and say the commands that do." },
     [OPT_LOG_FORMAT] = { OPT(OPT_LOG_FORMAT, "log-format", 0, "FORMAT"), .choices = "text|json",
         .complete = COMPLETE_CHOICES, .help = "Form of the log lines on standard error." },
     [OPT_LOG_LEVEL] = { OPT(OPT_LOG_LEVEL, "log-level", 0, "LEVEL"), .choices = "debug|info|warn|error",
@@ -79,7 +85,7 @@ const struct option options[OPT_COUNT] = {
         .help = "Records produced a second; 2000 when it is left out." },
 };
 
-#define ORDERING (BIT(OPT_REASON) | BIT(OPT_NO_WAIT))
+#define ORDERING (BIT(OPT_DEADLINE) | BIT(OPT_REASON) | BIT(OPT_NO_WAIT) | BIT(OPT_DRY_RUN))
 #define PLANNING (BIT(OPT_TO) | BIT(OPT_STAGES) | BIT(OPT_OBSERVE) | BIT(OPT_DEADLINE))
 
 const struct command commands[] = {
@@ -87,7 +93,8 @@ const struct command commands[] = {
       .complete = { COMPLETE_FLEET }, .run = cmd_status,
       .help = "Say what is going on: who works, who stands by, what is under way.",
       .details = "Without a fleet it lists all of them; when there is only one, it shows that one. '-o wide' has a "
-                 "line for each partition. With --watch and -o json a line of JSON is printed on every change.",
+                 "line for each partition, with what is committed and left to do. With --watch and -o json a line of "
+                 "JSON is printed on every change.",
       .examples = { { "baton status payments --watch", "look on, live" },
                     { "baton status -o json", "for programs" } } },
     { .name = "plan", .arguments = "[FLEET]", .arg_max = 1, .options = PLANNING, .complete = { COMPLETE_FLEET },
@@ -97,7 +104,7 @@ const struct command commands[] = {
                  "matters and how to mend it. Exit 1 when a switch would be refused.",
       .examples = { { "baton plan payments", "check the switch to the other color" },
                     { "baton plan payments --to green -o json", "findings for programs" } } },
-    { .name = "switch", .arguments = "[FLEET]", .arg_max = 1, .options = PLANNING | ORDERING | BIT(OPT_DRY_RUN),
+    { .name = "switch", .changes = true, .arguments = "[FLEET]", .arg_max = 1, .options = PLANNING | ORDERING,
       .complete = { COMPLETE_FLEET }, .run = cmd_switch,
       .help = "Pass all partitions from the color that works to the other.",
       .details = "Shows the progress until the end and then the receipt in short. Ctrl-C stops looking on, not the "
@@ -107,7 +114,7 @@ const struct command commands[] = {
                     { "baton switch payments --stages 10%,50%,100% --observe 5m", "a canary in three stages" },
                     { "baton switch payments --dry-run", "what would be refused, and how to mend it" },
                     { "baton switch payments --bootstrap kafka-1:9092", "with no controller running" } } },
-    { .name = "rollback", .arguments = "[FLEET]", .arg_max = 1, .options = ORDERING | BIT(OPT_REPLAY),
+    { .name = "rollback", .changes = true, .arguments = "[FLEET]", .arg_max = 1, .options = ORDERING | BIT(OPT_REPLAY),
       .complete = { COMPLETE_FLEET }, .run = cmd_rollback,
       .help = "Take the last switch back: the color before works again.",
       .details = "During a switch it turns that switch back. It goes on where the other color stopped; with "
@@ -115,11 +122,13 @@ const struct command commands[] = {
                  "receipt lists that.",
       .examples = { { "baton rollback payments --reason \"error rate\"", "back, nothing lost, nothing repeated" },
                     { "baton rollback payments --replay", "do again what the new version did" } } },
-    { .name = "pause", .arguments = "[FLEET]", .arg_max = 1, .options = ORDERING, .complete = { COMPLETE_FLEET },
-      .run = cmd_pause, .help = "Stop the whole fleet: work under way is finished and committed, then nobody works.",
+    { .name = "pause", .changes = true, .arguments = "[FLEET]", .arg_max = 1, .options = ORDERING,
+      .complete = { COMPLETE_FLEET }, .run = cmd_pause,
+      .help = "Stop the whole fleet: work under way is finished and committed, then nobody works.",
       .examples = { { "baton pause payments --reason \"database migration\"", "both colors stand by" } } },
-    { .name = "resume", .arguments = "[FLEET]", .arg_max = 1, .options = ORDERING, .complete = { COMPLETE_FLEET },
-      .run = cmd_resume, .help = "Let a paused fleet go on where it stopped.",
+    { .name = "resume", .changes = true, .arguments = "[FLEET]", .arg_max = 1, .options = ORDERING,
+      .complete = { COMPLETE_FLEET }, .run = cmd_resume,
+      .help = "Let a paused fleet go on where it stopped.",
       .examples = { { "baton resume payments", "the color that was active works again" } } },
     { .name = "history", .arguments = "[FLEET]", .arg_max = 1, .options = BIT(OPT_LIMIT),
       .complete = { COMPLETE_FLEET }, .run = cmd_history, .help = "List the fleet's operations, newest first.",
@@ -132,8 +141,9 @@ const struct command commands[] = {
                  "worked, and what may have been processed twice.",
       .examples = { { "baton receipt payments", "of the newest operation" },
                     { "baton receipt payments 6 --verify", "and compare it with the brokers again" } } },
-    { .name = "fleet apply", .arguments = "FILE", .arg_min = 1, .arg_max = 1, .complete = { COMPLETE_FILE },
-      .run = cmd_fleet_apply, .help = "Create a fleet from its file, or change it; '-' reads standard input.",
+    { .name = "fleet apply", .changes = true, .arguments = "FILE", .arg_min = 1, .arg_max = 1,
+      .complete = { COMPLETE_FILE }, .run = cmd_fleet_apply,
+      .help = "Create a fleet from its file, or change it; '-' reads standard input.",
       .examples = { { "baton fleet apply payments.yaml", "create or change" } } },
     { .name = "fleet list", .arguments = "", .run = cmd_fleet_list, .help = "List the fleets.",
       .examples = { { "baton fleet list", "one line each" } } },
@@ -141,14 +151,16 @@ const struct command commands[] = {
       .complete = { COMPLETE_FLEET }, .run = cmd_fleet_show,
       .help = "Print a fleet's file as the control log has it, with all defaults.",
       .examples = { { "baton fleet show payments > payments.yaml", "to edit and apply again" } } },
-    { .name = "fleet delete", .arguments = "FLEET", .arg_min = 1, .arg_max = 1, .options = BIT(OPT_YES), .output = "",
-      .complete = { COMPLETE_FLEET }, .run = cmd_fleet_delete,
+    { .name = "fleet delete", .changes = true, .arguments = "FLEET", .arg_min = 1, .arg_max = 1,
+      .options = BIT(OPT_YES), .output = "", .complete = { COMPLETE_FLEET }, .run = cmd_fleet_delete,
       .help = "Forget a fleet; its members deliver nothing any more.",
-      .details = "Topics, groups and committed offsets stay as they are. On a terminal it asks first.",
+      .details = "Topics, groups and committed offsets stay as they are, so a fleet made again from its file goes on "
+                 "where this one stopped. Refused while an operation is under way. On a terminal it asks first; "
+                 "elsewhere it needs --yes.",
       .examples = { { "baton fleet delete payments --yes", "without being asked" } } },
     { .name = "serve", .arguments = "", .output = "",
       .options = BIT(OPT_LISTEN) | BIT(OPT_ADVERTISE) | BIT(OPT_OPEN_READS) | BIT(OPT_TLS_CERT) | BIT(OPT_TLS_KEY) |
-                 BIT(OPT_LOG_FORMAT) | BIT(OPT_LOG_LEVEL),
+                 BIT(OPT_SESSION) | BIT(OPT_TOPICS_KEEP) | BIT(OPT_LOG_FORMAT) | BIT(OPT_LOG_LEVEL),
       .run = cmd_serve, .help = "Run a controller: the HTTP API, and the lead when no other has it.",
       .details = "Any number of controllers may run; one leads, the others take over when it goes. The state is in "
                  "Kafka, so a controller has no data of its own. SIGTERM hands over at once. The consumers keep "

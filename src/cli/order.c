@@ -393,7 +393,8 @@ static int order_send(struct cli *cli, const char *what)
     return code;
 }
 
-int cmd_plan(struct cli *cli)
+/* Would it be refused? `kind`: "switch". */
+static int order_plan(struct cli *cli, const char *kind)
 {
     char fleet[FLEET_PATH_MAX], name[FLEET_PATH_MAX], path[FLEET_PATH_MAX + 32];
     struct str page = STR_WITH_MAX(PAGE_MAX);
@@ -409,6 +410,7 @@ int cmd_plan(struct cli *cli)
         json_decref(body);
         return code;
     }
+    json_object_set_new(body, "kind", json_string(kind));
     snprintf(path, sizeof(path), "/v1/fleets/%s/plan", fleet);
     code = cli_call(cli, &reply, "POST", path, body);
     if (code != EXITS_DONE)
@@ -419,7 +421,7 @@ int cmd_plan(struct cli *cli)
     else {
         look_clean(&page, name);
         str_add(&page, ": ");
-        look_add(&page, &cli->out, ok ? GREEN_INK : RED, ok ? "a switch could begin now" : "a switch would be refused");
+        look_addf(&page, &cli->out, ok ? GREEN_INK : RED, ok ? "a %s could begin now" : "a %s would be refused", kind);
         str_add(&page, pick_count(reply.json, "findings") ? ".\n" : "; nothing to remark.\n");
         render_findings(&page, &cli->out, pick(reply.json, "findings"));
         code = cli_print(&page);
@@ -429,22 +431,32 @@ int cmd_plan(struct cli *cli)
     return code == EXITS_DONE && !ok ? EXITS_FAILED : code;
 }
 
+static int order_or_plan(struct cli *cli, const char *kind, const char *what)
+{
+    return cli->args.times[OPT_DRY_RUN] ? order_plan(cli, kind) : order_send(cli, what);
+}
+
+int cmd_plan(struct cli *cli)
+{
+    return order_plan(cli, "switch");
+}
+
 int cmd_switch(struct cli *cli)
 {
-    return cli->args.times[OPT_DRY_RUN] ? cmd_plan(cli) : order_send(cli, "switches");
+    return order_or_plan(cli, "switch", "switches");
 }
 
 int cmd_rollback(struct cli *cli)
 {
-    return order_send(cli, "rollback");
+    return order_or_plan(cli, "rollback", "rollback");
 }
 
 int cmd_pause(struct cli *cli)
 {
-    return order_send(cli, "pause");
+    return order_or_plan(cli, "pause", "pause");
 }
 
 int cmd_resume(struct cli *cli)
 {
-    return order_send(cli, "resume");
+    return order_or_plan(cli, "resume", "resume");
 }

@@ -35,9 +35,20 @@ int64_t pick_int(const json_t *json, const char *path, int64_t otherwise)
 {
     const json_t *value = pick(json, path);
 
-    return json_is_integer(value) ? (int64_t)json_integer_value(value)
-           : json_is_real(value)  ? (int64_t)json_real_value(value)
-                                  : otherwise;
+    if (json_is_real(value))
+        return pick_bounded(json_real_value(value));
+    if (!json_is_integer(value))
+        return otherwise;
+    return json_integer_value(value) > PICK_INT_MAX    ? PICK_INT_MAX
+           : json_integer_value(value) < -PICK_INT_MAX ? -PICK_INT_MAX
+                                                       : json_integer_value(value);
+}
+
+int64_t pick_bounded(double number)
+{
+    return number > (double)PICK_INT_MAX    ? PICK_INT_MAX
+           : number < (double)-PICK_INT_MAX ? -PICK_INT_MAX
+                                            : (int64_t)number;
 }
 
 bool pick_bool(const json_t *json, const char *path, bool otherwise)

@@ -50,7 +50,7 @@ void render_ranges(struct str *ret, const int32_t *numbers, int count)
     for (int i = 0; i < count;) {
         int last = i;
 
-        while (last + 1 < count && numbers[last + 1] == numbers[last] + 1)
+        while (last + 1 < count && numbers[last + 1] == (int64_t)numbers[last] + 1)
             last++;
         str_addf(ret, "%s%" PRId32, i ? "," : "", numbers[i]);
         if (last > i)
@@ -347,6 +347,8 @@ static void partitions_wide(struct str *ret, const struct look *look, const json
     table_column(t, "HOLDER", TABLE_LEFT);
     table_column(t, "STATE", TABLE_LEFT);
     table_column(t, "FROM", TABLE_RIGHT);
+    table_column(t, "COMMITTED", TABLE_RIGHT);
+    table_column(t, "LEFT", TABLE_RIGHT);
     table_column(t, "EPOCH", TABLE_RIGHT);
     table_column(t, "DOUBT", TABLE_RIGHT);
     table_column(t, "BLUE OWNER", TABLE_LEFT);
@@ -354,13 +356,17 @@ static void partitions_wide(struct str *ret, const struct look *look, const json
     json_array_foreach((json_t *)partitions, i, p)
     {
         const char *holder = pick_text(p, "holder", ""), *state = pick_text(p, "state", "");
-        int64_t doubt = pick_int(p, "doubt", -1), from = pick_int(p, "from", -1);
+        int64_t doubt = pick_int(p, "doubt", -1), from = pick_int(p, "from", -1), end = pick_int(p, "log_end", -1);
+        int64_t committed = pick_int(pick(p, "committed"), holder, -1);
+        int64_t left = end < 0 || committed < 0 ? -1 : end > committed ? end - committed : 0;
 
         table_row(t);
         table_cell(t, PLAIN, "%s/%" PRId64, pick_text(p, "topic", ""), pick_int(p, "partition", 0));
         table_cell(t, look_color(holder), "%s", holder);
         table_cell(t, word_is(state, "held") ? PLAIN : YELLOW, "%s", state);
         table_cell(t, PLAIN, "%s", from < 0 ? "-" : render_number(number, from));
+        table_cell(t, PLAIN, "%s", committed < 0 ? "-" : render_number(number, committed));
+        table_cell(t, PLAIN, "%s", left < 0 ? "-" : render_number(number, left));
         table_cell(t, PLAIN, "%" PRId64, pick_int(p, "epoch", 0));
         table_cell(t, doubt < 0 ? PLAIN : YELLOW, "%s", doubt < 0 ? "-" : render_number(number, doubt));
         table_cell(t, PLAIN, "%s", pick_text(p, "owner.blue", "-"));
@@ -563,7 +569,8 @@ void render_progress_line(struct str *ret, const char *fleet, const json_t *op)
     look_clean(ret, fleet);
     str_add(ret, ": ");
     op_name(ret, op);
-    str_addf(ret, " %s", state);
+    str_add_char(ret, ' ');
+    look_clean(ret, state);
     if (stages > 1)
         str_addf(ret, ", stage %" PRId64 "/%zu (%d%%)", stage + 1, stages, stage_percent(op, (size_t)stage));
     if (op_has_ended(op))
@@ -737,7 +744,7 @@ int64_t receipt_us(const json_t *json, const char *path)
 {
     const json_t *value = pick(json, path);
 
-    return json_is_number(value) ? (int64_t)(json_number_value(value) * 1000 + 0.5) : -1;
+    return json_is_number(value) ? pick_bounded(json_number_value(value) * 1000 + 0.5) : -1;
 }
 
 static void label(struct str *ret, const struct look *look, const char *text)
@@ -933,7 +940,7 @@ void render_receipt(struct str *ret, const struct look *look, const json_t *rece
     str_add(ret, ", ");
     op_name(ret, receipt);
     str_add(ret, ", ");
-    look_add(ret, look, state_style(state), state);
+    clean_add(ret, look, state_style(state), state);
     str_add_char(ret, '\n');
     if (passes) {
         label(ret, look, "passed");

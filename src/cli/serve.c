@@ -57,6 +57,7 @@ static void serve_config(struct controller_config *ret, const struct args *a, co
         .open_reads = a->times[OPT_OPEN_READS] > 0,
         .tls_cert = a->value[OPT_TLS_CERT],
         .tls_key = a->value[OPT_TLS_KEY],
+        .topics_keep = a->times[OPT_TOPICS_KEEP] > 0,
     };
     if (ret->listen_count == 0) {
         listen[0] = LISTEN_STANDARD;
@@ -114,9 +115,12 @@ int cmd_serve(struct cli *cli)
     struct controller_config config;
     struct event_base *base;
     struct errmsg m = { 0 };
+    int64_t session_ms = 0;
     int code, r;
 
     serve_log(a);
+    if (a->value[OPT_SESSION] && parse_duration_ms(&session_ms, a->value[OPT_SESSION], 1000, 600000, &m) < 0)
+        return cli_fail(cli, EXITS_USAGE, "--session: %s", m.text);
     if (a->times[OPT_SERVER])
         return cli_fail(cli, EXITS_USAGE, "'serve' is the server: give it --bootstrap HOST:PORT, not --server");
     r = kafka_settings_of(&settings, cli, &m);
@@ -131,6 +135,7 @@ int cmd_serve(struct cli *cli)
     evthread_use_pthreads();
     base = event_base_new();
     serve_config(&config, a, settings, listen);
+    config.session_ms = (int)session_ms;
     code = base ? serve_run(cli, base, &config) : cli_fail(cli, EXITS_FAILED, "cannot make an event loop");
     if (base)
         event_base_free(base);

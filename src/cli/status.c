@@ -209,7 +209,7 @@ int cmd_status(struct cli *cli)
         code = cli_fleet(cli, cli->args.words[0], fleet, w.name);
     }
     if (code == EXITS_DONE && w.name[0]) {
-        snprintf(w.path, sizeof(w.path), "/v1/fleets/%s", fleet);
+        snprintf(w.path, sizeof(w.path), "/v1/fleets/%s%s", fleet, cli->wide ? "?offsets=true" : "");
         code = cli_call(cli, &reply, "GET", w.path, NULL);
     }
     if (code != EXITS_DONE)

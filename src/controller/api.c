@@ -16,7 +16,10 @@
 #include "http/parse.h"
 #include "http/server.h"
 
-#define SHOWN_SOON_MS 2000 /* how long a follower waits for an operation that the leader has just begun */
+#define SHOWN_SOON_MS 2000        /* how long a follower waits for an operation that the leader has just begun */
+#define BIRTH_BOUNDS_MS_MAX 10000 /* how long a new fleet waits for its partitions to have leaders */
+#define BIRTH_TOPIC_MS_MAX 2000   /* and for a topic to be known at all, which may also be a slip of the pen */
+#define BIRTH_AGAIN_MS 200
 
 struct target { /* what the path names */
     char fleet[FLEET_NAME_MAX + 1];
@@ -421,6 +424,25 @@ static void refuse_birth(struct call *call, const char *mend, const char *what)
     call_error(call, 422, "refused", mend, NULL, "%s", what);
 }
 
+/*
+ * The brokers do not know enough, perhaps only yet: a topic that was just created is not known to each of them at once,
+ * and its partitions have no leaders in the first moment. Asked again for so long, then refused.
+ */
+static void birth_again(struct call *call, int64_t patience_ms, const char *mend, const char *what)
+{
+    const int64_t now_ms = clock_ms();
+    struct entry *e = entry_make(call->c, call->spec->fleet);
+
+    if (now_ms - call->birth_ms >= patience_ms) {
+        refuse_birth(call, mend, what);
+        return;
+    }
+    if (e)
+        e->birth = NULL;
+    call->again_ms = now_ms + BIRTH_AGAIN_MS;
+    call_wait(call, "the brokers to know the fleet's topics and their leaders");
+}
+
 /* Where a fleet's batons begin: where the active color's group stands, else by its offset_reset. */
 static bool birth_batons(struct call *call, const struct fleet *f, const struct snapshot *now, struct baton *batons,
                          uint64_t *ret_epoch)
@@ -451,7 +473,7 @@ static bool birth_batons(struct call *call, const struct fleet *f, const struct 
         batons[i].from = spec->offset_reset == RESET_EARLIEST ? view->log_start : view->log_end;
         if (batons[i].from == OFFSET_NONE) {
             snprintf(what, sizeof(what), "the brokers do not say where %.120s/%d begins and ends", topic, partition);
-            refuse_birth(call, "see whether the partition has a leader, then try again", what);
+            birth_again(call, BIRTH_BOUNDS_MS_MAX, "see whether the partition has a leader, then try again", what);
             return false;
         }
     }
@@ -498,24 +520,29 @@ static void on_birth_topics(void *opaque, struct kafka_answer *a)
     struct call *call = opaque;
     struct fleet f = { .spec = *call->spec };
     char what[400] = "";
+    bool missing = false;
     int total = 0;
 
     for (int i = 0; i < f.spec.topic_count && !what[0]; i++) {
+        missing = a->error == ERR_OK && i < a->topic_count && !a->topics[i].exists;
         if (a->error < 0 || i >= a->topic_count)
             snprintf(what, sizeof(what), "the topics could not be read: %.300s", a->message.text);
-        else if (!a->topics[i].exists)
-            snprintf(what, sizeof(what), "there is no topic '%.120s'%s%.160s", f.spec.topics[i],
-                     a->topics[i].why[0] ? ": " : "", a->topics[i].why);
+        else if (missing)
+            snprintf(what, sizeof(what), "topic '%.120s': %.160s", f.spec.topics[i],
+                     a->topics[i].why[0] ? a->topics[i].why : "there is no such topic");
         else
             total += a->topics[i].partition_count;
     }
     if (!what[0] && total > BATONS_MAX)
         snprintf(what, sizeof(what), "the topics have %d partitions, a fleet can have %d", total, BATONS_MAX);
     if (what[0]) {
-        refuse_birth(call,
-                     a->error < 0 ? "try again when the brokers answer"
-                                  : "create the topic, or mend its name in the fleet file",
-                     what);
+        if (missing)
+            birth_again(call, BIRTH_TOPIC_MS_MAX, "create the topic, or mend its name in the fleet file", what);
+        else
+            refuse_birth(call,
+                         a->error < 0 ? "try again when the brokers answer"
+                                      : "take fewer topics, or split them over two fleets",
+                         what);
         return;
     }
     f.batons = calloc((size_t)total + 1, sizeof(*f.batons));
@@ -547,6 +574,8 @@ static void fleet_birth(struct controller *c, struct call *call, const struct ta
     for (int i = 0; i < call->spec->topic_count; i++)
         topics[i] = call->spec->topics[i];
     e->birth = call;
+    if (call->birth_ms == 0)
+        call->birth_ms = clock_ms();
     call->state = CALL_TAKEN;
     brokers_topics(c->brokers, topics, call->spec->topic_count, on_birth_topics, call);
 }

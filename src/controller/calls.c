@@ -355,8 +355,9 @@ static void call_turn(struct call *call)
         if (election_join(c->election, &m) < 0)
             snprintf(c->election_trouble, sizeof(c->election_trouble), "%.500s", m.text);
     }
-    if (call->state == CALL_NEW || call->state == CALL_WAITING) {
+    if (call->state == CALL_NEW || (call->state == CALL_WAITING && clock_ms() >= call->again_ms)) {
         call->state = CALL_NEW;
+        call->again_ms = 0;
         api_dispatch(c, call);
         ASSERT(call->state != CALL_NEW);
     }

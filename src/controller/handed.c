@@ -44,7 +44,8 @@ void handed_send(struct call *call)
 {
     struct handed handed = { .unix_ms = clock_unix_ms(), .patience_ms = call->deadline_ms - clock_ms() };
 
-    if (!text_copy(handed.path, sizeof(handed.path), call->path)) {
+    if (snprintf(handed.path, sizeof(handed.path), "%s%s%s", call->path, call->query[0] ? "?" : "", call->query) >=
+        (int)sizeof(handed.path)) {
         call_error(call, 404, "not-found", NULL, NULL, "the path is too long to be one of ours");
         return;
     }
@@ -97,9 +98,12 @@ static void handed_remove(struct handed_order **at)
 static void take(struct controller *c, struct handed_order *o, int64_t left_ms)
 {
     struct handed_ticket *ticket = calloc(1, sizeof(*ticket));
+    char path[sizeof(o->handed.path)];
+    const size_t path_len = strcspn(o->handed.path, "?");
     const struct api_request request = {
         .method = o->handed.method,
-        .path = o->handed.path,
+        .path = path,
+        .query = o->handed.path[path_len] ? o->handed.path + path_len + 1 : NULL,
         .content_type = o->handed.body && o->handed.body[0] != '{' ? "application/yaml" : "application/json",
         .body = o->handed.body,
         .body_len = o->handed.body ? strlen(o->handed.body) : 0,
@@ -109,6 +113,8 @@ static void take(struct controller *c, struct handed_order *o, int64_t left_ms)
     };
 
     ASSERT(ticket != NULL);
+    memcpy(path, o->handed.path, path_len);
+    path[path_len] = '\0';
     ticket->c = c;
     text_copy(ticket->id, sizeof(ticket->id), o->id);
     o->taken = true;

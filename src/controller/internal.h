@@ -118,7 +118,7 @@ int plan_on_copy(struct entry *e, const struct order *order, struct reading *rea
 
 enum call_state {
     CALL_NEW,     /* waits for the turn */
-    CALL_WAITING, /* for what `wait` says; looked at again in every turn */
+    CALL_WAITING, /* for what `wait` says; looked at again in every turn, or from again_ms on */
     CALL_TAKEN,   /* somebody will answer it: a switcher, a reading, another controller */
     CALL_DONE,    /* answered: freed at the end of the turn */
 };
@@ -134,6 +134,7 @@ struct call {
     char request_id[REQUEST_ID_MAX + 1];
     int64_t began_ms, deadline_ms;
     const char *wait; /* "the log is being replayed": told when patience ends */
+    int64_t again_ms; /* WAITING: not looked at before; 0: in every turn */
     api_answered *answered;
     void *opaque;
     struct reading *reading; /* the one it waits for */
@@ -146,6 +147,7 @@ struct call {
     bool from_handed; /* it came through Kafka: never handed on */
     /* of a call that makes a fleet or verifies a receipt */
     struct spec *spec;
+    int64_t birth_ms; /* when the brokers were first asked about its topics; 0: not yet */
     struct fleet *fleet;
     uint32_t number;
     struct order *order;

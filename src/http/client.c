@@ -25,6 +25,7 @@ struct http_client {
     char token[600]; /* "Authorization: Bearer ...", "" */
     char by[200];
     int64_t connect_ms, timeout_ms;
+    bool led_astray;
     char last_id[64]; /* of events */
     char curl_error[CURL_ERROR_SIZE];
 };
@@ -123,6 +124,11 @@ void http_client_close(struct http_client *c)
     free(c);
 }
 
+bool http_client_led_astray(const struct http_client *c)
+{
+    return c->led_astray;
+}
+
 void http_reply_free(struct http_reply *reply)
 {
     free(reply->content_type);
@@ -161,6 +167,7 @@ static size_t on_header(char *bytes, size_t size, size_t count, void *opaque)
 static int client_explain(const struct http_client *c, CURLcode code, const char *origin, struct errmsg *m)
 {
     const char *why = c->curl_error[0] ? c->curl_error : curl.easy_strerror(code);
+    double connected = 0; /* seconds until the request could be sent; 0: it never was */
 
     switch (code) {
     case CURLE_COULDNT_RESOLVE_HOST:
@@ -170,7 +177,8 @@ static int client_explain(const struct http_client *c, CURLcode code, const char
                        "%s: %s; is 'baton serve' running there? Without a server, use --bootstrap HOST:PORT", origin,
                        why);
     case CURLE_OPERATION_TIMEDOUT:
-        return err_set(m, ERR_TIMEOUT, "%s: %s", origin, why);
+        curl.easy_getinfo(c->easy, CURLINFO_PRETRANSFER_TIME, &connected);
+        return err_set(m, connected > 0 ? ERR_TIMEOUT : ERR_UNAVAILABLE, "%s: %s", origin, why);
     case CURLE_PEER_FAILED_VERIFICATION:
     case CURLE_SSL_CACERT_BADFILE:
         return err_set(m, ERR_DENIED, "%s: %s; give the certificate of the server's CA with --ca-file", origin, why);
@@ -290,13 +298,16 @@ int http_client_request(struct http_client *c, struct http_reply *ret, const cha
     int r;
 
     text_copy(origin, sizeof(origin), c->origin);
+    c->led_astray = false;
     for (int hop = 0;; hop++) {
         str_clear(&sink.body);
         sink.location[0] = '\0';
         r = client_once(c, &sink, &status, origin, method, path, content_type, body, body_len, m);
+        c->led_astray = hop > 0 && r == ERR_UNAVAILABLE;
         if (r < 0 || status != 307 || !sink.location[0])
             break;
         if (hop == REDIRECTS_MAX) {
+            c->led_astray = true;
             r = err_set(m, ERR_UNAVAILABLE,
                         "%s: the controllers point to one another; the leader is changing, try again", origin);
             break;

@@ -43,6 +43,11 @@ void http_client_close(struct http_client *c);
  */
 int http_client_request(struct http_client *c, struct http_reply *ret, const char *method, const char *path,
                         const char *content_type, const char *body, size_t body_len, struct errmsg *m);
+/*
+ * The last request failed at a controller that the given server had named as the leader: it may be dead while nobody
+ * leads in its place yet. The given server will know, so asking again is worth while; the request was not answered.
+ */
+bool http_client_led_astray(const struct http_client *c);
 void http_reply_free(struct http_reply *reply);
 
 /*

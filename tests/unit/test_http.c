@@ -574,8 +574,17 @@ static void the_client_follows_to_the_leader_only(void **state)
     assert_int_equal(http_client_request(client, &reply, "POST", "/moved?c=d", "application/json", "", 0, &m),
                      ERR_DENIED);
     assert_int_equal(http_client_request(client, &reply, "GET", "/elsewhere", NULL, NULL, 0, &m), ERR_DENIED);
+    assert_false(http_client_led_astray(client));
     text_copy(leader.other, sizeof(leader.other), follower.address); /* each says the other leads */
     assert_int_equal(http_client_request(client, &reply, "POST", "/moved?a=b", NULL, NULL, 0, &m), ERR_UNAVAILABLE);
+    assert_true(http_client_led_astray(client));
+    text_copy(follower.other, sizeof(follower.other), "127.0.0.1:1"); /* a leader that died */
+    assert_int_equal(http_client_request(client, &reply, "POST", "/moved?a=b", NULL, NULL, 0, &m), ERR_UNAVAILABLE);
+    assert_true(http_client_led_astray(client));
+    text_copy(follower.other, sizeof(follower.other), ""); /* it leads by now */
+    assert_int_equal(http_client_request(client, &reply, "POST", "/moved?a=b", NULL, NULL, 0, &m), ERR_OK);
+    assert_false(http_client_led_astray(client));
+    http_reply_free(&reply);
     http_client_close(client);
     world_close(&follower);
     world_close(&leader);
