@@ -87,7 +87,8 @@ struct mark mark_parse(const char *metadata, size_t len)
 
     if (len == strlen(MARK_FOLLOW_TEXT) && memcmp(metadata, MARK_FOLLOW_TEXT, len) == 0)
         return (struct mark){ .kind = MARK_FOLLOW };
-    if (len <= head || len > head + 19 || memcmp(metadata, MARK_EPOCH_TEXT, head) != 0)
+    if (len <= head || len > head + 19 || memcmp(metadata, MARK_EPOCH_TEXT, head) != 0 ||
+        (metadata[head] == '0' && len > head + 1))
         return foreign;
     for (size_t i = head; i < len; i++) {
         if (metadata[i] < '0' || metadata[i] > '9')
