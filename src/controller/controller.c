@@ -428,9 +428,7 @@ static int open_kafka(struct controller *c, const struct controller_config *conf
     c->wake_fd = kafka_eventfd(m);
     if (c->wake_fd < 0)
         return c->wake_fd;
-    r = kafka_appender_open(&c->appender, c->settings, c->wake_fd, m);
-    if (r == ERR_OK)
-        r = kafka_handle_connect(kafka_appender_handle(c->appender), OPEN_MS_MAX, m);
+    r = kafka_appender_open(&c->appender, c->settings, c->control_topic, c->wake_fd, m);
     if (r == ERR_OK)
         r = topics_ensure(kafka_appender_handle(c->appender), c->prefix ? c->prefix : "", !config->topics_keep,
                           OPEN_MS_MAX, m);

@@ -27,6 +27,8 @@
 #define QUESTION_TOPICS_MAX 1024
 #define GROUP_MEMBERS_MAX 10000
 #define GROUP_PARTITIONS_MAX 100000
+#define CLOSE_GRACE_MS 500 /* for librdkafka to notice that a question has timed out */
+#define CLOSE_MS_MAX 6000
 
 /* ---- one question ---- */
 
@@ -51,7 +53,8 @@ struct kafka_admin {
     struct kafka_handle *handle;
     rd_kafka_queue_t *queue;
     int wake_fd;
-    struct question *open; /* wait for events of the queue */
+    struct question *open; /* wait for events of the queue ... */
+    int64_t open_by_ms;    /* ... the last of which comes by then */
 
     pthread_mutex_t lock; /* of what follows */
     pthread_cond_t changed;
@@ -198,8 +201,20 @@ static rd_kafka_topic_partition_list_t *request_list(const struct request *req, 
     return list;
 }
 
+static void question_open(struct kafka_admin *a, struct question *q, int requests, int timeout_ms)
+{
+    const int64_t by_ms = clock_ms() + timeout_ms;
+
+    q->outstanding = requests;
+    q->next = a->open;
+    a->open = q;
+    if (by_ms > a->open_by_ms)
+        a->open_by_ms = by_ms;
+}
+
 /* Cuts the question into requests; 0: there is nothing to ask, or too much, and it is answered already. */
-static int question_cut(struct kafka_admin *a, struct question *q, const struct kafka_tp *tps, int count)
+static int question_cut(struct kafka_admin *a, struct question *q, const struct kafka_tp *tps, int count,
+                        int timeout_ms)
 {
     int requests = (count + CHUNK_PARTITIONS - 1) / CHUNK_PARTITIONS;
 
@@ -220,9 +235,7 @@ static int question_cut(struct kafka_admin *a, struct question *q, const struct 
                                            .first = i * CHUNK_PARTITIONS,
                                            .count = left < CHUNK_PARTITIONS ? left : CHUNK_PARTITIONS };
     }
-    q->outstanding = requests;
-    q->next = a->open;
-    a->open = q;
+    question_open(a, q, requests, timeout_ms);
     return requests;
 }
 
@@ -232,7 +245,7 @@ void kafka_admin_offsets(struct kafka_admin *a, uint64_t token, const char *grou
                          int count, int timeout_ms)
 {
     struct question *q = question_new(KAFKA_ANSWER_OFFSETS, token);
-    int requests = question_cut(a, q, tps, count);
+    int requests = question_cut(a, q, tps, count, timeout_ms);
 
     for (int i = 0; i < requests; i++) {
         rd_kafka_AdminOptions_t *options =
@@ -253,7 +266,7 @@ static void ask_bounds(struct kafka_admin *a, enum kafka_answer_type type, uint6
                        int count, int timeout_ms)
 {
     struct question *q = question_new(type, token);
-    int requests = question_cut(a, q, tps, count);
+    int requests = question_cut(a, q, tps, count, timeout_ms);
 
     for (int i = 0; i < requests; i++) {
         rd_kafka_AdminOptions_t *options =
@@ -285,9 +298,7 @@ void kafka_admin_group(struct kafka_admin *a, uint64_t token, const char *group,
 
     q->requests = must(calloc(1, sizeof(*q->requests)));
     q->requests[0].question = q;
-    q->outstanding = 1;
-    q->next = a->open;
-    a->open = q;
+    question_open(a, q, 1, timeout_ms);
     options = kafka_options_new(a->handle, RD_KAFKA_ADMIN_OP_DESCRIBECONSUMERGROUPS, timeout_ms, &q->requests[0]);
     rd_kafka_DescribeConsumerGroups(a->handle->rk, &group, 1, options, a->queue);
     rd_kafka_AdminOptions_destroy(options);
@@ -688,6 +699,25 @@ int kafka_admin_open(struct kafka_admin **ret, struct kafka_handle *consumer, in
     return ERR_OK;
 }
 
+/*
+ * What was asked is answered, or timed out, before anybody takes the handle down: a question that is under way then is the
+ * one thing by which a librdkafka that is not ours ends the process (docs/librdkafka.md).
+ */
+static void answers_wait(struct kafka_admin *a)
+{
+    const int64_t by_ms = a->open_by_ms + CLOSE_GRACE_MS, at_most_ms = clock_ms() + CLOSE_MS_MAX;
+    const int64_t until_ms = by_ms < at_most_ms ? by_ms : at_most_ms;
+    int64_t left_ms;
+
+    while (a->open && (left_ms = until_ms - clock_ms()) > 0) {
+        rd_kafka_event_t *event = rd_kafka_queue_poll(a->queue, (int)left_ms);
+
+        if (event)
+            event_take(a, event);
+        rd_kafka_event_destroy(event);
+    }
+}
+
 static void questions_free(struct question *q)
 {
     while (q) {
@@ -709,8 +739,9 @@ void kafka_admin_close(struct kafka_admin *a)
         pthread_mutex_unlock(&a->lock);
         pthread_join(a->thread, NULL);
     }
-    /* Results still under way go to a queue without a reader; their opaque is never looked at. */
     rd_kafka_queue_io_event_enable(a->queue, -1, NULL, 0);
+    answers_wait(a);
+    /* Results still under way go to a queue without a reader; their opaque is never looked at. */
     rd_kafka_queue_destroy(a->queue);
     questions_free(a->open);
     questions_free(a->topics);

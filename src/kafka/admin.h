@@ -52,6 +52,7 @@ void kafka_answer_free(struct kafka_answer *a);
 
 struct kafka_admin;
 int kafka_admin_open(struct kafka_admin **ret, struct kafka_handle *consumer, int wake_fd, struct errmsg *m);
+/* Waits for the answers that are outstanding: no longer than their time-outs, and at most 6 s. */
 void kafka_admin_close(struct kafka_admin *a);
 /* Each copies its input. timeout_ms bounds the answer, failures are answers too. */
 void kafka_admin_offsets(struct kafka_admin *a, uint64_t token, const char *group, const struct kafka_tp *tps,

@@ -43,10 +43,7 @@ static rd_kafka_event_t *event_wait(struct kafka_handle *h, rd_kafka_queue_t *qu
 
 int kafka_topic_partitions(struct kafka_handle *h, const char *topic, int *ret, int timeout_ms, struct errmsg *m)
 {
-    int64_t deadline_ms = clock_ms() + timeout_ms;
-    int r = kafka_handle_connect(h, timeout_ms, m);
-
-    return r < 0 ? r : kafka_topic_ask(h, topic, ret, deadline_ms, NULL, NULL, m);
+    return kafka_topic_ask(h, topic, ret, clock_ms() + timeout_ms, NULL, NULL, m);
 }
 
 static int config_find(const rd_kafka_ConfigResource_t *resource, const char *name, char *ret, size_t ret_size,

@@ -15,6 +15,7 @@
 #include "base/check.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/str.h"
 #include "kafka/log.h"
 
 #define DELIVERY_MS_MAX "10000"
@@ -32,6 +33,7 @@ struct kafka_appender {
     rd_kafka_event_t *event; /* being read */
     int64_t unanswered;
     int64_t started_ms;
+    char topic[TOPIC_NAME_MAX + 1];
 };
 
 static void appender_configure(rd_kafka_conf_t *conf, void *opaque)
@@ -75,7 +77,7 @@ static int appender_start(struct kafka_appender *a, struct errmsg *m)
     a->started_ms = clock_ms();
     /* A producer asks for its id when it is born, before it is connected, and again half a second later, or as soon as
      * any metadata comes in: so it is given some. That there is no such topic, or no broker, is no matter here. */
-    kafka_topic_partitions(&a->handle, CONTROL_TOPIC, &partitions, WARM_MS_MAX, NULL);
+    kafka_topic_partitions(&a->handle, a->topic, &partitions, WARM_MS_MAX, NULL);
     a->queue = rd_kafka_queue_get_main(a->handle.rk);
     if (a->wake_fd >= 0)
         kafka_queue_wake(a->queue, a->wake_fd);
@@ -95,7 +97,8 @@ static void appender_stop(struct kafka_appender *a)
     kafka_handle_close(&a->handle);
 }
 
-int kafka_appender_open(struct kafka_appender **ret, const struct kafka_settings *s, int wake_fd, struct errmsg *m)
+int kafka_appender_open(struct kafka_appender **ret, const struct kafka_settings *s, const char *topic, int wake_fd,
+                        struct errmsg *m)
 {
     struct kafka_appender *a = calloc(1, sizeof(*a));
     int r;
@@ -104,7 +107,10 @@ int kafka_appender_open(struct kafka_appender **ret, const struct kafka_settings
         return err_set(m, ERR_NOMEM, "open appender");
     a->wake_fd = wake_fd;
     a->settings = kafka_settings_common(s);
-    r = a->settings ? appender_start(a, m) : err_set(m, ERR_NOMEM, "copy settings");
+    if (!text_copy(a->topic, sizeof(a->topic), topic))
+        r = err_set(m, ERR_INVALID, "the name of topic '%.40s...' is longer than %d letters", topic, TOPIC_NAME_MAX);
+    else
+        r = a->settings ? appender_start(a, m) : err_set(m, ERR_NOMEM, "copy settings");
     if (r < 0) {
         kafka_appender_close(a, 0);
         return err_wrap(m, r, "open appender");

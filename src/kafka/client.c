@@ -14,11 +14,13 @@
 
 #include "base/check.h"
 #include "base/clock.h"
+#include "base/log.h"
 #include "core/limits.h"
 #include "kafka/internal.h"
 
 #define SLICE_MS_MIN 20
 #define SLICE_MS_MAX 500 /* how soon a stop or a verdict is noticed */
+#define QUIET_MS 1000    /* a wait that is longer is told */
 
 /* Ours, where the user has said nothing. */
 static const char *const handle_defaults[] = {
@@ -97,10 +99,40 @@ void kafka_handle_close(struct kafka_handle *h)
     memset(h, 0, sizeof(*h));
 }
 
+/* Somebody waits for a first answer: a broker that is just starting gets its time, and the log says for whom. */
+struct patience {
+    int64_t began_ms, deadline_ms;
+    int slice_ms; /* grows: kafka_topic_ask() says why */
+    bool told;
+};
+
+static struct patience patience_until(int64_t deadline_ms)
+{
+    return (struct patience){ .began_ms = clock_ms(), .deadline_ms = deadline_ms, .slice_ms = SLICE_MS_MIN };
+}
+
+/* How long the next try may take; 0: no more tries. */
+static int patience_slice(struct patience *p, const struct kafka_handle *h)
+{
+    const int64_t now_ms = clock_ms(), left_ms = p->deadline_ms - now_ms;
+    const int slice_ms = p->slice_ms;
+
+    if (left_ms <= 0)
+        return 0;
+    if (!p->told && now_ms - p->began_ms >= QUIET_MS) {
+        p->told = true;
+        log_info("waiting_for_broker", "bootstrap=%s role=%s for_ms=%lld", h->bootstrap, h->role, (long long)left_ms);
+    }
+    p->slice_ms = slice_ms * 2 < SLICE_MS_MAX ? slice_ms * 2 : SLICE_MS_MAX;
+    return left_ms < slice_ms ? (int)left_ms : slice_ms;
+}
+
 /*
  * Asks the brokers something small, so that the handle connects now. A consumer with a group id whose main thread was
  * quicker than its list of brokers does so only after a second. rd_kafka_metadata() without a topic would ask for all
- * topics of the cluster; this one's name is not allowed in Kafka, so that no broker ever creates it.
+ * topics of the cluster; this one's name is not allowed in Kafka, so that no broker ever creates it. librdkafka then asks
+ * for it once a second as long as the handle lives: handles that stay are connected by a topic that they need anyway
+ * (kafka_topic_partitions()).
  */
 static void connect_kick(struct kafka_handle *h, int slice_ms)
 {
@@ -117,19 +149,12 @@ static void connect_kick(struct kafka_handle *h, int slice_ms)
 /* The first answer of any broker brings the cluster's id, which librdkafka keeps. */
 static char *cluster_id(struct kafka_handle *h, int timeout_ms, struct errmsg *m, int *ret_error)
 {
-    int64_t deadline_ms = clock_ms() + timeout_ms;
-    int slice_ms = SLICE_MS_MIN;
+    struct patience p = patience_until(clock_ms() + timeout_ms);
+    int slice_ms;
     char *id;
 
-    while (!(id = rd_kafka_clusterid(h->rk, 0))) {
-        int64_t left_ms = deadline_ms - clock_ms();
-
-        if (trouble_is_verdict(h) || left_ms <= 0)
-            break;
-        /* in slices that grow: kafka_topic_ask() says why */
-        connect_kick(h, left_ms < slice_ms ? (int)left_ms : slice_ms);
-        slice_ms = slice_ms * 2 < SLICE_MS_MAX ? slice_ms * 2 : SLICE_MS_MAX;
-    }
+    while (!(id = rd_kafka_clusterid(h->rk, 0)) && !trouble_is_verdict(h) && (slice_ms = patience_slice(&p, h)) > 0)
+        connect_kick(h, slice_ms);
     if (id)
         return id;
     *ret_error = kafka_trouble(h, m);
@@ -195,12 +220,14 @@ static int topic_ask(struct kafka_handle *h, const char *topic, int *ret, int ti
     if (code)
         return kafka_explain(h, code, doing, m);
     code = metadata->topic_cnt == 1 ? metadata->topics[0].err : RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART;
-    if (code == RD_KAFKA_RESP_ERR_NO_ERROR || code == RD_KAFKA_RESP_ERR_LEADER_NOT_AVAILABLE)
-        *ret = metadata->topic_cnt == 1 ? metadata->topics[0].partition_cnt : 0;
-    else if (code == RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART)
+    if (code == RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART)
         *ret = 0;
-    else
+    else if (code != RD_KAFKA_RESP_ERR_NO_ERROR && code != RD_KAFKA_RESP_ERR_LEADER_NOT_AVAILABLE)
         r = kafka_explain(h, code, doing, m);
+    else if (metadata->topics[0].partition_cnt > 0)
+        *ret = metadata->topics[0].partition_cnt;
+    else /* there, but this broker has not heard of its partitions */
+        r = err_set(m, ERR_UNAVAILABLE, "%s: the brokers at %s are just making it: try again", doing, h->bootstrap);
     rd_kafka_metadata_destroy(metadata);
     return r;
 }
@@ -212,16 +239,14 @@ static int topic_ask(struct kafka_handle *h, const char *topic, int *ret, int ti
 int kafka_topic_ask(struct kafka_handle *h, const char *topic, int *ret, int64_t deadline_ms,
                     bool (*stop)(void *opaque), void *opaque, struct errmsg *m)
 {
-    int slice_ms = SLICE_MS_MIN, r;
+    struct patience p = patience_until(deadline_ms);
+    int slice_ms = patience_slice(&p, h), r;
 
-    for (;;) {
-        int64_t left_ms = deadline_ms - clock_ms();
-
-        r = topic_ask(h, topic, ret, left_ms < 1 ? 1 : left_ms < slice_ms ? (int)left_ms : slice_ms, m);
-        if ((r != ERR_TIMEOUT && r != ERR_UNAVAILABLE) || clock_ms() >= deadline_ms || (stop && stop(opaque)))
-            return r;
-        slice_ms = slice_ms * 2 < SLICE_MS_MAX ? slice_ms * 2 : SLICE_MS_MAX;
-    }
+    do
+        r = topic_ask(h, topic, ret, slice_ms > 0 ? slice_ms : 1, m);
+    while ((r == ERR_TIMEOUT || r == ERR_UNAVAILABLE) && !(stop && stop(opaque)) && !trouble_is_verdict(h) &&
+           (slice_ms = patience_slice(&p, h)) > 0);
+    return r;
 }
 
 /* ---- queues and event loops ---- */

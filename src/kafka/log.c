@@ -337,13 +337,15 @@ static int reader_open_handles(struct kafka_reader *r, const struct kafka_settin
                             /* small queues; when they are full it looks again after 10 ms, not after a second */
                             "queued.min.messages", "1000", "queued.max.messages.kbytes", "2048",
                             "fetch.queue.backoff.ms", "10", "check.crcs", "true", "enable.metrics.push", "false",
-                            "fetch.wait.max.ms", FETCH_WAIT_MS, NULL };
+                            "allow.auto.create.topics", "false", "fetch.wait.max.ms", FETCH_WAIT_MS, NULL };
     /* clang-format on */
     const char *ask[] = { "group.id",
                           r->topic,
                           "enable.auto.commit",
                           "false",
                           "enable.metrics.push",
+                          "false",
+                          "allow.auto.create.topics",
                           "false",
                           "queued.max.messages.kbytes",
                           "64",

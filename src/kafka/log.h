@@ -63,7 +63,9 @@ struct kafka_appended {
     int64_t offset;
     rd_kafka_resp_err_t code;
 };
-int kafka_appender_open(struct kafka_appender **ret, const struct kafka_settings *s, int wake_fd, struct errmsg *m);
+/* topic: one that will be written to; asking for it is what connects. */
+int kafka_appender_open(struct kafka_appender **ret, const struct kafka_settings *s, const char *topic, int wake_fd,
+                        struct errmsg *m);
 void kafka_appender_close(struct kafka_appender *a, int flush_ms);
 struct kafka_handle *kafka_appender_handle(struct kafka_appender *a);
 /* value NULL: a tombstone. Copies. partition -1: by key. Order is kept among appends to one partition. */

@@ -46,7 +46,9 @@ void revive_note(struct kafka_handle *h, int32_t broker_id, const char *name, in
             c->up[at] = c->up[--c->up_count];
     } else if (at == c->up_count && at < KAFKA_CONNECTIONS_MAX) {
         c->up[c->up_count++] = hash;
-        c->was_up = c->was_up || broker_id >= 0; /* not by a bootstrap connection, which is let go of as soon as it has done its work */
+        c->was_up =
+            c->was_up ||
+            broker_id >= 0; /* not by a bootstrap connection, which is let go of as soon as it has done its work */
     }
     c->changed_ms = clock_ms();
     pthread_mutex_unlock(&h->trouble.lock);

@@ -51,12 +51,13 @@ static void create_command(char *ret, size_t ret_size, const struct kafka_handle
     str_free(&s);
 }
 
-static int topic_make(struct kafka_handle *h, const char *topic, const struct topic_rule *rule, int timeout_ms,
-                      struct errmsg *m)
+/* *ret: its partitions, as a broker gives them. None means that this broker has not heard of it yet: it is asked again. */
+static int topic_make(struct kafka_handle *h, const char *topic, const struct topic_rule *rule, int *ret,
+                      int timeout_ms, struct errmsg *m)
 {
     int64_t deadline_ms = clock_ms() + timeout_ms;
     char command[700];
-    int r, partitions = 0;
+    int r;
 
     create_command(command, sizeof(command), h, topic, rule);
     r = kafka_topic_create(h, topic, 1, rule->configs, timeout_ms, m);
@@ -73,8 +74,8 @@ static int topic_make(struct kafka_handle *h, const char *topic, const struct to
     if (r == ERR_OK)
         log_info("topic_created", "topic=%s", topic);
     for (;;) { /* every broker hears of it a moment later */
-        r = kafka_topic_partitions(h, topic, &partitions, timeout_ms, m);
-        if (r < 0 || partitions > 0)
+        r = kafka_topic_partitions(h, topic, ret, timeout_ms, m);
+        if (r < 0 || *ret > 0)
             return r;
         if (clock_ms() >= deadline_ms)
             return err_set(m, ERR_TIMEOUT,
@@ -138,21 +139,22 @@ static void lag_check(struct kafka_handle *h, const char *topic, int timeout_ms)
         topic, (long long)lag_ms, h->bootstrap, topic, COMPACTION_LAG_MS_MIN);
 }
 
-static int topic_ensure(struct kafka_handle *h, const char *topic, const struct topic_rule *rule, bool embedded,
-                        bool create, int timeout_ms, struct errmsg *m)
+static int topic_ensure(struct kafka_handle *h, const char *topic, const struct topic_rule *rule, bool create,
+                        int timeout_ms, struct errmsg *m)
 {
     char command[700];
-    int partitions = 0, r = kafka_topic_partitions(h, topic, &partitions, timeout_ms, m);
+    int partitions = 0, embedded, r = kafka_topic_partitions(h, topic, &partitions, timeout_ms, m);
 
     if (r < 0)
         return r;
+    embedded = kafka_is_embedded(h, timeout_ms, m);
+    if (embedded < 0)
+        return embedded;
     create_command(command, sizeof(command), h, topic, rule);
     if (partitions == 0 && (!create || embedded))
         return err_set(m, ERR_NOT_FOUND, "topic '%s' does not exist at %s; make it: %s", topic, h->bootstrap, command);
     if (partitions == 0) {
-        r = topic_make(h, topic, rule, timeout_ms, m);
-        if (r == ERR_OK)
-            r = kafka_topic_partitions(h, topic, &partitions, timeout_ms, m);
+        r = topic_make(h, topic, rule, &partitions, timeout_ms, m);
         if (r < 0)
             return r;
     }
@@ -172,22 +174,20 @@ static int topic_ensure(struct kafka_handle *h, const char *topic, const struct 
 
 int topics_ensure(struct kafka_handle *h, const char *prefix, bool create, int timeout_ms, struct errmsg *m)
 {
-    int embedded = kafka_is_embedded(h, timeout_ms, m), r;
+    int r;
 
-    if (embedded < 0)
-        return embedded;
-    if (embedded)
-        log_info("embedded_broker", "bootstrap=%s, it keeps nothing and compacts nothing: for demos and tests",
-                 h->bootstrap);
     for (size_t i = 0; i < sizeof(topic_rules) / sizeof(topic_rules[0]); i++) {
         char topic[TOPIC_NAME_MAX + 1];
 
         if (snprintf(topic, sizeof(topic), "%s%s", prefix, topic_rules[i].name) >= (int)sizeof(topic))
             return err_set(m, ERR_INVALID, "topic prefix '%.40s...' is too long: a topic's name has at most %d letters",
                            prefix, TOPIC_NAME_MAX);
-        r = topic_ensure(h, topic, &topic_rules[i], embedded, create, timeout_ms, m);
+        r = topic_ensure(h, topic, &topic_rules[i], create, timeout_ms, m);
         if (r < 0)
             return r;
     }
+    if (kafka_is_embedded(h, timeout_ms, NULL) > 0)
+        log_info("embedded_broker", "bootstrap=%s, it keeps nothing and compacts nothing: for demos and tests",
+                 h->bootstrap);
     return ERR_OK;
 }

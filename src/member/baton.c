@@ -157,15 +157,14 @@ static int identity(struct baton_consumer *c, struct errmsg *m)
 /* A broker answers, and the control log is what it should be, or not there yet. */
 static int reach(struct baton_consumer *c, struct errmsg *m)
 {
+    static const char *const extra[] = { "allow.auto.create.topics", "false", NULL };
     struct kafka_handle probe;
     int partitions = 0;
-    int r = kafka_handle_open(&probe, RD_KAFKA_CONSUMER, "probe", c->options.kafka, NULL, NULL, NULL, m);
+    int r = kafka_handle_open(&probe, RD_KAFKA_CONSUMER, "probe", c->options.kafka, extra, NULL, NULL, m);
 
     if (r < 0)
         return r;
-    r = kafka_handle_connect(&probe, (int)c->options.connect_timeout_ms, m);
-    if (r == ERR_OK)
-        r = kafka_topic_partitions(&probe, c->control_topic, &partitions, (int)c->options.connect_timeout_ms, m);
+    r = kafka_topic_partitions(&probe, c->control_topic, &partitions, (int)c->options.connect_timeout_ms, m);
     if (r == ERR_OK && partitions > 1)
         r = err_set(m, ERR_CONFLICT,
                     "topic '%s' has %d partitions, and only one partition has an order: delete it and let `baton "

@@ -293,7 +293,7 @@ static void join_if_due(struct baton_consumer *c)
     if (c->topics_subscribed == c->fleet.spec.topic_count)
         return;
     if (!c->appender)
-        r = kafka_appender_open(&c->appender, c->options.kafka, c->wake_fd, &m);
+        r = kafka_appender_open(&c->appender, c->options.kafka, c->reports_topic, c->wake_fd, &m);
     if (r == ERR_OK)
         r = group_join(c, &m);
     if (r < 0) {

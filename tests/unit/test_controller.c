@@ -728,7 +728,7 @@ static void a_late_word_is_healed(void **state)
     assert_true(c->term > 0);
     f = mirror_find(&c->mirror, "payments");
     position = c->mirror.position;
-    assert_int_equal(kafka_appender_open(&zombie, w.settings, -1, &m), ERR_OK);
+    assert_int_equal(kafka_appender_open(&zombie, w.settings, CONTROL_TOPIC, -1, &m), ERR_OK);
     assert_int_equal(fleet_encode(&text, &late, -1, &m), ERR_OK);
     assert_int_equal(kafka_append(zombie, 1, CONTROL_TOPIC, 0, "fleet/payments", text.buf, text.len, &m), ERR_OK);
     for (end_ms = clock_ms() + WAIT_MS;

@@ -200,7 +200,7 @@ static int world_open(void **state)
     check(topics_ensure(&h, "", true, 10000, &m));
     make_topic(w, &h, w->topic, PARTITIONS);
     kafka_handle_close(&h);
-    check(kafka_appender_open(&w->appender, w->settings, -1, &m));
+    check(kafka_appender_open(&w->appender, w->settings, CONTROL_TOPIC, -1, &m));
     check(kafka_reader_open(&w->reports, w->settings, REPORTS_TOPIC, -1, &m));
     check(kafka_admin_open(&w->admin, kafka_reader_handle(w->reports), -1, &m));
     *state = w;
