@@ -40,7 +40,8 @@ static struct {
     int partitions, rounds;
     struct side sides[2];
     rd_kafka_t *producer, *reports_reader, *control_reader;
-    rd_kafka_t *admin; /* of its own: on a handle that also fetches, a question waits for the fetch that lingers at the broker */
+    rd_kafka_t *
+        admin; /* of its own: on a handle that also fetches, a question waits for the fetch that lingers at the broker */
     rd_kafka_queue_t *admin_queue;
     int64_t next[PARTITIONS_MAX], last_us[PARTITIONS_MAX];
     int64_t *standstill_us; /* rounds * partitions */
@@ -97,13 +98,24 @@ static rd_kafka_t *handle(rd_kafka_type_t type, const char *group)
     return rk;
 }
 
+/* A topic that was made a moment ago may have no leader yet: asked again. */
+static int64_t end_of(rd_kafka_t *rk, const char *topic, int partition)
+{
+    const int64_t until = now_us() + PATIENCE_US;
+    int64_t low, high;
+    rd_kafka_resp_err_t r;
+
+    while ((r = rd_kafka_query_watermark_offsets(rk, topic, partition, &low, &high, 10000)) && now_us() < until)
+        rd_kafka_poll(rk, 100);
+    check(topic, r);
+    return high;
+}
+
 static void follow_from_end(rd_kafka_t *rk, const char *topic)
 {
     rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
-    int64_t low, high;
 
-    check(topic, rd_kafka_query_watermark_offsets(rk, topic, 0, &low, &high, 10000));
-    rd_kafka_topic_partition_list_add(list, topic, 0)->offset = high;
+    rd_kafka_topic_partition_list_add(list, topic, 0)->offset = end_of(rk, topic, 0);
     check("assign", rd_kafka_assign(rk, list));
     rd_kafka_topic_partition_list_destroy(list);
 }
@@ -244,7 +256,6 @@ static void print_numbers(const char *name, const int64_t *us, int count, const 
 static void begin(void)
 {
     rd_kafka_topic_partition_list_t *list;
-    int64_t low;
 
     f.producer = handle(RD_KAFKA_PRODUCER, "");
     f.reports_reader = handle(RD_KAFKA_CONSUMER, "floor-controller");
@@ -258,7 +269,7 @@ static void begin(void)
     for (int i = 0; i < 2; i++) {
         f.sides[i].consumer = handle(RD_KAFKA_CONSUMER, f.sides[i].group);
         for (int p = 0; i == 0 && p < f.partitions; p++)
-            check(f.topic, rd_kafka_query_watermark_offsets(f.sides[i].consumer, f.topic, p, &low, &f.next[p], 10000));
+            f.next[p] = end_of(f.sides[i].consumer, f.topic, p);
         list = all_at_next(); /* the first commit finds the coordinator: not to be counted */
         check("commit", rd_kafka_commit(f.sides[i].consumer, list, 0));
         rd_kafka_topic_partition_list_destroy(list);

@@ -22,6 +22,7 @@ from kafka import Failure, ROOT, end_child, free_ports, start_child, wait_until
 Test = collections.namedtuple("Test", "name function kind", defaults=("shared",))
 
 COLORS = ("blue", "green")
+SLOW_RATE_MAX = 5000  # records a second
 PATIENCE = 60  # seconds; the machine may be slow, a wait that succeeds does not use it up
 
 
@@ -306,6 +307,8 @@ class Fleet:
         return [m for m in self.members if m.color == color and (not alive or m.alive())]
 
     def produce(self, rate=20000, wait=True, topic=None, **options):
+        """A slow producer sends every 20 ms: what a broker spends goes by requests, and a lane shares the machine with others."""
+        options.setdefault("linger_ms", 5 if rate > SLOW_RATE_MAX else 20)
         for t in [topic] if topic else list(self.topics):
             out = self.path(f"producer-{t}-{len(self.producers)}.json")
             argv = [self.tools.producer, "--bootstrap", self.kafka.bootstrap, "--topic", t, "--rate", str(rate), "--out", out]
