@@ -56,7 +56,8 @@ struct lane {
     int64_t start;
     int64_t taken;       /* offset after the last record taken, or `start` */
     bool out_of_range;   /* the log has nothing at `taken` ... */
-    int64_t repaired_to; /* ... so it went on here */
+    int64_t repaired_to; /* ... so it went on here ... */
+    bool held;           /* ... or must not, by the fleet file, and has said so */
 };
 
 struct intake_topic {
@@ -139,19 +140,20 @@ struct baton_consumer {
     char client_id[CLIENT_ID_MAX + 1], host[HOST_MAX + 1], instance_id[CLIENT_ID_MAX + 1];
     int topics_subscribed;
     bool eager;
-    int64_t flow_retry_ms; /* a change of the assignment failed, again then; 0: none */
-    enum answer owed;      /* librdkafka waits for it */
-    bool owed_due;         /* the holder has given it ... */
-    uint64_t owed_commit;  /* ... but commits up to this token, asked before the rebalance, are not answered yet ... */
-    int64_t owed_by_ms;    /* ... and are waited for until then */
+    int64_t flow_retry_ms;   /* a change of the assignment failed, again then; 0: none */
+    int64_t repair_retry_ms; /* partitions out of range are looked at again then */
+    enum answer owed;        /* librdkafka waits for it */
+    bool owed_due;           /* the holder has given it ... */
+    uint64_t owed_commit; /* ... but commits up to this token, asked before the rebalance, are not answered yet ... */
+    int64_t owed_by_ms;   /* ... and are waited for until then */
     rd_kafka_event_t *next_rebalance;       /* came before the last was answered: see group.c */
     struct holder_topic_partition *revoked; /* of a revocation that is not answered */
     int revoked_count;
     int64_t commits_barred_ms; /* the group does not know us (any more): nothing is committed until then */
     int64_t turned_ms;         /* the last turn: after a gap the session may be over */
-    bool fatal;       /* librdkafka has given the handle up */
-    bool leaving;     /* the group is being left: nothing is attached any more */
-    struct ask *asks; /* questions and commits that are outstanding */
+    bool fatal;                /* librdkafka has given the handle up */
+    bool leaving;              /* the group is being left: nothing is attached any more */
+    struct ask *asks;          /* questions and commits that are outstanding */
     struct {
         uint64_t token; /* 0: free */
         bool refused;

@@ -11,6 +11,7 @@
 
 #define SEEK_MS_MAX 1000
 #define RETRY_MS 200
+#define REPAIR_RETRY_MS 1000
 #define OLD_COMMIT_MS_MAX 2000
 #define WATERMARK_MS_MAX 2000
 
@@ -96,7 +97,7 @@ void flow_detach(struct baton_consumer *c, int slot)
 
     pthread_mutex_lock(&c->lock);
     intake_purge(c, slot);
-    lane->wanted = lane->again = lane->out_of_range = false;
+    lane->wanted = lane->again = lane->out_of_range = lane->held = false;
     pthread_mutex_unlock(&c->lock);
 }
 
@@ -409,7 +410,28 @@ void flow_answer(struct baton_consumer *c)
     flow_settle(c);
 }
 
-/* Begins at the nearer end of what the log has; false: ask again later. */
+/* The fleet file says that nothing may be jumped over: the partition waits until it says otherwise. */
+static void hold(struct baton_consumer *c, struct lane *lane, int64_t at, int64_t to)
+{
+    struct errmsg m = { 0 };
+
+    if (lane->held)
+        return;
+    lane->held = true;
+    err_set(
+        &m, ERR_NOT_FOUND,
+        "%s/%d has nothing at offset %lld any more and would go on at %lld, but offset_reset is none: the partition "
+        "waits; to go on with the gap, set offset_reset to earliest in the fleet file and apply it",
+        c->fleet.spec.topics[lane->topic], lane->partition, (long long)at, (long long)to);
+    log_error("offset_out_of_range", "error=\"%s\"", m.text);
+    consumer_note_why(c, m.text);
+}
+
+/*
+ * Begins at the nearer end of what the log has; false: ask again later. offset_reset says where a fleet begins that has
+ * nothing committed. One that has is never sent further than it must go: not to the end (latest), past what is still
+ * there, nor to the beginning (earliest), to what was done already.
+ */
 static bool repair(struct baton_consumer *c, int slot, int64_t at)
 {
     struct lane *lane = &c->intake.lanes[slot];
@@ -424,6 +446,10 @@ static bool repair(struct baton_consumer *c, int slot, int64_t at)
         return false;
     }
     to = at < low ? low : at > high ? high : at;
+    if (to != at && c->fleet.spec.offset_reset == RESET_NONE) {
+        hold(c, lane, at, to);
+        return false;
+    }
     if (to == lane->repaired_to) /* nothing has come there since: said already */
         log_debug("offset_out_of_range", "topic=%s partition=%d, still empty", topic, lane->partition);
     else
@@ -434,13 +460,17 @@ static bool repair(struct baton_consumer *c, int slot, int64_t at)
                   (long long)to);
     flow_attach(c, slot, to);
     lane->repaired_to = to;
+    lane->held = false;
     return true;
 }
 
 void flow_repair(struct baton_consumer *c)
 {
+    const int64_t now_ms = clock_ms();
     bool any = false;
 
+    if (now_ms < c->repair_retry_ms)
+        return;
     for (int i = 0; i < c->holder.part_max; i++) {
         struct lane *lane = &c->intake.lanes[i];
         int64_t at;
@@ -459,6 +489,7 @@ void flow_repair(struct baton_consumer *c)
             pthread_mutex_lock(&c->lock);
             lane->out_of_range = true;
             pthread_mutex_unlock(&c->lock);
+            c->repair_retry_ms = now_ms + REPAIR_RETRY_MS;
         }
     }
     if (any)

@@ -683,6 +683,45 @@ static void takes_after_a_long_silence(void **state)
     close_all(c, 2);
 }
 
+/* Retention has deleted what was not processed: with offset_reset none the partition waits, else it goes on after the gap. */
+static void a_gap_is_jumped_only_if_it_may_be(void **state)
+{
+    enum { BIG = 100 * 1024, COUNT = 120 }; /* the embedded broker keeps 5 MB a partition */
+    struct world *w = *state;
+    struct baton_consumer *c;
+    char why[BATON_WHY_MAX], *value;
+    int64_t first = 0;
+
+    if (!w->broker)
+        skip();
+    c = consumer_open(w, BLUE);
+    make_fleet(w, GREEN);
+    w->fleet.spec.offset_reset = RESET_NONE;
+    value = malloc(BIG);
+    assert_non_null(value);
+    memset(value, 'x', BIG);
+    for (int i = 0; i < COUNT; i++) {
+        snprintf(value, 32, "%d", i);
+        append(w, w->topic, 0, "key", value, BIG);
+        w->produced[0]++;
+    }
+    free(value);
+    WORK_UNTIL(w, &c, 1, all_are(w, BLUE, LOCAL_STANDBY));
+    say(w, -1, RIGHT_GRANTED, BLUE); /* from 0 on */
+    WORK_UNTIL(w, &c, 1, baton_get(c, "baton.why", why, sizeof(why)) == 0 && strstr(why, "offset_reset is none"));
+    produce(w, 1, 10); /* the others go on */
+    WORK_UNTIL(w, &c, 1, delivered(w, BLUE) == 10);
+    w->fleet.spec.offset_reset =
+        RESET_LATEST; /* of fleets with nothing committed: what is still there is not skipped */
+    say(w, -1, RIGHT_HELD, BLUE);
+    WORK_UNTIL(w, &c, 1, w->seen[BLUE][0].next == COUNT);
+    while (w->seen[BLUE][0].times[first] == 0)
+        first++;
+    assert_in_range(first, 1, COUNT - 10);
+    WORK_UNTIL(w, &c, 1, owner(w, BLUE, 0) && owner(w, BLUE, 0)->first == first);
+    close_all(&c, 1);
+}
+
 static void waits_for_records_in_flight(void **state)
 {
     struct world *w = *state;
@@ -1065,6 +1104,7 @@ int main(void)
         STORY(hands_over_and_back),
         STORY(takes_an_empty_partition),
         STORY(takes_after_a_long_silence),
+        STORY(a_gap_is_jumped_only_if_it_may_be),
         STORY(waits_for_records_in_flight),
         STORY(commits_the_low_watermark),
         STORY(an_order_is_taken_back),
