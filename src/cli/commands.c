@@ -154,9 +154,9 @@ const struct command commands[] = {
     { .name = "fleet delete", .changes = true, .arguments = "FLEET", .arg_min = 1, .arg_max = 1,
       .options = BIT(OPT_YES), .output = "", .complete = { COMPLETE_FLEET }, .run = cmd_fleet_delete,
       .help = "Forget a fleet; its members deliver nothing any more.",
-      .details = "Topics, groups and committed offsets stay as they are, so a fleet made again from its file goes on "
-                 "where this one stopped. Refused while an operation is under way. On a terminal it asks first; "
-                 "elsewhere it needs --yes.",
+      .details = "Topics, groups and committed offsets stay as they are: a fleet made again begins where the group "
+                 "of its active color has committed. Refused while an operation is under way. On a terminal it asks "
+                 "first; elsewhere it needs --yes.",
       .examples = { { "baton fleet delete payments --yes", "without being asked" } } },
     { .name = "serve", .arguments = "", .output = "",
       .options = BIT(OPT_LISTEN) | BIT(OPT_ADVERTISE) | BIT(OPT_OPEN_READS) | BIT(OPT_TLS_CERT) | BIT(OPT_TLS_KEY) |

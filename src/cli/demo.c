@@ -24,8 +24,8 @@
 
 #define RATE_STANDARD 2000
 #define VICTIM 1 /* the second blue consumer */
-#define OPERATION_MS 40000
-#define CATCH_UP_MS 30000
+#define OPERATION_MS 90000
+#define CATCH_UP_MS 60000
 
 /* ---- the start ---- */
 
