@@ -5,7 +5,7 @@ import subprocess
 
 from cases_switch import require
 from fleet import Test
-from kafka import ROOT, wait_until
+from kafka import ROOT, end_child, wait_until
 
 
 def leader_dies(w):
@@ -14,7 +14,9 @@ def leader_dies(w):
     f.up(controllers=2, rate=500)
     leader = wait_until(f.leader, 30, "a leader")
     follower = next(c for c in f.controllers if c is not leader)
-    leader.child.kill()
+    end_child(leader.child, 9)
+    status, _, headers = follower.request("POST", f"/v1/fleets/{f.name}/switches", {"to": "blue"})
+    require(status == 307 and headers["Location"].startswith(leader.url), f"the follower knows already: {status}")
     f.switch(to="green", address=["--server", follower.url]).wait().expect(0)
     require(f.op()["state"] == "complete" and f.active() == "green", f"after the switch: {f.op()}")
     require(f.number() == 1, f"it was carried out {f.number()} times")
@@ -68,10 +70,13 @@ def fleet_goes(w):
 
 
 def demo(w):
-    """`baton demo -o json` on a real Kafka: nothing lost, nothing done twice unlisted, nothing left running."""
+    """`baton demo -o json` on a real Kafka: nothing lost, nothing done twice unlisted, nothing left running or on the cluster."""
+    before = set(w.ask("topics")), set(w.ask("groups"))
     r = subprocess.run([os.path.join(ROOT, "tests", "unit", "demo.py"), w.tools.baton, "--bootstrap", w.kafka.bootstrap],
                        capture_output=True, text=True, timeout=240, check=False)
     require(r.returncode == 0, r.stdout[-2000:] + r.stderr[-500:])
+    left = (set(w.ask("topics")) - before[0] - {"__consumer_offsets"}) | (set(w.ask("groups")) - before[1])
+    require(not left, f"left behind: {left}")
 
 
 TESTS = [Test("leader-dies", leader_dies), Test("new-topics", new_topics), Test("fleet-goes", fleet_goes), Test("demo", demo)]

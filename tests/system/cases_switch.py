@@ -371,34 +371,6 @@ def follower(w):
     f.expect_clean()
 
 
-def follower_of_the_dead(w):
-    """The leader was killed and its follower still sends changes on to it: the command has the patience to succeed."""
-    f = w.fleet({"in": 3}).up(controllers=2, rate=1000)
-    leader = wait_until(f.leader, 30, "a leader")
-    (second,) = [c for c in f.controllers if c is not leader]
-    end_child(leader.child, 9)
-    status, _, headers = second.request("POST", f"/v1/fleets/{f.name}/switches", {"to": "blue"})
-    require(status == 307 and headers["Location"].startswith(leader.url), f"the follower knows already: {status}")
-    f.cli("switch", f.name, "--to", "green", address=["--server", second.url]).expect(0)
-    require(f.active() == "green", "the switch was not made")
-    f.cli("rollback", f.name, address=["--server", leader.url]).expect(1, leader.url)
-    f.expect_clean()
-
-
-def demo(w):
-    """`baton demo --bootstrap`: the demo's own audit is clean on a real Kafka, and nothing is left behind there."""
-    f = w.fleet({"in": 1})
-    topics, groups = set(w.ask("topics")), set(w.ask("groups"))
-    r = f.cli("demo", "-o", "json", address=["--bootstrap", w.kafka.bootstrap], seconds=150).expect(0).json()
-    require(r["produced"] > 1000 and r["switches"] >= 3, f"{r}")
-    require(r["lost"] == 0 and r["unlisted_repeats"] == 0, f"{r}")
-    left = set(w.ask("topics")) - topics
-    require(not left, f"topics are left behind: {left}")
-    left = set(w.ask("groups")) - groups
-    require(not left, f"groups are left behind: {left}")
-    return f"{r['produced']} records, {r['switches']} switches, standstill p99 {r['standstill_ms_p99']:.0f} ms"
-
-
 def events(w):
     """/v1/events tells a switch as it goes, and goes on after Last-Event-ID."""
     f = w.fleet({"in": 3}).up(rate=1000)
@@ -475,8 +447,6 @@ TESTS = [
     Test("serverless", serverless),
     Test("handed-over", handed_over),
     Test("follower", follower),
-    Test("follower-of-the-dead", follower_of_the_dead),
-    Test("demo", demo),
     Test("events", events),
 ]
 LAST = [

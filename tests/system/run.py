@@ -32,6 +32,7 @@ sys.dont_write_bytecode = True
 
 import cases_auditor
 import cases_faults
+import cases_handover
 import cases_refusals
 import cases_switch
 from fleet import Fleet, Tools
@@ -49,7 +50,8 @@ KINDS = {
     "three": {"nodes": 3, "heap_mb": 320},
 }
 
-TESTS = cases_faults.TESTS + cases_auditor.TESTS + cases_switch.TESTS + cases_refusals.TESTS + cases_switch.LAST + cases_refusals.LAST
+TESTS = (cases_faults.TESTS + cases_auditor.TESTS + cases_switch.TESTS + cases_handover.TESTS + cases_refusals.TESTS + cases_switch.LAST +
+         cases_refusals.LAST)
 
 
 class World:
