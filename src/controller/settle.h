@@ -1,11 +1,15 @@
 /*
- * settle - gives back the memory that only the start needed.
+ * settle - lets go of the file pages that only the start, or a switch, has needed.
  *
- * A controller idles for weeks. Opening four handles of librdkafka, TLS libraries and their dependencies touches many
- * pages of program text and constants once; the kernel keeps them mapped as long as there is memory, so that the
- * process seems twice as large as what it works with. They are clean pages of files: unmapped, they come back from
- * the page cache when somebody runs through them again. So once the log is replayed, free heap is trimmed and such
- * pages are let go.
+ * What it does: clean pages of program text and constants are unmapped (madvise), and the heap's free end is given
+ * back (malloc_trim). Some seconds after the start, and every quarter of an hour. What it does not: it frees nothing
+ * that is in use, and it does not make Baton need less; whatever runs again comes back from the page cache, and under
+ * pressure the kernel would take the same pages by itself. It makes the resident size say what an idle controller works
+ * with.
+ *
+ * Measured with 64 partitions and four members on a real Kafka: 13.3 MB after the start, of which 9.4 MB are pages of
+ * files (3.0 MB libcrypto, which librdkafka initialises with TLS or without); 7.4 MB after this. Its own memory, 3.8 MB,
+ * stays: one malloc arena instead of eight saves 0.2 MB of it, so there is no setting for that.
  */
 #ifndef CONTROLLER_SETTLE_H
 #define CONTROLLER_SETTLE_H
