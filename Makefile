@@ -6,16 +6,20 @@
 
 BUILD ?= build
 ASAN ?= $(BUILD)-asan
+TSAN ?= $(BUILD)-tsan
+FUZZ ?= $(BUILD)-fuzz
 MESON ?=
 PREFIX ?= /usr/local
 JOBS ?= $(shell nproc)
 DEMO ?=
 BENCH ?=
+SECONDS ?= 60
+RUNS ?= 0
 
 MAKEFLAGS += --no-print-directory
 
 .DEFAULT_GOAL := all
-.PHONY: all demo check embedded test asan sim system bench install format format-check clean help setup setup-test kafka
+.PHONY: all demo check embedded test asan sanitize fuzz sim system bench install format format-check clean help setup setup-test setup-fuzz kafka
 
 all: $(BUILD)/build.ninja ## build everything into build/ (installs what is missing, builds librdkafka once)
 	@JOBS=$(JOBS) scripts/librdkafka.sh >/dev/null
@@ -38,6 +42,16 @@ $(ASAN)/build.ninja: MESON += -Db_sanitize=address,undefined -Db_lundef=false -D
 $(ASAN)/build.ninja:
 	$(setup_folder)
 
+$(TSAN)/build.ninja: MESON += -Db_sanitize=thread -Db_lundef=false -Dwerror=false
+$(TSAN)/build.ninja:
+	$(setup_folder)
+
+# libFuzzer is clang's.
+$(FUZZ)/build.ninja: export CC = clang
+$(FUZZ)/build.ninja: MESON += -Dfuzz=true -Db_sanitize=address,undefined -Db_lundef=false -Dwerror=false
+$(FUZZ)/build.ninja: | setup-fuzz
+	$(setup_folder)
+
 demo: $(BUILD)/build.ninja ## switch and roll back a small fleet before your eyes, under a minute, nothing left behind; DEMO='--bootstrap HOST:PORT'
 	@JOBS=$(JOBS) scripts/librdkafka.sh >/dev/null
 	@scripts/ninja.sh $(BUILD) $(JOBS) baton
@@ -49,11 +63,18 @@ check: all ## seconds: unit tests, layers, a short simulation; no services
 embedded: all ## half a minute: library, controller and Kafka adapter on the embedded broker
 	@scripts/test.py --build $(BUILD) embedded
 
-test: all setup-test kafka ## everything: check, embedded, sanitizers, long simulation, system tests on a real Apache Kafka
-	@scripts/test.py --build $(BUILD) --asan $(ASAN) unit sim embedded asan long system
+test: all setup-test setup-fuzz kafka ## everything: check, embedded, sanitizers, fuzzing, long simulation, system tests on a real Apache Kafka
+	@scripts/test.py --build $(BUILD) --asan $(ASAN) --tsan $(TSAN) --fuzz $(FUZZ) unit sim embedded asan tsan fuzz long system
 
 asan: $(ASAN)/build.ninja ## check and embedded under AddressSanitizer and UBSan, in build-asan/
 	@scripts/test.py --build $(BUILD) --asan $(ASAN) asan
+
+sanitize: $(ASAN)/build.ninja $(TSAN)/build.ninja ## asan, and all that has threads under ThreadSanitizer, in build-tsan/
+	@scripts/test.py --build $(BUILD) --asan $(ASAN) --tsan $(TSAN) asan tsan
+
+fuzz: $(FUZZ)/build.ninja ## a minute of libFuzzer over every parser (clang); SECONDS=600, RUNS=1e8 for more
+	@scripts/ninja.sh $(FUZZ) $(JOBS) fuzz
+	@tests/fuzz/run.py --build $(FUZZ) --seconds $(SECONDS) --runs $(RUNS) --jobs $(JOBS)
 
 sim: all ## the long simulation: thousands of random worlds of both ends of the protocol
 	@scripts/test.py --build $(BUILD) long
@@ -80,10 +101,13 @@ format-check: ## only say what `make format` would change
 	@clang-format --dry-run --Werror $$(git ls-files '*.[ch]')
 
 clean: ## remove what was built here; the cache with librdkafka and Kafka stays (scripts/librdkafka.sh says where)
-	@rm -rf $(BUILD) $(ASAN)
+	@rm -rf $(BUILD) $(ASAN) $(TSAN) $(FUZZ)
 
 setup-test:
 	@scripts/setup.sh test
+
+setup-fuzz:
+	@scripts/setup.sh fuzz
 
 kafka: setup-test
 	@scripts/kafka.sh >/dev/null

@@ -1,7 +1,7 @@
 #!/bin/sh
-# setup.sh - installs what is missing to build Baton ("build"), or to run all of its tests too ("test").
+# setup.sh - installs what is missing to build Baton ("build"), to run the tests too ("test"), or to fuzz it ("fuzz").
 #
-#   scripts/setup.sh [build|test]
+#   scripts/setup.sh [build|test|fuzz]
 #
 # Does nothing, and says nothing, where all is there. Asks nothing: apt-get as root, or through sudo. On a system without
 # apt-get it names what is missing and leaves the installing to you. Made for Debian 12 and newer, and Ubuntu 24.04.
@@ -37,6 +37,9 @@ build module    libzstd            libzstd-dev
 build rdkafka   npm                npm
 test  command   mvn                maven
 test  java      17                 default-jdk-headless
+fuzz  command   clang              clang
+fuzz  fuzzer    -fsanitize=fuzzer  libclang-rt-VERSION-dev
+fuzz  command   llvm-symbolizer    llvm
 '
 
 there() { # how, what
@@ -44,6 +47,7 @@ there() { # how, what
     command) command -v "$2" ;;
     header) printf '#include <%s>\n' "$2" | cc -E - ;;
     module) pkg-config --exists "$2" ;;
+    fuzzer) echo 'int LLVMFuzzerTestOneInput(void) { return 0; }' | clang "$2" -x c - -o /dev/null ;;
     # npm only fetches librdkafka's source: not needed where the system's is new enough, or one was built before
     rdkafka) pkg-config --atleast-version=2.12 rdkafka || command -v "$2" || BATON_RDKAFKA=look "$(dirname "$0")/librdkafka.sh" ;;
     java) command -v javac && [ "$(javac -version 2>&1 | sed 's/[^0-9]*\([0-9]*\).*/\1/')" -ge "$2" ] ;;
@@ -55,10 +59,15 @@ missing() { # for whom; prints the packages
     echo "$table" | while read -r whom how what package; do
         case $whom in
         '') continue ;;
-        test) [ "$1" = test ] || continue ;;
+        build) ;;
+        *) [ "$1" = "$whom" ] || continue ;;
         esac
-        there "$how" "$what" || echo "$package"
+        there "$how" "$what" || echo "$package" | sed "s/VERSION/$(clang_version)/"
     done | sort -u | tr '\n' ' '
+}
+
+clang_version() { # of the system's clang, there or to be installed
+    apt-cache depends clang 2>/dev/null | sed -n 's/.*Depends: clang-\([0-9]*\)$/\1/p' | head -n 1
 }
 
 # as_root COMMAND...
@@ -74,8 +83,8 @@ as_root() {
 
 whom=${1:-build}
 case $whom in
-build | test) ;;
-*) die "usage: scripts/setup.sh [build|test]" ;;
+build | test | fuzz) ;;
+*) die "usage: scripts/setup.sh [build|test|fuzz]" ;;
 esac
 
 packages=$(missing "$whom")

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """test - runs the suites that it is given and sums them up in one last line, "N passed, N failed".
 
-    test.py [--build DIR] [--asan DIR] SUITE...
+    test.py [--build DIR] [--asan DIR] [--tsan DIR] [--fuzz DIR] SUITE...
 
 A suite is a line of the table SUITES. A suite that does not run, ends early, takes too long or holds no test counts as
 a failure: silence is not consent. The output of a failed test is shown, that of the others stays in the logs.
@@ -21,6 +21,7 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 SUMMARY = re.compile(r'^(\d+) passed, (\d+) failed\s*$', re.M)
 CMOCKA = re.compile(r'^\[  (PASSED|FAILED)  \] (\d+) test\(s\)', re.M)
 SHOWN_LINES_MAX = 200
+FUZZ_SECONDS = 60
 SYSTEM_SECONDS_MAX = 1500  # all of make test stays under 45 minutes on two cores
 EMBEDDED_AT_ONCE = 4  # they wait more than they work
 
@@ -59,12 +60,13 @@ def count_one(test):
     return found['PASSED'], max(found['FAILED'], 1)
 
 
-def meson_suite(build, suite, seconds_max, at_once=None):
-    """Runs a suite of Meson's; a name, passed and failed for each of its programs."""
+def meson_suite(build, suite, seconds_max, at_once=None, name=None):
+    """Runs a suite of Meson's, or one test of it; a name, passed and failed for each of its programs."""
     log = build / 'meson-logs' / 'testlog.json'
     log.unlink(missing_ok=True)
     command = ['meson', 'test', '-C', str(build), '--no-rebuild', '--suite', suite]
     command += ['--num-processes', str(at_once)] if at_once else []
+    command += [name] if name else []
     code = run(command, seconds_max, stdout=subprocess.DEVNULL)
     passed = failed = programs = 0
     for line in log.read_text().splitlines() if log.exists() else []:
@@ -104,17 +106,47 @@ def long(args):
     return meson_suite(args.build, 'long', 900)
 
 
-def asan(args):
-    if not (args.asan / 'build.ninja').exists():
-        code = run(['make', f'BUILD={args.build}', f'ASAN={args.asan}', f'{args.asan}/build.ninja'], 300, stdout=subprocess.DEVNULL)
-        if code != 0:
+def build_folder(args, folder, what, *targets):
+    """Sets up (by a rule of the Makefile) and builds one of the other folders; false when that fails."""
+    if not (folder / 'build.ninja').exists():
+        command = ['make', f'BUILD={args.build}', f'{what}={folder}', f'{folder}/build.ninja']
+        if run(command, 300, stdout=subprocess.DEVNULL) != 0:
             say('  the build folder could not be set up')
-            return 0, 1
-    if run(['ninja', '-C', str(args.asan), '--quiet'], 900) != 0:
+            return False
+    if run(['ninja', '-C', str(folder), '--quiet', *targets], 900) != 0:
         say('  does not build')
+        return False
+    return True
+
+
+def asan(args):
+    if not build_folder(args, args.asan, 'ASAN'):
         return 0, 1
     sums = [meson_suite(args.asan, suite, 900, at_once) for suite, at_once in (('unit', None), ('sim', None), ('embedded', EMBEDDED_AT_ONCE))]
     return sum(s[0] for s in sums), sum(s[1] for s in sums)
+
+
+def tsan(args):
+    """What has threads: the server's tests and all that talks to Kafka."""
+    if not build_folder(args, args.tsan, 'TSAN'):
+        return 0, 1
+    sums = [meson_suite(args.tsan, 'unit', 300, None, 'http'), meson_suite(args.tsan, 'embedded', 1200, EMBEDDED_AT_ONCE)]
+    return sum(s[0] for s in sums), sum(s[1] for s in sums)
+
+
+def fuzz(args):
+    """One minute over all parsers; each that holds is a pass."""
+    if not build_folder(args, args.fuzz, 'FUZZ', 'fuzz'):
+        return 0, 1
+    command = [str(ROOT / 'tests/fuzz/run.py'), '--build', str(args.fuzz), '--seconds', str(FUZZ_SECONDS)]
+    figures = args.build / 'fuzz.txt'
+    with figures.open('w') as out:
+        code = run(command, 4 * FUZZ_SECONDS, stdout=out)
+    lines = figures.read_text().splitlines()
+    for line in lines:
+        say('  ' + line)
+    sums = json.loads(lines[-1])['fuzz'] if lines and lines[-1].startswith('{') else {'targets': 0, 'broken': 1}
+    return sums['targets'] - sums['broken'], max(sums['broken'], int(code != 0))
 
 
 def system(args):
@@ -146,7 +178,9 @@ SUITES = {
     'unit': (unit, 'unit tests and layers'),
     'sim': (sim, 'short simulation'),
     'embedded': (embedded, 'library, controller and adapter on the embedded broker'),
-    'asan': (asan, 'these under sanitizers'),
+    'asan': (asan, 'these under AddressSanitizer and UBSan'),
+    'tsan': (tsan, 'what has threads under ThreadSanitizer'),
+    'fuzz': (fuzz, 'a minute of libFuzzer over every parser'),
     'long': (long, 'long simulation'),
     'system': (system, 'system tests on Apache Kafka'),
 }
@@ -160,9 +194,11 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument('--build', type=pathlib.Path, default=ROOT / 'build')
     parser.add_argument('--asan', type=pathlib.Path, default=ROOT / 'build-asan')
+    parser.add_argument('--tsan', type=pathlib.Path, default=ROOT / 'build-tsan')
+    parser.add_argument('--fuzz', type=pathlib.Path, default=ROOT / 'build-fuzz')
     parser.add_argument('suites', nargs='+', choices=SUITES, metavar='SUITE', help=', '.join(SUITES))
     args = parser.parse_args()
-    args.build, args.asan = args.build.resolve(), args.asan.resolve()
+    args.build, args.asan, args.tsan, args.fuzz = (p.resolve() for p in (args.build, args.asan, args.tsan, args.fuzz))
     sum_file = args.build / 'test-sum.txt'
     sum_file.unlink(missing_ok=True)
     table = []
