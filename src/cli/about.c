@@ -127,8 +127,10 @@ int cmd_man(struct cli *cli)
 {
     struct str page = STR_WITH_MAX(PAGE_MAX);
 
-    (void)cli;
-    man_write(&page);
+    if (cli->args.times[OPT_MARKDOWN])
+        markdown_write(&page);
+    else
+        man_write(&page);
     return print_page(&page);
 }
 

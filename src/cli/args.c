@@ -93,7 +93,7 @@ static int option_unknown(const struct command *c, const char *word, struct errm
     const char *near[OPT_COUNT];
     size_t count = 0;
 
-    for (int i = 0; i < OPT_COUNT; i++)
+    for (enum option_id i = 0; i < OPT_COUNT; i++)
         if (!c || command_takes(c, i))
             near[count++] = options[i].name;
     const char *meant = suggest(word, near, count);
@@ -131,7 +131,7 @@ static int option_long(struct args *a, const char *word, char **argv, int argc, 
         return err_set(m, ERR_INVALID, "there is no option --%.40s...", word);
     memcpy(name, word, len);
     name[len] = 0;
-    for (int i = 0; i < OPT_COUNT; i++) {
+    for (enum option_id i = 0; i < OPT_COUNT; i++) {
         const struct option *o = &options[i];
 
         if (!word_is(o->name, name))
@@ -154,7 +154,7 @@ static int option_short(struct args *a, const char *word, char **argv, int argc,
         const char *value = "";
         int r;
 
-        for (int i = 0; i < OPT_COUNT; i++)
+        for (enum option_id i = 0; i < OPT_COUNT; i++)
             if (options[i].letter == *word)
                 o = &options[i];
         if (!o)
@@ -224,7 +224,7 @@ static int args_check(struct args *a, char *(*getenv_fn)(const char *name), stru
     const struct command *c = a->command;
     int r;
 
-    for (int i = 0; i < OPT_COUNT; i++) {
+    for (enum option_id i = 0; i < OPT_COUNT; i++) {
         const struct option *o = &options[i];
 
         if (a->times[i] && !command_takes(c, i))

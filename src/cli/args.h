@@ -51,6 +51,7 @@ enum option_id {
     OPT_TOPIC,
     OPT_PORT,
     OPT_RATE,
+    OPT_MARKDOWN,
     OPT_COUNT
 };
 

@@ -108,7 +108,8 @@ bool audit_processed(struct audit *a, int consumer, int partition, int64_t offse
     if (c->times == 0)
         c->number_done = number;
     c->consumers |= (uint16_t)(1u << consumer);
-    c->times += c->times < UINT8_MAX;
+    if (c->times < UINT8_MAX)
+        c->times++;
     return true;
 }
 

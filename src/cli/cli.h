@@ -78,6 +78,7 @@ void help_command(struct str *ret, const struct look *look, const struct command
 void help_group(struct str *ret, const struct look *look, const char *group);
 int completion_write(struct str *ret, const char *shell); /* ERR_NOT_FOUND: no such shell */
 void man_write(struct str *ret);
+void markdown_write(struct str *ret); /* docs/cli.md */
 
 /*
  * Ctrl-C and SIGTERM, counted; the descriptor turns readable with each. The third ends the process at once.

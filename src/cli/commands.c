@@ -83,6 +83,7 @@ const struct option options[OPT_COUNT] = {
     [OPT_PORT] = { OPT(OPT_PORT, "port", 0, "PORT"), .help = "Where to listen; any free port when it is left out." },
     [OPT_RATE] = { OPT(OPT_RATE, "rate", 0, "COUNT"),
         .help = "Records produced a second; 2000 when it is left out." },
+    [OPT_MARKDOWN] = { OPT(OPT_MARKDOWN, "markdown", 0, NULL), .help = "As Markdown: docs/cli.md." },
 };
 
 #define ORDERING (BIT(OPT_DEADLINE) | BIT(OPT_REASON) | BIT(OPT_NO_WAIT) | BIT(OPT_DRY_RUN))
@@ -187,7 +188,7 @@ const struct command commands[] = {
       .help = "Print the completion script of a shell.",
       .examples = { { "baton completion bash > /etc/bash_completion.d/baton", "for everyone" },
                     { "source <(baton completion bash)", "for this shell" } } },
-    { .name = "man", .arguments = "", .output = "", .run = cmd_man, .help = "Print the manual page.",
+    { .name = "man", .arguments = "", .options = BIT(OPT_MARKDOWN), .output = "", .run = cmd_man, .help = "Print the manual page.",
       .examples = { { "baton man | man -l -", "read it" } } },
     { .name = "version", .arguments = "", .run = cmd_version, .help = "Print the versions of Baton and of librdkafka.",
       .examples = { { "baton version -o json", "for programs" } } },

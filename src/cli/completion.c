@@ -78,7 +78,7 @@ static void bash_write(struct str *ret)
             "_baton()\n{\n"
             "    local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]}\n"
             "    local i command='' words='' options='' args=0 takes=' ");
-    for (int i = 0; i < OPT_COUNT; i++) {
+    for (enum option_id i = 0; i < OPT_COUNT; i++) {
         if (options[i].value)
             str_addf(ret, "--%s ", options[i].name);
         if (options[i].value && options[i].letter)
@@ -114,11 +114,11 @@ static void bash_write(struct str *ret)
             str_add(ret, "' ;;\n");
         }
         str_addf(ret, "        '%s')\n            options='", c->name);
-        for (int o = 0; o < OPT_COUNT; o++)
+        for (enum option_id o = 0; o < OPT_COUNT; o++)
             if (command_takes(c, o))
                 str_addf(ret, "--%s ", options[o].name);
         str_add(ret, "'\n            case $prev in\n");
-        for (int o = 0; o < OPT_COUNT; o++) {
+        for (enum option_id o = 0; o < OPT_COUNT; o++) {
             if (!command_takes(c, o) || options[o].complete != COMPLETE_CHOICES)
                 continue;
             str_addf(ret, "                --%s", options[o].name);
@@ -250,7 +250,7 @@ static void zsh_write(struct str *ret)
         for (const char *at = c->name; (at = strchr(at, ' ')); at++)
             str_add(ret, "shift words; ((CURRENT--)); "); /* _arguments counts from the command's last word */
         str_add(ret, "shift words; ((CURRENT--))\n            _arguments -S \\\n");
-        for (int o = 0; o < OPT_COUNT; o++)
+        for (enum option_id o = 0; o < OPT_COUNT; o++)
             if (command_takes(c, o))
                 zsh_option(ret, c, &options[o]);
         if (c->complete[0] == COMPLETE_FLEET)
@@ -311,7 +311,7 @@ static void fish_write(struct str *ret)
                  "        if test $skip = 1\n            set skip 0\n            continue\n        end\n"
                  "        switch $word\n"
                  "            case ");
-    for (int i = 0; i < OPT_COUNT; i++) {
+    for (enum option_id i = 0; i < OPT_COUNT; i++) {
         if (options[i].value)
             str_addf(ret, "--%s ", options[i].name);
         if (options[i].value && options[i].letter)
@@ -361,7 +361,7 @@ static void fish_write(struct str *ret)
                 words_add(ret, c->choices);
             str_add(ret, "'\n");
         }
-        for (int o = 0; o < OPT_COUNT; o++)
+        for (enum option_id o = 0; o < OPT_COUNT; o++)
             if (command_takes(c, o))
                 fish_option(ret, c, &options[o]);
     }

@@ -68,7 +68,7 @@ static void option_line(struct str *ret, const struct look *look, const struct c
 
 static void option_list(struct str *ret, const struct look *look, const struct command *c, bool everywhere)
 {
-    for (int i = 0; i < OPT_COUNT; i++)
+    for (enum option_id i = 0; i < OPT_COUNT; i++)
         if (options[i].everywhere == everywhere && (!c || command_takes(c, i)))
             option_line(ret, look, c, &options[i]);
 }

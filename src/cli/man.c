@@ -82,7 +82,7 @@ static void command_entry(struct str *ret, const struct command *c)
         roff(ret, c->details);
         str_add_char(ret, '\n');
     }
-    for (int i = 0; i < OPT_COUNT; i++)
+    for (enum option_id i = 0; i < OPT_COUNT; i++)
         if (!options[i].everywhere && command_takes(c, i))
             option_entry(ret, &options[i]);
     for (size_t i = 0; i < ARRAY_COUNT(c->examples) && c->examples[i][0]; i++) {
@@ -116,7 +116,7 @@ void man_write(struct str *ret)
     for (int i = 0; i < command_count; i++)
         command_entry(ret, &commands[i]);
     str_add(ret, ".SH OPTIONS OF EVERY COMMAND\n");
-    for (int i = 0; i < OPT_COUNT; i++)
+    for (enum option_id i = 0; i < OPT_COUNT; i++)
         if (options[i].everywhere)
             option_entry(ret, &options[i]);
     str_add(ret, ".SH FLEET FILE\n");
@@ -148,7 +148,7 @@ void man_write(struct str *ret)
     EXIT_MAP(EXIT_ENTRY)
 #undef EXIT_ENTRY
     str_add(ret, ".SH ENVIRONMENT\n");
-    for (int i = 0; i < OPT_COUNT; i++)
+    for (enum option_id i = 0; i < OPT_COUNT; i++)
         if (options[i].env) {
             term(ret, options[i].env);
             str_add(ret, "Stands for \\fB\\-\\-");

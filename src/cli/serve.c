@@ -72,7 +72,7 @@ static void serve_log(const struct args *a)
     };
 
     log_set_level(a->times[OPT_VERBOSE] ? LOG_DEBUG : a->times[OPT_QUIET] ? LOG_WARN : LOG_INFO);
-    for (int i = LOG_DEBUG; i <= LOG_ERROR; i++)
+    for (enum log_level i = LOG_DEBUG; i <= LOG_ERROR; i++)
         if (word_is(a->value[OPT_LOG_LEVEL], levels[i]))
             log_set_level(i);
     log_set_json(word_is(a->value[OPT_LOG_FORMAT], "json"));

@@ -628,6 +628,26 @@ static void test_completions_know_everything(void **state)
     }
 }
 
+static void test_document_is_current(void **state)
+{
+    struct str document = STR_WITH_MAX(PAGE_MAX);
+    const char *slash = strrchr(__FILE__, '/');
+    char name[1024], *text = calloc(1, PAGE_MAX);
+    FILE *file;
+
+    (void)state;
+    assert_non_null(text);
+    snprintf(name, sizeof(name), "%.*s/../../docs/cli.md", slash ? (int)(slash - __FILE__) : 1, slash ? __FILE__ : ".");
+    file = fopen(name, "rb");
+    assert_non_null(file);
+    assert_true(fread(text, 1, PAGE_MAX - 1, file) > 0);
+    fclose(file);
+    markdown_write(&document);
+    assert_string_equal(document.buf, text); /* red? run baton man --markdown > docs/cli.md */
+    str_free(&document);
+    free(text);
+}
+
 static void test_help_and_manual_fit(void **state)
 {
     struct str page = STR_WITH_MAX(PAGE_MAX), man = STR_WITH_MAX(PAGE_MAX);
@@ -651,6 +671,7 @@ static void test_help_and_manual_fit(void **state)
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_document_is_current),
         cmocka_unit_test(test_options_stand_anywhere),
         cmocka_unit_test(test_two_word_commands_and_dashes),
         cmocka_unit_test(test_environment_stands_behind_what_was_typed),
