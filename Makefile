@@ -15,11 +15,13 @@ DEMO ?=
 BENCH ?=
 SECONDS ?= 60
 RUNS ?= 0
+SWITCHES ?= 25
+SEED ?=
 
 MAKEFLAGS += --no-print-directory
 
 .DEFAULT_GOAL := all
-.PHONY: all demo check embedded test asan sanitize fuzz sim system bench install format format-check clean help setup setup-test setup-fuzz kafka
+.PHONY: all demo check embedded test asan sanitize fuzz sim system chaos bench install format format-check clean help setup setup-test setup-fuzz kafka
 
 all: $(BUILD)/build.ninja ## build everything into build/ (installs what is missing, builds librdkafka once)
 	@JOBS=$(JOBS) scripts/librdkafka.sh >/dev/null
@@ -81,6 +83,9 @@ sim: all ## the long simulation: thousands of random worlds of both ends of the 
 
 system: all setup-test kafka ## the system tests alone
 	@scripts/test.py --build $(BUILD) system
+
+chaos: all setup-test kafka ## six minutes: 25 switches on three brokers while everything breaks, audited; SWITCHES=500, SEED=n
+	@python3 tests/chaos/chaos.py --build $(BUILD) --switches $(SWITCHES) $(if $(SEED),--seed $(SEED))
 
 bench: all setup-test kafka ## all figures, as ratios, on a real Kafka; also in build/bench.json; BENCH=--quick only sees that it runs
 	@python3 bench/run.py --build $(BUILD) $(BENCH)

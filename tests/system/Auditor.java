@@ -10,7 +10,8 @@
  *     repeated_within      processed twice under one grant: Kafka's own at-least-once, counted apart
  *     out_of_order         first processed after a later record of its partition (workers of one thread only)
  *     overlaps             processed under an old grant after the first record of a newer one (one holder at a time);
- *                          overlaps_unlisted without those a receipt names
+ *                          overlaps_unlisted without those a receipt names and those of overlaps_asleep, whose process
+ *                          the test itself had frozen: what it had in its hands it writes down when it wakes
  *     strange              lines about records that are not in the topic, or that carry another number
  *     short_topic          records the broker acknowledged to the producer that the topic does not have
  *
@@ -20,7 +21,7 @@
  * A worker's line:  partition offset number epoch color unix_us topic        ("#" starts a remark)
  *
  *     java -cp 'lib/*' Auditor.java --bootstrap HOST:PORT --topic T [--topic U] [--receipt R.json]...
- *          [--acknowledged producer.json] [--unordered] [--handovers] [--latency] FILE...
+ *          [--acknowledged producer.json] [--asleep FILE:FROM_UNIX_US:TO_UNIX_US]... [--unordered] [--handovers] [--latency] FILE...
  *
  * One JSON object on stdout. Exit 0: the audit was made, whatever it found; 1: it could not be made.
  */
@@ -129,6 +130,7 @@ public final class Auditor {
     }
 
     private record Range(long from, long to) { }
+    private record Sleep(String file, long from, long to) { }
 
     private final Map<TopicPartition, Input> inputs = new HashMap<>();
     private final Map<TopicPartition, Work> works = new HashMap<>();
@@ -136,13 +138,14 @@ public final class Auditor {
     private final List<String> topics = new ArrayList<>();
     private final List<Path> files = new ArrayList<>();
     private final List<Path> receipts = new ArrayList<>();
+    private final List<Sleep> sleeps = new ArrayList<>();
     private Path acknowledged;
     private String bootstrap;
     private boolean ordered = true;
     private boolean handovers;
     private boolean latency;
 
-    private long lines, strange, torn, lost, across, acrossUnlisted, within, outOfOrder, overlaps, overlapsUnlisted, shortTopic;
+    private long lines, strange, torn, lost, across, acrossUnlisted, within, outOfOrder, overlaps, overlapsUnlisted, overlapsAsleep, shortTopic;
     private long listedTotal;
     private final ArrayNode examples = JSON.createArrayNode();
 
@@ -161,6 +164,14 @@ public final class Auditor {
     private boolean isListed(TopicPartition tp, long offset) {
         for (Range r : listed.getOrDefault(tp, List.of()))
             if (offset >= r.from && offset < r.to)
+                return true;
+        return false;
+    }
+
+    private boolean wasAsleep(Work w, int i) {
+        String file = files.get(w.file[i]).toString();
+        for (Sleep s : sleeps)
+            if (s.file.equals(file) && w.us[i] >= s.from && w.us[i] <= s.to)
                 return true;
         return false;
     }
@@ -349,7 +360,9 @@ public final class Auditor {
             if (next == null)
                 continue;
             overlaps++;
-            if (!isListed(tp, w.offset[i])) {
+            if (wasAsleep(w, i)) {
+                overlapsAsleep++;
+            } else if (!isListed(tp, w.offset[i])) {
                 overlapsUnlisted++;
                 example("overlap", tp, w.offset[i], w.tell(i) + ", but " + (next.getValue().green ? "green" : "blue") + " epoch "
                     + next.getKey() / 2 + " had begun at " + next.getValue().firstUs);
@@ -444,7 +457,7 @@ public final class Auditor {
             ret.put("out_of_order", outOfOrder);
         else
             ret.putNull("out_of_order");
-        ret.put("overlaps", overlaps).put("overlaps_unlisted", overlapsUnlisted);
+        ret.put("overlaps", overlaps).put("overlaps_unlisted", overlapsUnlisted).put("overlaps_asleep", overlapsAsleep);
         ret.put("strange", strange).put("torn", torn).put("short_topic", shortTopic);
         spread(ret, "standstill_ms", standstills);
         spread(ret, "owner_change_ms", gaps);
@@ -471,6 +484,12 @@ public final class Auditor {
         return args[at];
     }
 
+    private static Sleep sleep(String text) {
+        int to = text.lastIndexOf(':');
+        int from = text.lastIndexOf(':', to - 1);
+        return new Sleep(text.substring(0, from), Long.parseLong(text.substring(from + 1, to)), Long.parseLong(text.substring(to + 1)));
+    }
+
     private void options(String[] args) {
         for (int i = 0; i < args.length; i++)
             switch (args[i]) {
@@ -478,6 +497,7 @@ public final class Auditor {
                 case "--topic" -> topics.add(value(args, ++i));
                 case "--receipt" -> receipts.add(Path.of(value(args, ++i)));
                 case "--acknowledged" -> acknowledged = Path.of(value(args, ++i));
+                case "--asleep" -> sleeps.add(sleep(value(args, ++i)));
                 case "--unordered" -> ordered = false;
                 case "--handovers" -> handovers = true;
                 case "--latency" -> latency = true;

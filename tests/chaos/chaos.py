@@ -1,0 +1,371 @@
+#!/usr/bin/env python3
+"""Switches without end on a real Kafka while everything breaks; an auditor says what came of the records.
+
+    tests/chaos/chaos.py [--build DIR] [--switches N] [--seed N] [--spare KIND,...] [--keep]
+
+Three brokers, three controllers, three members a color, an idempotent producer, a proxy in every connection (parts.py,
+proxy.c). A run consists of chapters of at most CHAPTER_SWITCHES switches, each with a topic, a fleet and a seed of its own:
+chapter n of a run has the seed of the run + n, so `--seed` of a failure with few switches tells its story again as far as a real
+machine can. A chapter consists of rounds. In a round an operator orders switches, canaries, rollbacks and pauses one after
+the other while faults strike (storm.py). Then the faults stop, and the fleet has REST_SECONDS to come to rest by itself: no
+operation under way, every member ready, one color holding every partition and working, and a last switch that must succeed.
+At the end of a chapter the auditor (tests/system/Auditor.java), which knows only the topic, the workers' own files and what the
+receipts list, counts what was lost or done twice.
+
+Fails on: a record lost, repeated by both colors without being listed, out of order, or processed by a color after the
+other had begun (other than by a process that the test itself had put to sleep); a fleet that does not come to rest; a
+process that ends by itself. Everything is kept then, and named. The last line is JSON.
+"""
+
+import argparse
+import collections
+import contextlib
+import json
+import os
+import random
+import shutil
+import signal
+import sys
+import tempfile
+import time
+import traceback
+
+sys.dont_write_bytecode = True
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+
+from parts import Brokers, Fleet, Proxy, PROCESSING, SESSION
+from storm import Storm
+from fleet import Tools
+from kafka import Failure, ROOT, end_all_children, jars, wait_until
+
+CHAPTER_SWITCHES = 25
+ROUND_SWITCHES = 5
+ROUND_SECONDS = 60  # a round that gets nowhere ends, too
+PARTITIONS = 12
+RATE = 600  # records a second
+LOOK = 0.02
+COMMAND_SECONDS = 40  # then the operator loses patience and is killed
+# What is left of a pass and its way back (16 s each), a session and its afterlife, an election of brokers and
+# one of controllers, a JVM that starts on a busy machine.
+REST_SECONDS = 120
+ENDED = ("complete", "rolled-back", "needs-operator")
+
+# What a chapter's fleet is: drawn by its seed.
+PROTOCOLS = {
+    "cooperative": ({}, {}),
+    "range": ({"partition.assignment.strategy": "range"}, {}),
+    "kip848": ({"group.protocol": "consumer", "session.timeout.ms": None, "heartbeat.interval.ms": None,
+                "partition.assignment.strategy": None}, {"session_timeout": "8s"}),
+}
+
+
+class Chapter:
+    def __init__(self, run, seed, switches):
+        self.run, self.seed, self.switches = run, seed, switches
+        self.random = random.Random(seed)
+        self.name = f"chaos-{seed}"
+        self.folder = os.path.join(run.folder, self.name)
+        os.makedirs(self.folder)
+        self.story = open(os.path.join(self.folder, "story.txt"), "a", encoding="utf-8", buffering=1)
+        self.began = time.monotonic()
+        self.seen = {}     # number of an operation -> the operation, ended
+        self.codes = collections.Counter()
+
+    # -- telling -------------------------------------------------------------------------------------------------
+
+    def note(self, text):
+        """A line of the story, with the wall clock that the logs have too."""
+        now = time.time()
+        self.story.write(f"{time.strftime('%H:%M:%S', time.gmtime(now))}.{int(now * 1000) % 1000:03} {text}\n")
+
+    def say(self, text):
+        self.note(text)
+        print(f"{time.monotonic() - self.run.began:6.0f} s  {text}", flush=True)
+
+    # -- the fleet -----------------------------------------------------------------------------------------------
+
+    def up(self):
+        protocol = self.random.choices(list(PROTOCOLS), (3, 1, 1))[0]
+        unreachable = self.random.choices(("refuse", "fence"), (2, 1))[0]
+        doubt = self.random.choices(("wait", "list"), (2, 1))[0]
+        member_options, members = PROTOCOLS[protocol]
+        spec = {"members": {"session_timeout": f"{SESSION}s", "processing_max": f"{PROCESSING}s", **members},
+                "switch": {"deadline": "20s", "observe": "0s", "on_unreachable": unreachable, "on_doubt": doubt},
+                "history": 1000}
+        self.about = f"seed {self.seed}: {protocol}, on_unreachable {unreachable}, on_doubt {doubt}"
+        self.say(self.about)
+        member_options = {"baton.commit.interval.ms": self.random.choice((100, 500, 2000)), **member_options}
+        self.fleet = Fleet(self.run.brokers, self.run.tools, self.folder, self.name, PARTITIONS, RATE, spec, member_options)
+        self.storm = Storm(self.fleet, random.Random(self.seed + 1), self.note, self.run.args.spare.split(","))
+
+    def check_alive(self):
+        """Nobody ends unless the storm ended it."""
+        struck = self.storm.struck()
+        for part in self.fleet.parts():
+            if part.name not in struck and part.child.poll() is not None:
+                raise Failure(f"{part.name} ended by itself with {part.child.returncode}, see {getattr(part, 'log', 'producer.log')}")
+
+    # -- the operator --------------------------------------------------------------------------------------------
+
+    def address(self):
+        if self.random.random() < 0.4:
+            return ["--bootstrap", self.fleet.kafka.bootstrap, *self.fleet.prefix_option]
+        return ["--server", self.random.choice(self.fleet.controllers).url]
+
+    def blow(self, seconds):
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            self.storm.blow()
+            time.sleep(LOOK)
+
+    def order(self, *args):
+        """A command in the storm; its exit code, None when it was killed for taking too long."""
+        running = self.fleet.run(args[0], self.fleet.name, "-v", *args[1:], address=self.address())
+        self.note(f"order {' '.join(args)} ({os.path.basename(running.out)})")
+        end = time.monotonic() + COMMAND_SECONDS
+        while running.child.poll() is None and time.monotonic() < end:
+            self.storm.blow()
+            time.sleep(LOOK)
+        if running.child.poll() is None:
+            running.child.kill()
+        code = running.wait().code
+        code = None if code is None or code < 0 else code
+        self.codes[code] += 1
+        self.note(f"= {code} {args[0]}: {running.text().strip()[-300:]!r}")
+        if code not in (None, 0, 1, 5, 6, 7, 124):
+            raise Failure(f"'{' '.join(args)}' ended with {code}: {running.text().strip()[-800:]}")
+        return code
+
+    def switch(self):
+        return self.order("switch")
+
+    def canary(self):
+        return self.order("switch", "--stages", self.random.choice(("10%,50%,100%", "25%,100%")), "--observe",
+                          self.random.choice(("200ms", "1s", "3s")))
+
+    def change_of_mind(self):
+        """A switch that is taken back on the way or just after."""
+        code = self.order("switch", "--no-wait", "--observe", self.random.choice(("0s", "2s")))
+        if code != 0:
+            return code
+        self.blow(self.random.choice((0, 0.05, 0.3, 2)))
+        return self.order("rollback")
+
+    def way_back(self):
+        return self.order("rollback")
+
+    def pause(self):
+        code = self.order("pause")
+        self.blow(self.random.uniform(0, 1))
+        self.order("resume")
+        return code
+
+    def storm_round(self, count):
+        """Orders one after the other, until so many have been carried out or the time is over."""
+        self.storm.begin()
+        self.note(f"storm, a fault every {self.storm.calm_s} s")
+        end = time.monotonic() + ROUND_SECONDS
+        done = 0
+        while done < count and time.monotonic() < end:
+            code = self.random.choices((self.switch, self.canary, self.change_of_mind, self.way_back, self.pause),
+                                       (45, 25, 15, 5, 10))[0]()
+            done += code in (None, 0, 6, 7)
+            self.check_alive()
+            self.blow(0.5 if code in (1, 5, 124) else self.random.choice((0, 0.2)))
+
+    # -- rest ----------------------------------------------------------------------------------------------------
+
+    def rest(self):
+        """The faults stop, and all is well within REST_SECONDS. How long it took."""
+        f = self.fleet
+        began = time.monotonic()
+        self.storm.calm()
+        left = lambda: max(1, REST_SECONDS - (time.monotonic() - began))
+        for n in f.kafka.nodes:
+            n.wait_ready(left())
+        wait_until(f.leader, left(), "a controller to lead")
+        newest = f.number()
+        if newest:
+            f.wait_ended(newest, left())
+        if f.status()["phase"] == "paused":
+            f.cli("resume", f.name, seconds=left()).expect(0)
+        for m in f.members:
+            f.wait_member(m, left())
+        f.wait_plan(left())
+        f.wait_flowing("any", seconds=left())
+        took = time.monotonic() - began
+        self.check_alive()
+        self.check_operations()
+        # However it was left: a switch without faults succeeds, and everything is in one hand. What the last faults did may
+        # show only now (a session that ends), so the preflight may refuse for a while.
+        f.switch_when_allowed("-v", seconds=left()).expect(0)
+        f.wait_flowing(seconds=left())
+        self.check_operations()
+        if self.split():
+            raise Failure(f"after a switch without faults: {self.split()}")
+        return took
+
+    def split(self):
+        """None when the active color holds every partition, else what is so."""
+        status = self.fleet.status()
+        holders = collections.Counter((p["state"], p["holder"]) for p in status["partitions"])
+        return None if set(holders) == {("held", status["active"])} else f"active is {status['active']}, the partitions are {holders}"
+
+    def check_operations(self):
+        """All have ended, and only one that asks for the operator may have left the partitions in two hands."""
+        new = [op for op in self.fleet.operations() if op["number"] not in self.seen]
+        for op in new:
+            self.seen[op["number"]] = op
+            self.note(f"operation {op['number']} {op['kind']} {op['state']}: {op['cause']}, {op['why']}")
+            if op["state"] not in ENDED:
+                raise Failure(f"operation {op['number']} is {op['state']}, and a later one ended")
+        if self.split() and not any(op["state"] == "needs-operator" for op in new):
+            raise Failure(f"no operation asks for the operator, but {self.split()}")
+
+    # -- the end -------------------------------------------------------------------------------------------------
+
+    def judge(self):
+        a = self.fleet.audit(*self.fleet.audit_asleep())
+        self.run.add_audit(a)
+        wrong = [k for k in ("lost", "repeated_unlisted", "out_of_order", "overlaps_unlisted", "strange", "short_topic") if a[k]]
+        if a["produced"] == 0:
+            wrong.append("produced")
+        if wrong:
+            raise Failure("audit: " + ", ".join(f"{k} {a[k]}" for k in wrong) + "; " + json.dumps(a["examples"][:6]))
+        self.say(f"audit: {a['produced']} records, lost 0, repeated: {a['repeated_across']} listed, {a['repeated_within']} within "
+                 f"a color; {a['listed']} listed by receipts")
+
+    def count_switches(self):
+        return sum(op["kind"] == "switch" for op in self.seen.values())
+
+    def play(self):
+        self.up()
+        number = 0
+        while self.count_switches() < self.switches:
+            number += 1
+            struck = self.storm.counts.total()
+            before = len(self.seen)
+            self.storm_round(min(ROUND_SWITCHES - 1, self.switches - self.count_switches() - 1))
+            took = self.rest()
+            ends = collections.Counter(op["state"] for n, op in sorted(self.seen.items())[before:])
+            self.say(f"round {number}: {', '.join(f'{n} {s}' for s, n in ends.items())}; "
+                     f"{self.storm.counts.total() - struck} faults, at rest after {took:.1f} s; "
+                     f"{self.count_switches()} of {self.switches} switches")
+        self.judge()
+
+    def dump(self):
+        """What the controllers say at the moment of a failure, beside the logs."""
+        with contextlib.suppress(Exception), open(os.path.join(self.folder, "state.json"), "w", encoding="utf-8") as f:
+            json.dump({"status": self.fleet.status(), "operations": self.fleet.operations()}, f, indent=1)
+
+    def end(self):
+        if hasattr(self, "fleet"):
+            self.fleet.end()
+        self.story.close()
+
+
+class Run:
+    def __init__(self, args, folder):
+        self.args, self.folder = args, folder
+        self.began = time.monotonic()
+        self.switches = collections.Counter()  # by outcome
+        self.operations = collections.Counter()
+        self.codes = collections.Counter()
+        self.faults = collections.Counter()
+        self.audits = collections.Counter()
+        self.rest_max = 0.0
+        self.failures = []
+
+    def add_audit(self, a):
+        for k in ("produced", "lost", "repeated_across", "repeated_unlisted", "repeated_within", "listed", "out_of_order", "overlaps",
+                  "overlaps_unlisted"):
+            self.audits[k] += a[k]
+
+    def up(self):
+        classes = os.path.join(self.folder, "classes")
+        os.makedirs(classes)
+        self.tools = Tools(self.args.build, jars(), classes)
+        self.proxy = Proxy(self.args.build, self.folder)
+        self.brokers = Brokers(self.proxy, os.path.join(self.folder, "kafka")).start()
+
+    def play(self):
+        done = 0
+        while done < self.args.switches:
+            chapter = Chapter(self, self.args.seed + done // CHAPTER_SWITCHES, min(CHAPTER_SWITCHES, self.args.switches - done))
+            try:
+                chapter.play()
+            except Exception as e:
+                text = str(e) if isinstance(e, Failure) else traceback.format_exc()
+                chapter.dump()
+                chapter.say(f"FAIL with --seed {chapter.seed} --switches {chapter.switches}: {text.strip()}")
+                self.failures.append({"seed": chapter.seed, "why": text.strip()[:500]})
+                raise
+            finally:
+                chapter.end()
+                self.add(chapter)
+            if not self.args.keep:
+                shutil.rmtree(chapter.folder, ignore_errors=True)
+            done += CHAPTER_SWITCHES
+
+    def add(self, chapter):
+        for op in chapter.seen.values():
+            (self.switches if op["kind"] == "switch" else self.operations)[
+                op["state"] if op["kind"] == "switch" else f"{op['kind']} {op['state']}"] += 1
+        self.codes.update({str(k): n for k, n in chapter.codes.items()})
+        if hasattr(chapter, "storm"):
+            self.faults.update(chapter.storm.counts)
+
+    def sum(self):
+        return {
+            "chaos": "ok" if not self.failures else "failed", "seed": self.args.seed,
+            "switches": {"all": self.switches.total(), **self.switches}, "other_operations": dict(sorted(self.operations.items())),
+            "exit_codes": dict(sorted(self.codes.items())),
+            "faults": {"all": self.faults.total(), **dict(sorted(self.faults.items()))},
+            "records": self.audits["produced"], "lost": self.audits["lost"],
+            "repeated": {"listed": self.audits["repeated_across"] - self.audits["repeated_unlisted"],
+                         "unlisted": self.audits["repeated_unlisted"], "within_color": self.audits["repeated_within"]},
+            "out_of_order": self.audits["out_of_order"], "overlaps_unlisted": self.audits["overlaps_unlisted"],
+            "failures": self.failures, "seconds": round(time.monotonic() - self.began),
+        }
+
+
+def main():
+    p = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    p.add_argument("--build", default=os.environ.get("BATON_BUILD") or os.path.join(ROOT, "build"))
+    p.add_argument("--switches", type=int, default=25)
+    p.add_argument("--seed", type=int, default=random.randrange(1, 10**9))
+    p.add_argument("--spare", default="", metavar="KIND,...", help="strike no broker, controller, member or producer: to narrow a failure down")
+    p.add_argument("--keep", action="store_true", help="keep the logs of chapters that passed too")
+    args = p.parse_args()
+    if args.switches < 1:
+        p.error("--switches wants at least 1")
+    print(f"seed {args.seed}", flush=True)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+
+    folder = tempfile.mkdtemp(prefix="baton-chaos-")
+    run = Run(args, folder)
+    code = 1
+    try:
+        run.up()
+        run.play()
+        code = 0
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        code = 130
+    except Exception as e:
+        if not run.failures:
+            run.failures.append({"seed": args.seed, "why": str(e)})
+            print(e if isinstance(e, Failure) else traceback.format_exc(), file=sys.stderr)
+    finally:
+        end_all_children()
+        if run.failures:
+            print(f"kept: {folder}", flush=True)
+        elif not args.keep:
+            shutil.rmtree(folder, ignore_errors=True)
+    if code != 130:
+        print(json.dumps(run.sum()), flush=True)
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,207 @@
+"""The storm: faults that strike the parts and the links at random, one after the other and several at a time.
+
+A fault is drawn from the table KINDS, begins, lasts and ends; nothing here waits, so the operator's commands go on
+meanwhile: blow() is called every few milliseconds. calm() ends all faults at once and sees to it that every part runs.
+
+Of three brokers one may be down; now and then a second one, for SECOND_SECONDS at most: then nothing can be written
+(min.insync.replicas is 2), which has to pass by itself.
+"""
+
+import collections
+import signal
+import time
+
+from kafka import wait_until
+
+AT_ONCE_MAX = 5
+START_SECONDS = 60  # for a JVM on a busy machine
+SECOND_SECONDS = 4
+SECOND_ODDS = 0.15
+LONG_ODDS = 0.3
+SHORT_SECONDS = (0.1, 2.0)
+LONG_SECONDS = (2.0, 14.0)  # past the session and past the time after which a member is thought gone
+CALMS = (1, 2, 4, 8)  # mean seconds between two faults; each round draws one
+
+
+class Fault:
+    """One that lasts. `strikes`: the names of parts and links that no other fault may strike meanwhile."""
+
+    def __init__(self, kind, strikes, end, settled=lambda: True):
+        self.kind, self.strikes, self.end, self.settled = kind, strikes, end, settled
+        self.until = 0.0
+        self.ended = False
+
+
+class Storm:
+    def __init__(self, fleet, random, note, spared=()):
+        """`spared`: kinds of parts that are neither struck nor isolated."""
+        self.fleet, self.random, self.note, self.spared = fleet, random, note, spared
+        self.proxy = fleet.proxy
+        self.faults = []
+        self.counts = collections.Counter()
+        self.calm_s = CALMS[0]
+        self.next = 0.0
+
+    # -- what can happen -----------------------------------------------------------------------------------------
+
+    def struck(self):
+        """Names of the parts and links that a fault strikes now."""
+        return {name for f in self.faults for name in f.strikes}
+
+    def _brokers_down(self):
+        return sum(any(isinstance(s, str) and s.startswith("kafka-") for s in f.strikes) for f in self.faults)
+
+    def _part(self, kinds):
+        """A part that nothing strikes yet; None when the dice say one that cannot be."""
+        kind = self.random.choices(list(kinds), kinds.values())[0]
+        if kind in self.spared:
+            return None
+        parts = [p for p in self.fleet.parts() if p.kind == kind and p.name not in self.struck()]
+        if not parts or kind == "broker" and not self._broker_allowed():
+            return None
+        return self.random.choice(parts)
+
+    def _broker_allowed(self):
+        down = self._brokers_down()
+        return down == 0 or down == 1 and self.random.random() < SECOND_ODDS
+
+    def _links(self):
+        """A link, or all links of one part to the others."""
+        free = [link for link in self.fleet.links() if link not in self.struck()]
+        return [self.random.choice(free)] if free else []
+
+    def kill(self):
+        part = self._part({"member": 5, "controller": 3, "broker": 2})
+        if part is None:
+            return None
+        part.kill()
+        return Fault(f"kill {part.kind}", [part.name], part.start, part.serves)
+
+    def restart(self):
+        part = self._part({"member": 5, "controller": 3, "broker": 2})
+        if part is None:
+            return None
+        part.child.send_signal(signal.SIGTERM)
+
+        def end():
+            part.kill()  # a stop that takes longer than it was given becomes a kill
+            part.start()
+
+        return Fault(f"restart {part.kind}", [part.name], end, part.serves)
+
+    def freeze(self):
+        part = self._part({"member": 5, "controller": 3, "broker": 2, "producer": 1})
+        if part is None:
+            return None
+        part.freeze()
+        return Fault(f"freeze {part.kind}", [part.name], part.thaw)
+
+    def _spoil(self, what, links, up, down, strikes=()):
+        if not links:
+            return None
+        for link in links:
+            self.proxy.say("link", *link, up, down)
+
+        def end():
+            for link in links:
+                self.proxy.say("link", *link, "-", "-")
+
+        return Fault(f"{what}", [*links, *strikes], end)
+
+    def _spoil_one(self, what, state):
+        """One way or both."""
+        links = self._links()
+        up, down = self.random.choice(((state, "-"), ("-", state), (state, state)))
+        side = "both ways" if up == down else "one way"
+        return self._spoil(f"{what} {side} {_about(links)}", links, up, down)
+
+    def cut(self):
+        return self._spoil_one("cut", "cut")
+
+    def delay(self):
+        return self._spoil_one("delay", f"delay:{self.random.choice((20, 100, 500, 2000))}")
+
+    def throttle(self):
+        return self._spoil_one("throttle", f"throttle:{self.random.choice((500, 5000, 50000))}")
+
+    def reset(self):
+        links = self._links()
+        for link in links:
+            self.proxy.say("reset", *link)
+        return Fault(f"reset {_about(links)}", links, lambda: None) if links else None
+
+    def isolate(self):
+        """Cut off from everybody, one way or both."""
+        part = self._part({"member": 5, "controller": 3, "broker": 2, "producer": 1})
+        if part is None:
+            return None
+        links = [link for link in self.fleet.links() if part.name in link and link not in self.struck()]
+        up, down = self.random.choice((("cut", "-"), ("-", "cut"), ("cut", "cut"), ("cut", "cut")))
+        return self._spoil(f"isolate {part.kind}", links, up, down, [part.name])
+
+    # -- blowing -------------------------------------------------------------------------------------------------
+
+    def begin(self):
+        """A new round: another strength."""
+        self.calm_s = self.random.choice(CALMS)
+        self.next = time.monotonic()
+
+    def blow(self):
+        now = time.monotonic()
+        for f in list(self.faults):
+            if not f.ended and now >= f.until:
+                f.end()
+                f.ended = True
+                self.note(f"end {f.kind} {_names(f.strikes)}")
+            if f.ended and f.settled():
+                self.faults.remove(f)
+        if now < self.next or len(self.faults) >= AT_ONCE_MAX:
+            return
+        self.next = now + self.random.expovariate(1 / self.calm_s)
+        draw = self.random.choices([k for k, _ in KINDS], [w for _, w in KINDS])[0]
+        second = self._brokers_down() > 0
+        fault = draw(self)
+        if fault is None:
+            return
+        seconds = self.random.uniform(*(LONG_SECONDS if self.random.random() < LONG_ODDS else SHORT_SECONDS))
+        if second and fault.kind.endswith(" broker"):
+            seconds = min(seconds, SECOND_SECONDS)
+            self.counts["two brokers at once"] += 1
+        fault.until = now + (0 if draw is Storm.reset else seconds)
+        self.faults.append(fault)
+        self.counts[fault.kind] += 1
+        self.note(f"{fault.kind} {_names(fault.strikes)} for {fault.until - now:.1f} s")
+
+    def calm(self):
+        """Every fault ends now."""
+        for f in self.faults:
+            if not f.ended:
+                f.end()
+                self.note(f"end {f.kind} {_names(f.strikes)}")
+        starting, self.faults = [f for f in self.faults if not f.settled()], []
+        wait_until(lambda: all(f.settled() for f in starting), START_SECONDS, "what was struck to serve again", 0.1)
+        self.proxy.say("clear")
+        self.note("calm")
+
+
+KINDS = (
+    (Storm.kill, 5),
+    (Storm.freeze, 5),
+    (Storm.restart, 4),
+    (Storm.isolate, 3),
+    (Storm.cut, 5),
+    (Storm.delay, 4),
+    (Storm.throttle, 3),
+    (Storm.reset, 3),
+)
+
+
+def _about(links):
+    """What kind of link: "member-broker"."""
+    words = {"blue": "member", "green": "member", "kafka": "broker", "other": "operator"}
+    ends = [name.split("-")[0] for name in links[0]] if links else []
+    return "-".join(words.get(e, e) for e in ends)
+
+
+def _names(strikes):
+    return ", ".join(s if isinstance(s, str) else "->".join(s) for s in strikes[:4]) + (" ..." if len(strikes) > 4 else "")
