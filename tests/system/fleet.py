@@ -582,7 +582,7 @@ class Fleet:
             ret["answer"] = ret["command"].wait(150)
         if self.number() < number:
             raise Failure(f"the switch was refused: exit code {ret['answer'].code}, {ret['answer'].err[-1500:]}")
-        ret["op"] = self.op(number)
+        ret["op"] = self.wait_ended(number)  # a controller that only follows may be behind the one that told the command
 
     def wait_op_exists(self, ret):
         def there():
