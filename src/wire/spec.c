@@ -58,8 +58,9 @@ const struct spec_option spec_options[] = {
       "unless told otherwise, because a canary is a decision.",
       "[10%, 50%, 100%]", AT(stages_percent) },
     [OPT_OBSERVE] = { "switch.observe", OPTION_DURATION, "10s", 0, DAY, NULL,
-      "How long each stage, the last one too, is watched before it counts: a member that dies in it turns the "
-      "switch back. Ten seconds show a consumer that crashes on its first records.",
+      "How long each stage, the last one too, is watched before it counts. A member of the new color that is found "
+      "lost in it turns the switch back; that takes members.session_timeout and members.processing_max, so only a "
+      "longer watch catches a crash by itself. Ten seconds leave time to look and to roll back.",
       "30s", AT(observe_ms) },
     [OPT_DEADLINE] = { "switch.deadline", OPTION_DURATION, "60s", SECOND, HOUR, NULL,
       "Longest time of one stage's pass, and of the way back; past it everything returns to the color that had "
