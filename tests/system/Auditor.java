@@ -5,9 +5,10 @@
  * every record it processed, before it told anyone that it was done. From these two alone it counts
  *
  *     lost                 in the topic and in no file
- *     repeated_across      processed under two grants: by both colors, or by one color before and after the other
+ *     repeated_across      processed by both colors, or by one color before and after the other had worked
  *     repeated_unlisted    of these, the ones that no receipt names ([from, to) of that partition)
- *     repeated_within      processed twice under one grant: Kafka's own at-least-once, counted apart
+ *     repeated_within      processed twice by one color, the other having done nothing in between (a pause may have been):
+ *                          Kafka's own at-least-once, counted apart
  *     out_of_order         first processed after a later record of its partition (workers of one thread only)
  *     overlaps             processed under an old grant after the first record of a newer one (one holder at a time);
  *                          overlaps_unlisted without those a receipt names and those of overlaps_asleep, whose process
@@ -45,6 +46,7 @@ import java.util.Map;
 import java.util.Properties;
 import java.util.Set;
 import java.util.TreeMap;
+import java.util.TreeSet;
 import org.apache.kafka.clients.consumer.ConsumerRecord;
 import org.apache.kafka.clients.consumer.KafkaConsumer;
 import org.apache.kafka.common.PartitionInfo;
@@ -145,8 +147,8 @@ public final class Auditor {
     private boolean handovers;
     private boolean latency;
 
-    private long lines, strange, torn, lost, across, acrossUnlisted, within, outOfOrder, overlaps, overlapsUnlisted, overlapsAsleep, shortTopic;
-    private long listedTotal;
+    private long lines, strange, torn, lost, across, acrossUnlisted, within, outOfOrder, overlaps, overlapsUnlisted, shortTopic;
+    private long overlapsAsleep, listedTotal;
     private final ArrayNode examples = JSON.createArrayNode();
 
     private void example(String what, TopicPartition tp, long offset, String how) {
@@ -300,7 +302,10 @@ public final class Auditor {
         int[] first = new int[room]; /* line + 1 of the first that processed it */
         Integer[] order = w.byTime();
         long highest = Long.MIN_VALUE;
+        List<TreeSet<Long>> epochs = List.of(new TreeSet<>(), new TreeSet<>()); /* under which blue, and green, worked */
 
+        for (int i = 0; i < w.count; i++)
+            epochs.get(w.green[i] ? 1 : 0).add(w.epoch[i]);
         for (Integer i : order) {
             int at = (int) (w.offset[i] - in.start);
             if (first[at] == 0) {
@@ -313,7 +318,8 @@ public final class Auditor {
                 continue;
             }
             int f = first[at] - 1;
-            if (w.epoch[f] == w.epoch[i] && w.green[f] == w.green[i]) {
+            Long between = epochs.get(w.green[i] ? 0 : 1).higher(Math.min(w.epoch[f], w.epoch[i]));
+            if (w.green[f] == w.green[i] && (between == null || between > Math.max(w.epoch[f], w.epoch[i]))) {
                 within++;
                 continue;
             }
