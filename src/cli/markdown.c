@@ -40,7 +40,7 @@ static void option_row(struct str *ret, const struct command *c, const struct op
 static void option_table(struct str *ret, const struct command *c)
 {
     str_add(ret, "\n| option | |\n|---|---|\n");
-    for (int i = 0; i < OPT_COUNT; i++)
+    for (enum option_id i = 0; i < OPT_COUNT; i++)
         if (options[i].everywhere == !c && (!c || command_takes(c, i)))
             option_row(ret, c, &options[i]);
 }

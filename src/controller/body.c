@@ -115,7 +115,7 @@ static int field_read(struct order *o, const struct field *field, const json_t *
     case FIELD_DURATION:
         if (!text)
             return err_set(m, ERR_INVALID, "'%s' must be a time like \"30s\"", field->name);
-        if (parse_duration_ms((int64_t *)(void *)at, text, field->room, DURATION_MS_MAX, m) < 0)
+        if (parse_duration_ms((int64_t *)(void *)at, text, (int64_t)field->room, DURATION_MS_MAX, m) < 0)
             return err_wrap(m, ERR_INVALID, "'%s'", field->name);
         return ERR_OK;
     case FIELD_BOOL:

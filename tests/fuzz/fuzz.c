@@ -21,7 +21,7 @@ void fuzz_same(const struct str *once, const struct str *again)
     if (once->len == again->len && memcmp(once->buf, again->buf, once->len) == 0)
         return;
     fprintf(stderr, "once:  %s\nagain: %s\n", once->buf, again->buf);
-    ASSERT(!"what was written reads back the same");
+    check_failed("what was written reads back the same", __FILE__, __LINE__);
 }
 
 void fuzz_accepted(int code, const struct errmsg *m, const char *text)
@@ -29,5 +29,5 @@ void fuzz_accepted(int code, const struct errmsg *m, const char *text)
     if (code == ERR_OK)
         return;
     fprintf(stderr, "%s\nrefused: %s\n", text, m->text);
-    ASSERT(!"what was written can be read");
+    check_failed("what was written can be read", __FILE__, __LINE__);
 }

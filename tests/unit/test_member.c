@@ -997,7 +997,7 @@ static void *crew_work(void *opaque)
         }
         pthread_mutex_unlock(&crew->lock);
         while (count > 0 && (rand_r(&seed) % 3 || got <= 0)) {
-            const int at = (int)(rand_r(&seed) % (unsigned)count);
+            const int at = (int)((unsigned)rand_r(&seed) % (unsigned)count);
 
             baton_done(kept[at]);
             kept[at] = kept[--count];
