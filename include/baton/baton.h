@@ -152,7 +152,8 @@ BATON_API const char *baton_version(void);
  *   baton.revoke.timeout.ms     how long a rebalance waits for records in flight, 0 to 300000 (5000)
  *   baton.close.timeout.ms      what baton_close() takes when told -1, 0 to 3600000 (30000)
  *   baton.connect.timeout.ms    how long baton_open() tries to reach a broker, 100 to 600000 (10000)
- *   baton.report.interval.ms    how often it speaks to the controller when nothing changes, 500 to 10000 (1000)
+ *   baton.report.interval.ms    how often it speaks to the controller when nothing changes, 500 to 10000 (1000);
+ *                               in a fleet of more than 500 partitions less often, up to every 10 s
  *
  * baton_option() lists them with their defaults. Every other name is one of librdkafka's and goes there unchanged
  * ("bootstrap.servers", "security.protocol", "group.protocol", "partition.assignment.strategy", ...). A name that

@@ -22,6 +22,7 @@
 #define READ_MAX 256        /* records of the control log in one turn */
 #define GOODBYE_MS_MAX 5000 /* after the deadline of a close: for leaving and the last report */
 #define APPEND_FLUSH_MS 500
+#define REPORT_MS_MAX 10000
 #define NOTICE_MS 1500 /* librdkafka has noticed by then that a session is over */
 
 /* --- the control log --- */
@@ -78,6 +79,15 @@ static int room_for(struct baton_consumer *c, const struct doc *doc)
     return batons ? ERR_OK : ERR_NOMEM;
 }
 
+/* A large fleet's members speak less often: 1,000 reports a second together, with a member a partition in both colors. */
+static int64_t report_interval_ms(const struct baton_consumer *c)
+{
+    const int64_t fleet_ms = COLOR_COUNT * (int64_t)c->fleet.baton_count;
+    const int64_t bounded_ms = fleet_ms < REPORT_MS_MAX ? fleet_ms : REPORT_MS_MAX;
+
+    return bounded_ms > c->options.report_interval_ms ? bounded_ms : c->options.report_interval_ms;
+}
+
 static void doc_apply(struct baton_consumer *c, int64_t position)
 {
     struct errmsg m = { 0 };
@@ -92,8 +102,10 @@ static void doc_apply(struct baton_consumer *c, int64_t position)
     }
     carry_step(c, (struct holder_event){ .type = HOLDER_DOC, .doc = c->doc, .log_position = position });
     pthread_mutex_lock(&c->lock);
-    if (c->fleet.exists)
+    if (c->fleet.exists) {
         c->holder.config.session_timeout_ms = options_session_ms(&c->options, &c->fleet.spec);
+        c->holder.config.report_interval_ms = report_interval_ms(c);
+    }
     pthread_mutex_unlock(&c->lock);
 }
 

@@ -41,7 +41,8 @@ static const struct option {
     { "baton.connect.timeout.ms", KIND_MS, AT(connect_timeout_ms), 100, 600000, "10000",
       "How long baton_open() tries to reach a broker." },
     { "baton.report.interval.ms", KIND_MS, AT(report_interval_ms), 500, 10000, "1000",
-      "How often it speaks to the controller when nothing changes." },
+      "How often it speaks to the controller when nothing changes; in a fleet of more than 500 partitions less "
+      "often." },
 };
 #define TABLE_COUNT ((int)ARRAY_COUNT(table))
 
