@@ -144,7 +144,7 @@ static void out_json_fields(struct out *o, const char *text)
     out_json_string(o, text, strlen(text));
 }
 
-static void write_line(enum log_level level, const char *event, const char *text)
+static bool put_line(enum log_level level, const char *event, const char *text)
 {
     char line[LINE_BYTES_MAX], time[32];
     struct out o = { .buf = line, .size = sizeof(line) };
@@ -176,10 +176,25 @@ static void write_line(enum log_level level, const char *event, const char *text
         ssize_t n = write(STDERR_FILENO, line + done, o.len - done);
 
         if (n < 0 && errno != EINTR)
-            return; /* nobody reads our stderr: there is no one left to tell */
+            return false;
         if (n > 0)
             done += (size_t)n;
     }
+    return true;
+}
+
+/* A line that cannot be written (a full disk, a reader that is gone) is counted, and the count told once there is room. */
+static void write_line(enum log_level level, const char *event, const char *text)
+{
+    static atomic_uint lost;
+    const unsigned count = atomic_exchange(&lost, 0);
+    char told[64];
+
+    snprintf(told, sizeof(told), "count=%u, standard error could not be written", count);
+    if (count > 0 && !put_line(LOG_WARN, "log_lines_lost", told))
+        atomic_fetch_add(&lost, count + 1);
+    else if (!put_line(level, event, text))
+        atomic_fetch_add(&lost, 1);
 }
 
 void log_set_sink(log_sink *sink, void *opaque)

@@ -2,7 +2,8 @@
  * server - HTTP/1.1 on a libevent loop, small and bounded: it knows nothing of Baton's routes.
  *
  * One handler gets every request and answers it now or later, as a whole or as a stream of server-sent events.
- * Every input has a bound: connections, bytes and number of headers, bytes of the body, seconds for each. What is
+ * Every input has a bound: connections, bytes and number of headers, bytes of the body, seconds for each; and so has what
+ * peers leave unread. At the bound of connections the one that has owed a request for longest makes room. What is
  * over a bound or is not clean HTTP (two lengths, a transfer coding, control characters) is answered with a
  * sentence, and the connection is closed.
  *
@@ -10,7 +11,9 @@
  * its Host is refused, and, where there is no token, so is a Host that is neither an IP address nor "localhost" nor
  * one of `hosts` (a name that an attacker's DNS points to loopback).
  *
- * libevent's own evhttp was not taken: it bounds neither the number of connections nor the time of a whole head.
+ * libevent's own evhttp was not taken. In 2.1 its bounds are the bytes of a head and of a body and the seconds between
+ * two reads: connections have no bound at all, a head that comes drop by drop has no end, and nobody hears of a request,
+ * and of the token in it, before its whole body is in memory. Each of these would have to be built around it.
  */
 #ifndef HTTP_SERVER_H
 #define HTTP_SERVER_H
@@ -60,7 +63,8 @@ struct http_server_config {
     const char *refusal_type; /* its content type */
     int connections_max;      /* 0: 256; half of them may be streams */
     size_t head_bytes_max;    /* 0: 16 KiB */
-    size_t body_bytes_max;    /* 0: 1 MiB */
+    size_t body_bytes_max;    /* 0: 256 KiB */
+    size_t output_bytes_max;  /* 0: 32 MiB, what all peers together have not read yet */
     int seconds_max;          /* 0: 30, for the head, for the body, for an idle connection, for a reader that stalls */
 };
 
