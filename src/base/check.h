@@ -9,6 +9,14 @@
 
 #define ASSERT(fact) ((fact) ? (void)0 : check_failed(#fact, __FILE__, __LINE__))
 
+/* A state machine moved: the simulation counts which of its transitions the worlds have met. Nothing elsewhere. */
+#ifdef BATON_SIM
+void met(const char *machine, unsigned from, unsigned to);
+#define MET(machine, from, to) met(machine, (unsigned)(from), (unsigned)(to))
+#else
+#define MET(machine, from, to) ((void)0)
+#endif
+
 #define ARRAY_COUNT(a) (sizeof(a) / sizeof((a)[0]))
 
 _Noreturn void check_failed(const char *fact, const char *file, int line);

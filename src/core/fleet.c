@@ -149,7 +149,7 @@ enum doc_result fleet_apply(struct fleet *f, const struct doc *doc)
     for (int i = f->baton_count; i < first; i++)
         f->batons[i] = (struct baton){ .partition = -1 }; /* compaction may leave a later shard first */
     if (new->baton_count > 0)
-        memcpy(&f->batons[first], new->batons, (size_t)new->baton_count * sizeof(*new->batons));
+        memcpy(&f->batons[first], new->batons, (size_t) new->baton_count * sizeof(*new->batons));
     if (doc->kind == DOC_WHOLE || first + new->baton_count > f->baton_count)
         f->baton_count = first + new->baton_count;
     return DOC_APPLIED;

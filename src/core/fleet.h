@@ -32,15 +32,15 @@ struct fleet {
                                are written before their head, so whoever has the head has them all */
     enum phase phase;
     enum color active;
-    uint32_t switch_number;    /* the newest operation, 0: none yet */
-    int64_t deadline_unix_ms;  /* of what is under way, 0: nothing is */
+    uint32_t switch_number;   /* the newest operation, 0: none yet */
+    int64_t deadline_unix_ms; /* of what is under way, 0: nothing is */
     char reason[REASON_MAX + 1];
-    int64_t written_unix_us;   /* controller's wall clock when it wrote the head */
+    int64_t written_unix_us; /* controller's wall clock when it wrote the head */
 
     struct baton *batons; /* caller's storage */
     int baton_count;
     int baton_max;
-    bool exists;          /* false: no document, or a deleted fleet */
+    bool exists; /* false: no document, or a deleted fleet */
 };
 
 /*

@@ -29,6 +29,12 @@ static const struct {
     [PART_RELEASED] = { "released", LOCAL_RELEASED, TO(PART_READING) | TO(PART_IDLE) },
 };
 
+const char *part_state_name(enum part_state s)
+{
+    ASSERT((unsigned)s < PART_STATE_COUNT);
+    return part_states[s].name;
+}
+
 /* What the document asks of this color for one baton: ours | another's, by state. */
 enum word {
     WORD_NOTHING, /* no baton: default paused (rule 8) */
@@ -96,8 +102,15 @@ static void holder_check(const struct holder *h)
 static void part_move(struct holder *h, struct holder_part *p, enum part_state to)
 {
     ASSERT(part_states[p->state].next & TO(to));
+    MET("part", p->state, to);
     p->state = to;
     h->report_due = true;
+}
+
+/* Given away, and nothing of it is left here. */
+static bool part_over(const struct holder_part *p)
+{
+    return p->used && !p->assigned && p->state == PART_IDLE && p->doubt == OFFSET_NONE && p->want == 0;
 }
 
 static void part_free(struct holder_part *p)
@@ -145,6 +158,16 @@ static void part_stop(struct holder *h, struct holder_part *p, const struct hold
     p->stopped_unix_us = ev->now_unix_us;
     p->drained_unix_us = p->window.open == 0 ? ev->now_unix_us : 0;
     part_move(h, p, PART_DRAINING);
+}
+
+/* It is ours no more; no answer that is still out changes anything. What was done and is not known to be committed is a doubt. */
+static void part_let_go(struct holder_part *p)
+{
+    p->assigned = p->revoking = false;
+    p->lost = p->state != PART_IDLE;
+    p->follow_commit = false;
+    p->want &= ~(unsigned)(WANT_COMMIT | WANT_READ | WANT_ATTACH);
+    p->token = 0;
 }
 
 static void part_flow(struct holder *h, struct holder_part *p, const struct holder_event *ev)
@@ -200,8 +223,11 @@ static bool start_offset(int64_t *ret, const struct baton *b, int64_t committed,
 
 static void part_begin(struct holder *h, struct holder_part *p, const struct baton *b, const struct holder_event *ev)
 {
-    /* Owner since before the grant was written: no other member of this color can have begun under it. */
-    if (b->state == RIGHT_GRANTED && b->epoch > p->barrier_epoch && p->state == PART_IDLE) {
+    /*
+     * Owner since before the grant was written, and not begun under it: nobody else of this color can have begun either. Had it
+     * begun itself (and fenced itself since, while the document still says granted), its own commit counts.
+     */
+    if (b->state == RIGHT_GRANTED && b->epoch > p->barrier_epoch && b->epoch != p->epoch && p->state == PART_IDLE) {
         part_start_at(h, p, b, b->from, ev->now_ms);
         return;
     }
@@ -464,10 +490,8 @@ static void on_left(struct holder *h)
     for (int i = 0; i < h->part_max; i++) {
         struct holder_part *p = &h->parts[i];
 
-        if (p->used) {
-            p->assigned = p->revoking = false;
-            p->lost = p->state != PART_IDLE;
-        }
+        if (p->used)
+            part_let_go(p);
     }
     h->left = true;
     h->answer_assign = h->answer_revoke = false;
@@ -580,13 +604,8 @@ static void revoke_finish(struct holder *h)
     for (int i = 0; i < h->part_max; i++) {
         struct holder_part *p = &h->parts[i];
 
-        if (!p->used || !p->revoking)
-            continue;
-        p->assigned = p->revoking = false;
-        p->lost = p->state != PART_IDLE;
-        p->follow_commit = false;
-        p->want &= ~(unsigned)(WANT_COMMIT | WANT_READ | WANT_ATTACH);
-        p->token = 0;
+        if (p->used && p->revoking)
+            part_let_go(p);
     }
 }
 
@@ -756,6 +775,9 @@ void holder_step(struct holder *h, const struct holder_event *ev, struct holder_
 {
     const bool was_closed = h->closed;
 
+    for (int i = 0; i < h->part_max; i++) /* not before: the last step's effects still named them */
+        if (part_over(&h->parts[i]))
+            part_free(&h->parts[i]);
     note(h, ev);
     for (int i = 0; i < h->part_max; i++)
         if (h->parts[i].used) {
@@ -791,12 +813,6 @@ void holder_step(struct holder *h, const struct holder_event *ev, struct holder_
     if (h->closing && !h->leave_asked && (h->abandoned || (settled(h) && !h->answer_revoke))) {
         h->leave_asked = true;
         effect(fx, HOLDER_LEAVE);
-    }
-    for (int i = 0; i < h->part_max; i++) {
-        struct holder_part *p = &h->parts[i];
-
-        if (p->used && !p->assigned && p->state == PART_IDLE && p->doubt == OFFSET_NONE && p->want == 0)
-            part_free(p);
     }
     report_if_due(h, ev->now_ms, fx);
     if (h->closed && !was_closed)
@@ -923,7 +939,7 @@ void holder_report(const struct holder *h, struct report *ret, int64_t now_unix_
     for (int i = 0; i < h->part_max; i++) {
         struct holder_part *p = &h->parts[i];
 
-        if (!p->used)
+        if (!p->used || part_over(p))
             continue;
         passed = passed && (!p->assigned || p->barrier == BARRIER_PASSED);
         ASSERT(ret->part_count < ret->part_max);

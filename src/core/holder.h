@@ -36,6 +36,7 @@ enum part_state {
     PART_RELEASED,   /* said so; waits for the next word */
 };
 #define PART_STATE_COUNT (PART_RELEASED + 1)
+const char *part_state_name(enum part_state s);
 
 enum barrier { BARRIER_REPORT, BARRIER_LOG_END, BARRIER_CATCH_UP, BARRIER_PASSED }; /* rule 2 */
 
@@ -57,30 +58,30 @@ struct holder_part {
     int64_t barrier_end;     /* the log must be applied up to here */
     uint64_t barrier_epoch;  /* the document's epoch when it passed: later grants find this member the owner */
 
-    uint64_t epoch;          /* grant under which it is, or was last, active */
-    uint64_t token;          /* of the read or commit that is outstanding, 0: none */
-    int64_t committing;      /* offset in that commit */
-    int64_t asked_ms;        /* when it was asked */
-    int64_t committed;       /* last that succeeded under `epoch`, OFFSET_NONE */
-    bool follow_commit;      /* the outstanding commit is a standby's (rule 7) */
-    int64_t doubt;           /* rule 12, OFFSET_NONE */
-    int64_t retry_ms;        /* after a failed read or commit, 0: now */
+    uint64_t epoch;     /* grant under which it is, or was last, active */
+    uint64_t token;     /* of the read or commit that is outstanding, 0: none */
+    int64_t committing; /* offset in that commit */
+    int64_t asked_ms;   /* when it was asked */
+    int64_t committed;  /* last that succeeded under `epoch`, OFFSET_NONE */
+    bool follow_commit; /* the outstanding commit is a standby's (rule 7) */
+    int64_t doubt;      /* rule 12, OFFSET_NONE */
+    int64_t retry_ms;   /* after a failed read or commit, 0: now */
 
-    struct window window;    /* room 0: the shell has not given it slots yet; nothing is delivered */
-    int64_t attached_ms;     /* for the watchdog: no first position in time -> attach again */
+    struct window window; /* room 0: the shell has not given it slots yet; nothing is delivered */
+    int64_t attached_ms;  /* for the watchdog: no first position in time -> attach again */
     int64_t first;
     int64_t stopped_unix_us, drained_unix_us, attached_unix_us, first_unix_us;
-    void *opaque;            /* the shell's */
+    void *opaque; /* the shell's */
 };
 
 struct holder_config {
     enum color color;
-    int64_t session_timeout_ms;  /* rule 11: silent so long from the coordinator, it delivers nothing */
-    int64_t commit_interval_ms;  /* progress is committed this often */
-    int64_t revoke_ms_max;       /* longest time a revocation waits for records in flight */
-    int64_t report_interval_ms;  /* 1 s .. 10 s */
-    int64_t retry_ms;            /* after a failed read or commit */
-    int64_t watchdog_ms;         /* attached and no first position: attach again */
+    int64_t session_timeout_ms; /* rule 11: silent so long from the coordinator, it delivers nothing */
+    int64_t commit_interval_ms; /* progress is committed this often */
+    int64_t revoke_ms_max;      /* longest time a revocation waits for records in flight */
+    int64_t report_interval_ms; /* 1 s .. 10 s */
+    int64_t retry_ms;           /* after a failed read or commit */
+    int64_t watchdog_ms;        /* attached and no first position: attach again */
 };
 
 struct holder_part_at {
@@ -161,26 +162,26 @@ struct holder {
     struct holder_config config;
     struct fleet *fleet; /* caller's; this half's copy of the document */
     struct holder_part *parts;
-    int part_max;        /* slots; used ones are marked */
+    int part_max; /* slots; used ones are marked */
 
     int64_t log_position;
     uint64_t token_last;
-    uint64_t report_sequence;  /* of the last made */
+    uint64_t report_sequence; /* of the last made */
     uint64_t report_acked;
-    bool report_due;           /* something changed since the last */
-    bool report_outstanding;   /* one at a time: changes meanwhile go into the next */
+    bool report_due;         /* something changed since the last */
+    bool report_outstanding; /* one at a time: changes meanwhile go into the next */
     int64_t report_made_ms;
-    int64_t report_retry_ms;   /* after one that failed */
-    int64_t commits_ms;        /* when progress was last committed */
-    int64_t follow_ms;         /* when standbys last followed */
+    int64_t report_retry_ms;     /* after one that failed */
+    int64_t commits_ms;          /* when progress was last committed */
+    int64_t follow_ms;           /* when standbys last followed */
     struct version acknowledged; /* what reports say: held back while follow-commits are out (rule 7) */
-    int64_t contact_ms;        /* the last commit that Kafka accepted was asked then (rule 11) */
+    int64_t contact_ms;          /* the last commit that Kafka accepted was asked then (rule 11) */
     bool answer_assign, answer_revoke;
     int64_t revoke_began_ms;
-    bool joined;               /* Kafka has answered with an assignment, be it an empty one */
+    bool joined; /* Kafka has answered with an assignment, be it an empty one */
     bool closing, leave_asked, left, goodbye_made, closed;
     bool abandoned;
-    bool estranged;            /* the fleet was made again with other topics: delivers nothing until restarted */
+    bool estranged; /* the fleet was made again with other topics: delivers nothing until restarted */
     int64_t heard_written_unix_us, heard_unix_us;
     uint64_t records_done, records_gated, stale_ignored;
 };

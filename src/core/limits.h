@@ -1,28 +1,35 @@
 /*
  * limits - the bound of every array and text in the core, in one place.
+ *
+ * The simulation is built with smaller ones (tests/sim/sim_limits.h): the same code, with shards from five partitions on.
  */
 #ifndef CORE_LIMITS_H
 #define CORE_LIMITS_H
 
-#define FLEET_NAME_MAX 63    /* a DNS label, so that it fits into every orchestrator's names */
-#define GROUP_NAME_MAX 255   /* Kafka's own bound is that of a string; this keeps records small */
-#define TOPIC_NAME_MAX 249   /* Kafka: org.apache.kafka.common.internals.Topic */
-#define VERSION_MAX 127      /* the label of a color: an image tag, a commit */
+#ifdef BATON_SIM
+#include "sim_limits.h"
+#else
+#define TOPICS_MAX 32    /* topics of a fleet */
+#define BATONS_MAX 16384 /* partitions of a fleet */
+#define SHARD_BATONS 512 /* batons in one record of the control log */
+#define MEMBERS_MAX 512  /* members of a fleet, both colors */
+#define FINDINGS_MAX 64  /* findings of one preflight; more are counted, not kept */
+#endif
+#define SHARDS_MAX (BATONS_MAX / SHARD_BATONS)
+
+#define FLEET_NAME_MAX 63  /* a DNS label, so that it fits into every orchestrator's names */
+#define GROUP_NAME_MAX 255 /* Kafka's own bound is that of a string; this keeps records small */
+#define TOPIC_NAME_MAX 249 /* Kafka: org.apache.kafka.common.internals.Topic */
+#define VERSION_MAX 127    /* the label of a color: an image tag, a commit */
 #define REASON_MAX 255
-#define BY_MAX 127           /* who ordered it */
-#define INCARNATION_MAX 36   /* random, 32 hex digits */
-#define MEMBER_ID_MAX 255    /* Kafka's member id: client id + uuid */
+#define BY_MAX 127         /* who ordered it */
+#define INCARNATION_MAX 36 /* random, 32 hex digits */
+#define MEMBER_ID_MAX 255  /* Kafka's member id: client id + uuid */
 #define CLIENT_ID_MAX 255
 #define HOST_MAX 255
 #define REQUEST_ID_MAX 63
 
-#define TOPICS_MAX 32        /* topics of a fleet */
-#define BATONS_MAX 16384     /* partitions of a fleet */
-#define SHARD_BATONS 512     /* batons in one record of the control log */
-#define SHARDS_MAX (BATONS_MAX / SHARD_BATONS)
 #define STAGES_MAX 16
-#define MEMBERS_MAX 512      /* members of a fleet, both colors */
-#define FINDINGS_MAX 64      /* findings of one preflight; more are counted, not kept */
 #define FLEETS_MAX 256
 
 #endif

@@ -13,12 +13,8 @@ static const char *const op_kind_names[OP_KIND_COUNT] = {
     [OP_RESUME] = "resume",
 };
 static const char *const op_state_names[OP_STATE_COUNT] = {
-    [OP_PASSING] = "passing",
-    [OP_OBSERVING] = "observing",
-    [OP_RETURNING] = "returning",
-    [OP_COMPLETE] = "complete",
-    [OP_ROLLED_BACK] = "rolled-back",
-    [OP_NEEDS_OPERATOR] = "needs-operator",
+    [OP_PASSING] = "passing",   [OP_OBSERVING] = "observing",     [OP_RETURNING] = "returning",
+    [OP_COMPLETE] = "complete", [OP_ROLLED_BACK] = "rolled-back", [OP_NEEDS_OPERATOR] = "needs-operator",
 };
 static const char *const op_cause_names[CAUSE_COUNT] = {
     [CAUSE_NONE] = "none",
@@ -29,20 +25,20 @@ static const char *const op_cause_names[CAUSE_COUNT] = {
     [CAUSE_VERDICT] = "verdict",
 };
 
-#define NAMED(noun, type, count)                           \
-    const char *noun##_name(type v)                        \
-    {                                                      \
-        ASSERT((unsigned)v < count);                       \
-        return noun##_names[v];                            \
-    }                                                      \
-    bool noun##_parse(type *ret, const char *name)         \
-    {                                                      \
-        for (unsigned i = 0; i < count; i++)               \
+#define NAMED(noun, type, count)                              \
+    const char *noun##_name(type v)                           \
+    {                                                         \
+        ASSERT((unsigned)v < count);                          \
+        return noun##_names[v];                               \
+    }                                                         \
+    bool noun##_parse(type *ret, const char *name)            \
+    {                                                         \
+        for (unsigned i = 0; i < count; i++)                  \
             if (name && strcmp(noun##_names[i], name) == 0) { \
-                *ret = (type)i;                            \
-                return true;                               \
-            }                                              \
-        return false;                                      \
+                *ret = (type)i;                               \
+                return true;                                  \
+            }                                                 \
+        return false;                                         \
     }
 
 NAMED(op_kind, enum op_kind, OP_KIND_COUNT)

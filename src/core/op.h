@@ -26,26 +26,34 @@ enum op_state { OP_PASSING, OP_OBSERVING, OP_RETURNING, OP_COMPLETE, OP_ROLLED_B
 #define OP_STATE_COUNT (OP_NEEDS_OPERATOR + 1)
 
 /* Why it turned back; `why` has the sentence. */
-enum op_cause { CAUSE_NONE, CAUSE_DEADLINE, CAUSE_OPERATOR, CAUSE_MEMBER_GONE, CAUSE_FOREIGN_COMMIT, CAUSE_VERDICT, CAUSE_COUNT };
+enum op_cause {
+    CAUSE_NONE,
+    CAUSE_DEADLINE,
+    CAUSE_OPERATOR,
+    CAUSE_MEMBER_GONE,
+    CAUSE_FOREIGN_COMMIT,
+    CAUSE_VERDICT,
+    CAUSE_COUNT
+};
 
 /* One baton's passage, forth (switch) or back (the way back of the same op). Times are 0 when not known. */
 struct pass {
-    bool ordered;          /* this op ordered its release */
-    uint64_t order;        /* epoch of the order */
-    uint64_t grant;        /* epoch of the grant, 0: not granted */
-    int64_t released;      /* what the old holder said it stopped at, OFFSET_NONE */
-    int64_t committed;     /* its group's committed offset, read back from the brokers before the grant */
-    int64_t from;          /* where the new holder was told to begin */
-    int64_t first;         /* the first offset it saw */
-    int64_t doubt;         /* [committed, doubt) may have been processed by both: listed; OFFSET_NONE */
-    int64_t replay_from;   /* --replay: where the other color had begun; OFFSET_NONE */
-    int64_t repeat_to;     /* --replay: [from, repeat_to) is done again on purpose; OFFSET_NONE */
+    bool ordered;        /* this op ordered its release */
+    uint64_t order;      /* epoch of the order */
+    uint64_t grant;      /* epoch of the grant, 0: not granted */
+    int64_t released;    /* what the old holder said it stopped at, OFFSET_NONE */
+    int64_t committed;   /* its group's committed offset, read back from the brokers before the grant */
+    int64_t from;        /* where the new holder was told to begin */
+    int64_t first;       /* the first offset it saw */
+    int64_t doubt;       /* [committed, doubt) may have been processed by both: listed; OFFSET_NONE */
+    int64_t replay_from; /* --replay: where the other color had begun; OFFSET_NONE */
+    int64_t repeat_to;   /* --replay: [from, repeat_to) is done again on purpose; OFFSET_NONE */
     char released_by[INCARNATION_MAX + 1]; /* incarnations */
     char taken_by[INCARNATION_MAX + 1];
-    int64_t stopped_unix_us, drained_unix_us;   /* the old holder's clock, corrected by its skew */
-    int64_t attached_unix_us, first_unix_us;    /* the new holder's, corrected by its skew */
+    int64_t stopped_unix_us, drained_unix_us;          /* the old holder's clock, corrected by its skew */
+    int64_t attached_unix_us, first_unix_us;           /* the new holder's, corrected by its skew */
     int64_t release_heard_unix_us, take_heard_unix_us; /* the controller's: the upper bound */
-    bool taken;            /* reported active with a first position */
+    bool taken;                                        /* reported active with a first position */
 };
 /* Nobody worked: from the last record done to the first position of the new holder (attached when the partition was empty). -1: unknown. */
 int64_t pass_standstill_us(const struct pass *p);
@@ -55,9 +63,9 @@ struct op {
     uint32_t number; /* 0: no operation yet */
     enum op_kind kind;
     enum op_state state;
-    enum color from, to;   /* pause and resume: equal */
+    enum color from, to; /* pause and resume: equal */
     bool replay;
-    uint32_t of_number;    /* rollback: of which switch */
+    uint32_t of_number; /* rollback: of which switch */
     int stages_percent[STAGES_MAX];
     int stage_count, stage; /* stage: index of the present one */
     int64_t observe_ms, deadline_ms;
@@ -66,8 +74,8 @@ struct op {
     char reason[REASON_MAX + 1], by[BY_MAX + 1], request_id[REQUEST_ID_MAX + 1];
     char version_from[VERSION_MAX + 1], version_to[VERSION_MAX + 1];
     int64_t created_unix_ms, ended_unix_ms;
-    int64_t stage_began_unix_ms;    /* of the present PASSING or OBSERVING */
-    int64_t deadline_unix_ms;       /* of the present PASSING or RETURNING; end of OBSERVING */
+    int64_t stage_began_unix_ms; /* of the present PASSING or OBSERVING */
+    int64_t deadline_unix_ms;    /* of the present PASSING or RETURNING; end of OBSERVING */
     enum op_cause cause;
     char why[256];
     uint64_t epoch_first, epoch_last; /* documents it made */
@@ -88,9 +96,9 @@ static inline bool op_ended(const struct op *op)
 
 /* What the receipt sums up; made from the op alone, so anyone who reads the log makes the same. */
 struct receipt_sum {
-    int ordered, passed, returned;      /* batons */
-    int64_t listed_repeats;             /* records in [committed, doubt) and in replays */
-    int gaps;                           /* passes where from != committed without a replay: always 0 (I2) */
+    int ordered, passed, returned; /* batons */
+    int64_t listed_repeats;        /* records in [committed, doubt) and in replays */
+    int gaps;                      /* passes where from != committed without a replay: always 0 (I2) */
     int64_t standstill_us_p50, standstill_us_p99, standstill_us_max; /* -1: none known */
     int standstill_known;
 };

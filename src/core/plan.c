@@ -26,7 +26,8 @@ const char *severity_name(enum severity s)
     return severity_names[s];
 }
 
-void findings_add(struct findings *f, enum severity s, const char *code, const char *what, const char *why, const char *mend)
+void findings_add(struct findings *f, enum severity s, const char *code, const char *what, const char *why,
+                  const char *mend)
 {
     struct finding *item = &f->items[f->count];
 
@@ -61,16 +62,20 @@ static void check_target(struct findings *ret, const struct plan_input *in)
     for (int i = 0; i < f->baton_count; i++)
         moves += f->batons[i].holder != in->op->to;
     if (moves == 0)
-        findings_add(ret, FINDING_REFUSAL, "already-there", WHAT("%s holds every partition of %s already", color_name(in->op->to), f->spec.fleet),
-                     "there is nothing to pass", MEND("name the other color: --to %s", color_name(color_other(in->op->to))));
+        findings_add(ret, FINDING_REFUSAL, "already-there",
+                     WHAT("%s holds every partition of %s already", color_name(in->op->to), f->spec.fleet),
+                     "there is nothing to pass",
+                     MEND("name the other color: --to %s", color_name(color_other(in->op->to))));
     if (f->phase == PHASE_PAUSED)
         findings_add(ret, FINDING_REFUSAL, "fleet-paused", WHAT("fleet %s is paused", f->spec.fleet),
                      "a pass begins with a color that works", MEND("baton resume %s, then try again", f->spec.fleet));
     if (in->op->on_unreachable == UNREACHABLE_FENCE && in->op->deadline_ms <= spec_gone_after_ms(&f->spec))
         findings_add(ret, FINDING_REFUSAL, "deadline-below-fence",
-                     WHAT("the deadline of %" PRId64 " s is not longer than session timeout and longest processing time together (%" PRId64 " s)",
+                     WHAT("the deadline of %" PRId64
+                          " s is not longer than session timeout and longest processing time together (%" PRId64 " s)",
                           in->op->deadline_ms / 1000, spec_gone_after_ms(&f->spec) / 1000),
-                     "on_unreachable: fence goes on without a lost member only when both have passed since the brokers dropped it",
+                     "on_unreachable: fence goes on without a lost member only when both have passed since the brokers "
+                     "dropped it",
                      MEND("--deadline %" PRId64 "s or more", spec_gone_after_ms(&f->spec) / 1000 + 30));
 }
 
@@ -86,12 +91,16 @@ static void check_topics(struct findings *ret, const struct plan_input *in)
         for (int i = 0; i < f->baton_count; i++)
             known += f->batons[i].topic == t;
         if (!v->exists)
-            findings_add(ret, FINDING_REFUSAL, "topic-missing", WHAT("topic %s cannot be read: %s", f->spec.topics[t], v->why),
-                         "its partitions could be passed, but not be consumed", "create the topic, or allow Baton to describe it");
+            findings_add(ret, FINDING_REFUSAL, "topic-missing",
+                         WHAT("topic %s cannot be read: %s", f->spec.topics[t], v->why),
+                         "its partitions could be passed, but not be consumed",
+                         "create the topic, or allow Baton to describe it");
         else if (v->partition_count != known)
             findings_add(ret, FINDING_NOTE, "partitions-added",
-                         WHAT("topic %s has %d partitions, the document %d", f->spec.topics[t], v->partition_count, known),
-                         "new partitions are born held by the active color and move with the last stage", "nothing: Baton takes them in within seconds");
+                         WHAT("topic %s has %d partitions, the document %d", f->spec.topics[t], v->partition_count,
+                              known),
+                         "new partitions are born held by the active color and move with the last stage",
+                         "nothing: Baton takes them in within seconds");
     }
 }
 
@@ -110,12 +119,15 @@ static void check_groups(struct findings *ret, const struct plan_input *in, enum
 
     if (g->unsupported) {
         if (c == BLUE)
-            findings_add(ret, FINDING_NOTE, "groups-unreadable", "this broker does not describe consumer groups (the embedded broker)",
-                         "consumers that Baton does not know cannot be seen", "use a real Kafka for anything but a demo");
+            findings_add(ret, FINDING_NOTE, "groups-unreadable",
+                         "this broker does not describe consumer groups (the embedded broker)",
+                         "consumers that Baton does not know cannot be seen",
+                         "use a real Kafka for anything but a demo");
         return;
     }
     if (!g->known) {
-        findings_add(ret, FINDING_REFUSAL, "groups-unreadable", WHAT("group %s cannot be described: %s", group_of(in, c), g->why),
+        findings_add(ret, FINDING_REFUSAL, "groups-unreadable",
+                     WHAT("group %s cannot be described: %s", group_of(in, c), g->why),
                      "without it nobody knows who else consumes there",
                      MEND("allow DESCRIBE on group %s to Baton's principal", group_of(in, c)));
         return;
@@ -126,8 +138,8 @@ static void check_groups(struct findings *ret, const struct plan_input *in, enum
     for (int i = 0; i < g->member_count; i++)
         if (!report_of(in, g->members[i].member_id))
             findings_add(ret, FINDING_REFUSAL, "unmanaged-consumer",
-                         WHAT("group %s has a consumer that Baton does not know: client id %.80s on host %.80s", group_of(in, c),
-                              g->members[i].client_id, g->members[i].host),
+                         WHAT("group %s has a consumer that Baton does not know: client id %.80s on host %.80s",
+                              group_of(in, c), g->members[i].client_id, g->members[i].host),
                          "it would go on processing whatever Kafka assigns to it, whoever holds the baton",
                          "stop it, or build it on libbaton with this fleet and color");
     if (in->op->kind != OP_SWITCH && in->op->kind != OP_ROLLBACK)
@@ -164,36 +176,47 @@ static void check_members(struct findings *ret, const struct plan_input *in, enu
         count++;
         if (!r->ready)
             findings_add(ret, receives ? FINDING_REFUSAL : FINDING_WARNING, "member-not-ready",
-                         WHAT("member %.80s (%.80s) of %s is not ready", r->client_id[0] ? r->client_id : r->incarnation, r->host, color_name(c)),
-                         "it has not joined its group yet, has not read the table, or is closing", "wait for it, or look into its log");
+                         WHAT("member %.80s (%.80s) of %s is not ready",
+                              r->client_id[0] ? r->client_id : r->incarnation, r->host, color_name(c)),
+                         "it has not joined its group yet, has not read the table, or is closing",
+                         "wait for it, or look into its log");
         if (r->applied.term != f->version.term || r->applied.epoch + 1 < f->version.epoch)
             findings_add(ret, FINDING_WARNING, "member-behind",
-                         WHAT("member %.80s of %s has applied epoch %" PRIu64 " of %" PRIu64, r->client_id[0] ? r->client_id : r->incarnation,
-                              color_name(c), r->applied.epoch, f->version.epoch),
-                         "every member of both colors has to acknowledge the order", "the pass waits for it, at most until the deadline");
+                         WHAT("member %.80s of %s has applied epoch %" PRIu64 " of %" PRIu64,
+                              r->client_id[0] ? r->client_id : r->incarnation, color_name(c), r->applied.epoch,
+                              f->version.epoch),
+                         "every member of both colors has to acknowledge the order",
+                         "the pass waits for it, at most until the deadline");
         if (r->eager && f->spec.topic_count > 0 && in->op->stage_count > 1)
             findings_add(ret, FINDING_WARNING, "eager-assignor",
-                         WHAT("member %.80s of %s uses the eager assignor %.40s", r->client_id[0] ? r->client_id : r->incarnation, color_name(c), r->assignor),
-                         "a partial stage stalls every partition that it holds for a moment", "use partition.assignment.strategy=cooperative-sticky");
+                         WHAT("member %.80s of %s uses the eager assignor %.40s",
+                              r->client_id[0] ? r->client_id : r->incarnation, color_name(c), r->assignor),
+                         "a partial stage stalls every partition that it holds for a moment",
+                         "use partition.assignment.strategy=cooperative-sticky");
         if (r->instance_id[0])
             findings_add(ret, FINDING_NOTE, "static-member",
-                         WHAT("member %.80s of %s is a static member (group.instance.id %.60s)", r->client_id, color_name(c), r->instance_id),
-                         "closing does not take it out of its group: its partitions wait for the session timeout", "leave group.instance.id out");
+                         WHAT("member %.80s of %s is a static member (group.instance.id %.60s)", r->client_id,
+                              color_name(c), r->instance_id),
+                         "closing does not take it out of its group: its partitions wait for the session timeout",
+                         "leave group.instance.id out");
         if (!version)
             version = r->version;
         else if (strcmp(version, r->version) != 0)
             other = r->version;
     }
     if (count == 0)
-        findings_add(ret, FINDING_REFUSAL, receives ? "no-receiver" : "no-holder", WHAT("%s has no member", color_name(c)),
+        findings_add(ret, FINDING_REFUSAL, receives ? "no-receiver" : "no-holder",
+                     WHAT("%s has no member", color_name(c)),
                      receives ? "there is nobody to pass to" : "nobody can say where the partitions stand",
                      MEND("start members with baton.fleet=%s and baton.color=%s", f->spec.fleet, color_name(c)));
     if (other)
         findings_add(ret, receives ? FINDING_REFUSAL : FINDING_WARNING, "mixed-versions",
                      WHAT("members of %s run versions %.60s and %.60s", color_name(c), version, other),
-                     "a switch goes to one version, and its receipt names it", "finish or undo the rollout of that color first");
+                     "a switch goes to one version, and its receipt names it",
+                     "finish or undo the rollout of that color first");
     if (count > 0 && f->baton_count < count)
-        findings_add(ret, FINDING_WARNING, "idle-members", WHAT("%s has %d members for %d partitions", color_name(c), count, f->baton_count),
+        findings_add(ret, FINDING_WARNING, "idle-members",
+                     WHAT("%s has %d members for %d partitions", color_name(c), count, f->baton_count),
                      "members above the number of partitions do nothing", "run fewer members");
 }
 
@@ -211,15 +234,16 @@ static void check_coverage(struct findings *ret, const struct plan_input *in)
             const struct report *r = in->reports[k];
 
             for (int n = 0; r->color == in->op->to && n < r->part_count && !covered; n++)
-                covered = r->parts[n].owned && r->parts[n].topic == f->batons[i].topic && r->parts[n].partition == f->batons[i].partition;
+                covered = r->parts[n].owned && r->parts[n].topic == f->batons[i].topic &&
+                          r->parts[n].partition == f->batons[i].partition;
         }
         if (!covered && uncovered++ == 0)
             first = i;
     }
     if (uncovered > 0)
         findings_add(ret, FINDING_REFUSAL, "uncovered-partition",
-                     WHAT("%d of %d partitions are assigned to no member of %s, first %s/%d", uncovered, target, group_of(in, in->op->to),
-                          topic_of(in, first), (int)f->batons[first].partition),
+                     WHAT("%d of %d partitions are assigned to no member of %s, first %s/%d", uncovered, target,
+                          group_of(in, in->op->to), topic_of(in, first), (int)f->batons[first].partition),
                      "records of them would wait until somebody is assigned",
                      MEND("start more members of %s, or wait for their rebalance to end", color_name(in->op->to)));
 }
@@ -258,26 +282,35 @@ static void check_offsets(struct findings *ret, const struct plan_input *in)
         }
     }
     if (unreadable)
-        findings_add(ret, FINDING_REFUSAL, "log-unreadable", WHAT("the log ends of %d partitions cannot be read", unreadable),
-                     "without them nobody can say that nothing is lost", "see that every partition has a leader and Baton may describe the topic");
+        findings_add(ret, FINDING_REFUSAL, "log-unreadable",
+                     WHAT("the log ends of %d partitions cannot be read", unreadable),
+                     "without them nobody can say that nothing is lost",
+                     "see that every partition has a leader and Baton may describe the topic");
     if (none)
-        findings_add(ret, FINDING_NOTE, "no-commit", WHAT("%s has committed nothing yet on %d partitions", group_of(in, in->op->from), none),
+        findings_add(ret, FINDING_NOTE, "no-commit",
+                     WHAT("%s has committed nothing yet on %d partitions", group_of(in, in->op->from), none),
                      "its members begin where the document says, and commit when they release", "nothing");
     if (expired)
         findings_add(ret, FINDING_WARNING, "expired-offset",
-                     WHAT("%d partitions are committed below the log's start, first %s/%d: retention has taken records", expired,
-                          topic_of(in, first_expired), (int)f->batons[first_expired].partition),
-                     "those records are lost to both colors already; the receipt cannot cover them", "raise retention.ms, find out why the color is behind");
+                     WHAT("%d partitions are committed below the log's start, first %s/%d: retention has taken records",
+                          expired, topic_of(in, first_expired), (int)f->batons[first_expired].partition),
+                     "those records are lost to both colors already; the receipt cannot cover them",
+                     "raise retention.ms, find out why the color is behind");
     if (near)
         findings_add(ret, FINDING_WARNING, "retention-threatens",
-                     WHAT("%d partitions lag close to the log's start, first %s/%d", near, topic_of(in, first_near), (int)f->batons[first_near].partition),
-                     "retention may delete records before either color gets to them", "let the color catch up, or raise retention.ms, before switching");
+                     WHAT("%d partitions lag close to the log's start, first %s/%d", near, topic_of(in, first_near),
+                          (int)f->batons[first_near].partition),
+                     "retention may delete records before either color gets to them",
+                     "let the color catch up, or raise retention.ms, before switching");
     if (doubts)
-        findings_add(ret, in->op->on_doubt == DOUBT_WAIT ? FINDING_WARNING : FINDING_NOTE, "doubt",
-                     WHAT("a lost member may have done up to %" PRId64 " records on %d partitions without committing them", doubt_records, doubts),
-                     in->op->on_doubt == DOUBT_WAIT ? "the pass of these waits until the color has gone beyond them, at most until the deadline"
-                                                    : "the receipt will list them as possibly repeated",
-                     MEND("wait a moment, or choose switch.on_doubt: %s", in->op->on_doubt == DOUBT_WAIT ? "list" : "wait"));
+        findings_add(
+            ret, in->op->on_doubt == DOUBT_WAIT ? FINDING_WARNING : FINDING_NOTE, "doubt",
+            WHAT("a lost member may have done up to %" PRId64 " records on %d partitions without committing them",
+                 doubt_records, doubts),
+            in->op->on_doubt == DOUBT_WAIT
+                ? "the pass of these waits until the color has gone beyond them, at most until the deadline"
+                : "the receipt will list them as possibly repeated",
+            MEND("wait a moment, or choose switch.on_doubt: %s", in->op->on_doubt == DOUBT_WAIT ? "list" : "wait"));
 }
 
 void plan_check(struct findings *ret, const struct plan_input *in)
@@ -285,7 +318,8 @@ void plan_check(struct findings *ret, const struct plan_input *in)
     const bool passes = in->op->kind == OP_SWITCH || in->op->kind == OP_ROLLBACK;
 
     if (in->snapshot->error[0]) {
-        findings_add(ret, FINDING_REFUSAL, "brokers-unreadable", in->snapshot->error, "the preflight reads the brokers, not only the members",
+        findings_add(ret, FINDING_REFUSAL, "brokers-unreadable", in->snapshot->error,
+                     "the preflight reads the brokers, not only the members",
                      "mend the connection or the permissions named, then try again");
         return;
     }

@@ -22,11 +22,12 @@ struct finding {
 
 struct findings {
     struct finding items[FINDINGS_MAX];
-    int count;   /* kept */
-    int total;   /* found */
+    int count; /* kept */
+    int total; /* found */
     int refusals;
 };
-void findings_add(struct findings *f, enum severity s, const char *code, const char *what, const char *why, const char *mend);
+void findings_add(struct findings *f, enum severity s, const char *code, const char *what, const char *why,
+                  const char *mend);
 
 /* A consumer in a group, as the brokers list it. */
 struct group_member {
@@ -37,28 +38,28 @@ struct group_member {
 };
 
 struct group_view {
-    bool known;        /* false: could not be read (why says it); unsupported on the embedded broker */
+    bool known; /* false: could not be read (why says it); unsupported on the embedded broker */
     bool unsupported;
-    bool rebalancing;  /* anything but stable or empty; KIP-848: Unknown too */
+    bool rebalancing;       /* anything but stable or empty; KIP-848: Unknown too */
     bool consumer_protocol; /* KIP-848 */
     char assignor[48];
     char why[160];
     struct group_member *members;
     int member_count;
-    int *owner;        /* per baton: index into members or -1; NULL: not known */
+    int *owner; /* per baton: index into members or -1; NULL: not known */
 };
 
 struct partition_view {
     int64_t committed[COLOR_COUNT]; /* OFFSET_NONE: nothing committed */
     struct mark mark[COLOR_COUNT];
-    int64_t log_start, log_end;     /* OFFSET_NONE: not readable */
+    int64_t log_start, log_end; /* OFFSET_NONE: not readable */
 };
 
 struct topic_view {
     bool exists;
     int partition_count;
-    int64_t retention_ms;    /* -1: unlimited or unknown */
-    char why[160];           /* when it could not be read */
+    int64_t retention_ms; /* -1: unlimited or unknown */
+    char why[160];        /* when it could not be read */
 };
 
 /* One reading of the brokers. The shell allocates it and frees it after the step. */
@@ -72,8 +73,8 @@ struct snapshot {
 
 struct plan_input {
     const struct fleet *fleet;
-    const struct op *op;                     /* the operation as asked for */
-    const struct report *const *reports;     /* newest of each member of both colors */
+    const struct op *op;                 /* the operation as asked for */
+    const struct report *const *reports; /* newest of each member of both colors */
     int report_count;
     const struct snapshot *snapshot;
 };

@@ -13,14 +13,14 @@ struct report_part {
     int32_t partition;
     uint64_t order; /* the baton's order that this entry answers, 0: none known */
     enum local_state local;
-    bool owned;         /* Kafka assigns it to this member now */
-    int64_t position;   /* next offset to deliver, OFFSET_NONE */
-    int64_t committed;  /* last commit known to have succeeded, OFFSET_NONE */
-    int32_t in_flight;  /* delivered, not yet done */
-    int64_t doubt;      /* done up to here and no longer committable (rule 12), OFFSET_NONE */
-    int64_t first;      /* since the last take: first offset seen (delivered, or the end when empty), OFFSET_NONE */
-    int64_t stopped_unix_us; /* the last release: when delivery stopped ... */
-    int64_t drained_unix_us; /* ... when the last record in flight was done ... */
+    bool owned;        /* Kafka assigns it to this member now */
+    int64_t position;  /* next offset to deliver, OFFSET_NONE */
+    int64_t committed; /* last commit known to have succeeded, OFFSET_NONE */
+    int32_t in_flight; /* delivered, not yet done */
+    int64_t doubt;     /* done up to here and no longer committable (rule 12), OFFSET_NONE */
+    int64_t first;     /* since the last take: first offset seen (delivered, or the end when empty), OFFSET_NONE */
+    int64_t stopped_unix_us;  /* the last release: when delivery stopped ... */
+    int64_t drained_unix_us;  /* ... when the last record in flight was done ... */
     int64_t attached_unix_us; /* the last take: when the partition was attached ... */
     int64_t first_unix_us;    /* ... when `first` was seen; 0 each: has not happened */
 };
@@ -33,22 +33,22 @@ struct report {
     char client_id[CLIENT_ID_MAX + 1];
     char host[HOST_MAX + 1];
     char version[VERSION_MAX + 1];
-    char library[32];        /* libbaton's version */
-    uint64_t sequence;       /* grows with every report of the incarnation */
-    struct version applied;  /* acknowledges every order up to here */
-    bool ready;              /* has joined, knows the table, may take a baton */
-    bool goodbye;            /* the last report: nothing is in flight any more */
-    bool eager;              /* its assignor is an eager one: a partial stage stalls all it holds */
-    char assignor[48];       /* "cooperative-sticky", "range", "consumer" (KIP-848 server side) ... */
+    char library[32];                    /* libbaton's version */
+    uint64_t sequence;                   /* grows with every report of the incarnation */
+    struct version applied;              /* acknowledges every order up to here */
+    bool ready;                          /* has joined, knows the table, may take a baton */
+    bool goodbye;                        /* the last report: nothing is in flight any more */
+    bool eager;                          /* its assignor is an eager one: a partial stage stalls all it holds */
+    char assignor[48];                   /* "cooperative-sticky", "range", "consumer" (KIP-848 server side) ... */
     char instance_id[CLIENT_ID_MAX + 1]; /* group.instance.id or "" */
-    int64_t report_interval_ms; /* how often it promises to speak */
-    int64_t sent_unix_us;       /* its wall clock when it made this */
-    int64_t heard_written_unix_us; /* fleet.written_unix_us of the applied document ... */
-    int64_t heard_unix_us;         /* ... and its own wall clock when it read that: for the skew */
+    int64_t report_interval_ms;          /* how often it promises to speak */
+    int64_t sent_unix_us;                /* its wall clock when it made this */
+    int64_t heard_written_unix_us;       /* fleet.written_unix_us of the applied document ... */
+    int64_t heard_unix_us;               /* ... and its own wall clock when it read that: for the skew */
     /* for the judge and the status page, since the start of the process */
     uint64_t records_done;
-    uint64_t records_gated;  /* stopped by the gate: fetched, never delivered */
-    uint64_t stale_ignored;  /* documents of a lower (term, epoch) (I4) */
+    uint64_t records_gated; /* stopped by the gate: fetched, never delivered */
+    uint64_t stale_ignored; /* documents of a lower (term, epoch) (I4) */
 
     struct report_part *parts; /* owner: whoever allocated the report */
     int part_count;

@@ -19,21 +19,21 @@ struct spec {
     int topic_count;
     struct spec_color colors[COLOR_COUNT];
     enum strategy strategy;
-    enum color first_active;         /* who holds the batons when the fleet is made */
-    enum offset_reset offset_reset;  /* where a fleet with nothing committed begins */
+    enum color first_active;        /* who holds the batons when the fleet is made */
+    enum offset_reset offset_reset; /* where a fleet with nothing committed begins */
 
-    int stages_percent[STAGES_MAX];  /* growing, the last is 100 */
+    int stages_percent[STAGES_MAX]; /* growing, the last is 100 */
     int stage_count;
-    int64_t observe_ms;              /* after each stage */
-    int64_t deadline_ms;             /* of one stage's pass, and of the way back */
+    int64_t observe_ms;  /* after each stage */
+    int64_t deadline_ms; /* of one stage's pass, and of the way back */
     enum on_unreachable on_unreachable;
     enum on_doubt on_doubt;
 
-    int64_t session_timeout_ms;      /* of the members' groups, 6 s .. 1 h */
-    int64_t processing_ms_max;       /* longest time between delivery and done */
+    int64_t session_timeout_ms; /* of the members' groups, 6 s .. 1 h */
+    int64_t processing_ms_max;  /* longest time between delivery and done */
     int64_t follow_interval_ms;
     int64_t keep_standby_ms;
-    int history_count;               /* switches kept in the control log */
+    int history_count; /* switches kept in the control log */
 };
 
 /* session timeout + longest processing time: PROTOCOL rule 9. */

@@ -11,12 +11,12 @@
 
 #include "base/check.h"
 
-#define RETRY_MS 200            /* after a reading that failed or did not settle the matter */
-#define GROUPS_BUSY_MS 1000     /* how often the groups' members are read while somebody is waited for ... */
-#define GROUPS_QUIET_MS 10000   /* ... and else */
-#define ANSWER_MS_MAX 15000     /* a reading that has not come back by then is asked for again */
+#define RETRY_MS 200          /* after a reading that failed or did not settle the matter */
+#define GROUPS_BUSY_MS 1000   /* how often the groups' members are read while somebody is waited for ... */
+#define GROUPS_QUIET_MS 10000 /* ... and else */
+#define ANSWER_MS_MAX 15000   /* a reading that has not come back by then is asked for again */
 
-#define PROOF_MS_MAX 3000       /* for the first positions of what came back */
+#define PROOF_MS_MAX 3000 /* for the first positions of what came back */
 
 #define TO(state) (1u << (state))
 
@@ -62,6 +62,7 @@ static struct baton *baton_change(struct switcher *s, int i, int64_t now_unix_us
 static void baton_move(struct baton *b, enum right to)
 {
     ASSERT(right_next[b->state] & TO(to));
+    MET("right", b->state, to);
     b->state = to;
 }
 
@@ -204,7 +205,8 @@ static void on_report(struct switcher *s, struct switcher_event *ev, struct swit
         return;
     }
     if (new->goodbye) {
-        struct switcher_effect *e = effect(fx, SWITCHER_FORGET); /* its key gets a tombstone, which comes back as REPORT_GONE */
+        struct switcher_effect *e =
+            effect(fx, SWITCHER_FORGET); /* its key gets a tombstone, which comes back as REPORT_GONE */
 
         snprintf(e->incarnation, sizeof(e->incarnation), "%s", new->incarnation);
     }
@@ -242,7 +244,8 @@ static bool all_acknowledged(const struct switcher *s, enum color c, uint64_t or
 
 static bool part_busy(const struct report_part *part, const struct baton *b)
 {
-    return part->local == LOCAL_ACTIVE || part->local == LOCAL_DRAINING || part->in_flight > 0 || part->order != b->order;
+    return part->local == LOCAL_ACTIVE || part->local == LOCAL_DRAINING || part->in_flight > 0 ||
+           part->order != b->order;
 }
 
 static void survey(struct switcher *s)
@@ -312,7 +315,8 @@ static void on_groups(struct switcher *s, const struct switcher_event *ev)
         }
         if (m->missing_since_ms == 0)
             m->missing_since_ms = ev->now_ms;
-        if (g->rebalancing || ev->now_ms - m->missing_since_ms < gone_after_ms || ev->now_ms - m->heard_ms < gone_after_ms)
+        if (g->rebalancing || ev->now_ms - m->missing_since_ms < gone_after_ms ||
+            ev->now_ms - m->heard_ms < gone_after_ms)
             continue;
         m->gone = true;
     }
@@ -351,36 +355,68 @@ static void passes_touch(struct switcher *s)
         s->dirty.passes[i] = true;
 }
 
+/* The color that holds every baton; where both hold some, the active one stays what it was. */
+static enum color holder_of_all(const struct fleet *f)
+{
+    for (int i = 1; i < f->baton_count; i++)
+        if (f->batons[i].holder != f->batons[0].holder)
+            return f->active;
+    return f->baton_count > 0 ? f->batons[0].holder : f->active;
+}
+
 static const enum phase phases[OP_KIND_COUNT][OP_STATE_COUNT] = {
     [OP_SWITCH] = { PHASE_PASSING, PHASE_OBSERVING, PHASE_RETURNING, PHASE_STEADY, PHASE_STEADY, PHASE_NEEDS_OPERATOR },
-    [OP_ROLLBACK] = { PHASE_PASSING, PHASE_OBSERVING, PHASE_RETURNING, PHASE_STEADY, PHASE_STEADY, PHASE_NEEDS_OPERATOR },
+    [OP_ROLLBACK] = { PHASE_PASSING, PHASE_OBSERVING, PHASE_RETURNING, PHASE_STEADY, PHASE_STEADY,
+                      PHASE_NEEDS_OPERATOR },
     [OP_PAUSE] = { PHASE_PAUSING, PHASE_PAUSED, PHASE_RETURNING, PHASE_PAUSED, PHASE_STEADY, PHASE_NEEDS_OPERATOR },
     [OP_RESUME] = { PHASE_RESUMING, PHASE_STEADY, PHASE_RETURNING, PHASE_STEADY, PHASE_PAUSED, PHASE_NEEDS_OPERATOR },
 };
 
-static void op_enter(struct switcher *s, enum op_state state, int64_t lasts_ms, int64_t now_unix_us)
+/* How long each state of an operation may last. */
+static int64_t op_lasts_ms(const struct switcher *s, enum op_state state)
 {
-    const int64_t now_unix_ms = now_unix_us / 1000;
+    switch (state) {
+    case OP_PASSING:
+        return s->op.deadline_ms;
+    case OP_OBSERVING:
+        return s->op.observe_ms;
+    case OP_RETURNING: /* longer than the way forth: a member that went silent meanwhile has to be known as gone first */
+        return s->op.deadline_ms + spec_gone_after_ms(&s->fleet->spec);
+    case OP_COMPLETE:
+    case OP_ROLLED_BACK:
+    case OP_NEEDS_OPERATOR:
+        break;
+    }
+    return 0;
+}
+
+static void op_enter(struct switcher *s, enum op_state state, int64_t now_unix_us)
+{
+    const int64_t now_unix_ms = now_unix_us / 1000, lasts_ms = op_lasts_ms(s, state);
     struct op *op = &s->op;
 
     touch(s, now_unix_us);
     op->state = state;
     op->stage_began_unix_ms = now_unix_ms;
     op->deadline_unix_ms = op_ended(op) ? 0 : now_unix_ms + lasts_ms;
+    s->deadline_ms = s->now_ms + lasts_ms;
     if (op_ended(op))
         op->ended_unix_ms = now_unix_ms;
     if (state == OP_COMPLETE)
         s->fleet->active = op->to;
+    if (state == OP_ROLLED_BACK) /* a leader lost while it wrote the end of a switch may have written the head alone */
+        s->fleet->active = holder_of_all(s->fleet);
     s->fleet->phase = phases[op->kind][state];
     s->fleet->deadline_unix_ms = op->deadline_unix_ms;
     op_touch(s);
     passes_touch(s);
 }
 
-static void op_move(struct switcher *s, enum op_state to, int64_t lasts_ms, int64_t now_unix_us)
+static void op_move(struct switcher *s, enum op_state to, int64_t now_unix_us)
 {
     ASSERT(op_next[s->op.state] & TO(to));
-    op_enter(s, to, lasts_ms, now_unix_us);
+    MET("operation", s->op.state, to);
+    op_enter(s, to, now_unix_us);
 }
 
 static bool passing_between_colors(const struct op *op)
@@ -397,17 +433,17 @@ static void turn_back(struct switcher *s, enum op_cause cause, const char *why, 
     for (int i = 0; i < s->fleet->baton_count; i++)
         if (s->fleet->batons[i].state == RIGHT_RELEASING)
             baton_restore(s, i, now_unix_us);
-    /* Longer than the way forth: a member that went silent meanwhile has to be known as gone first. */
-    op_move(s, OP_RETURNING, s->op.deadline_ms + spec_gone_after_ms(&s->fleet->spec), now_unix_us);
+    op_move(s, OP_RETURNING, now_unix_us);
 }
 
 static void give_up(struct switcher *s, const char *why, int64_t now_unix_us)
 {
-    snprintf(s->op.why + strlen(s->op.why), sizeof(s->op.why) - strlen(s->op.why), "%s%s", s->op.why[0] ? "; then " : "", why);
+    snprintf(s->op.why + strlen(s->op.why), sizeof(s->op.why) - strlen(s->op.why), "%s%s",
+             s->op.why[0] ? "; then " : "", why);
     for (int i = 0; i < s->fleet->baton_count; i++)
         if (s->fleet->batons[i].state == RIGHT_RELEASING)
             baton_restore(s, i, now_unix_us);
-    op_move(s, OP_NEEDS_OPERATOR, 0, now_unix_us);
+    op_move(s, OP_NEEDS_OPERATOR, now_unix_us);
 }
 
 /* How many batons, from the first on, the present stage wants with `to`. */
@@ -509,13 +545,16 @@ static void pass_note_release(struct switcher *s, struct pass *p, int i, enum co
         return;
     if (fact->owned[c]->local == LOCAL_RELEASED)
         p->released = fact->owned[c]->committed;
-    p->stopped_unix_us = member_time(m, fact->owned[c]->stopped_unix_us);
-    p->drained_unix_us = member_time(m, fact->owned[c]->drained_unix_us);
+    if (p->drained_unix_us == 0) { /* the first to stop counts: whoever owns it later has not worked on it since */
+        p->stopped_unix_us = member_time(m, fact->owned[c]->stopped_unix_us);
+        p->drained_unix_us = member_time(m, fact->owned[c]->drained_unix_us);
+    }
     snprintf(p->released_by, sizeof(p->released_by), "%s", m->report->incarnation);
 }
 
 /* The committed offset of a quiet baton has been read back: rule 4 is complete, rule 5 may follow. */
-static void baton_released(struct switcher *s, int i, const struct switcher_reading *reading, const struct switcher_event *ev)
+static void baton_released(struct switcher *s, int i, const struct switcher_reading *reading,
+                           const struct switcher_event *ev)
 {
     struct baton *b = &s->fleet->batons[i];
     const struct aim_of a = aim_of(s, i);
@@ -543,7 +582,8 @@ static void baton_released(struct switcher *s, int i, const struct switcher_read
         baton_change(s, i, ev->now_unix_us)->doubt = OFFSET_NONE;
     if (b->doubt > o && !list) {
         b->taken = true; /* the mark shows it, so it goes back to held, */
-        baton_restore(s, i, ev->now_unix_us); /* its color does that again first, and then it is ordered anew (rule 10) */
+        baton_restore(s, i,
+                      ev->now_unix_us); /* its color does that again first, and then it is ordered anew (rule 10) */
         return;
     }
     if (a.aim == AIM_PAUSE) {
@@ -583,6 +623,15 @@ static bool doubt_keeps(const struct switcher *s, const struct baton *b)
     return b->doubt != OFFSET_NONE && s->op.on_doubt == DOUBT_WAIT && s->op.on_unreachable != UNREACHABLE_FENCE;
 }
 
+/*
+ * Rule 10: the holder itself, at work, has done again and committed what was in doubt. What the brokers show is not enough: a
+ * commit that the lost member had under way may land there late, while its successor begins below it.
+ */
+static bool doubt_passed(const struct baton *b, const struct report_part *owned)
+{
+    return owned && owned->order == b->order && owned->local == LOCAL_ACTIVE && owned->committed >= b->doubt;
+}
+
 /* True: its committed offset has to be read from the brokers. */
 static bool baton_advance(struct switcher *s, int i, const struct switcher_event *ev)
 {
@@ -601,11 +650,11 @@ static bool baton_advance(struct switcher *s, int i, const struct switcher_event
     case RIGHT_HELD:
         if (a.aim != AIM_PASS && a.aim != AIM_PAUSE)
             break;
+        if (b->doubt != OFFSET_NONE && doubt_passed(b, fact->owned[b->holder]))
+            baton_change(s, i, ev->now_unix_us)->doubt = OFFSET_NONE;
         fact->waits_doubt = doubt_keeps(s, b);
-        if (fact->waits_doubt) {
-            ask = true;
+        if (fact->waits_doubt)
             break;
-        }
         baton_order(s, i, ev->now_unix_us);
         pass_begin(pass_of(s, i, a.back), b);
         break;
@@ -620,8 +669,9 @@ static bool baton_advance(struct switcher *s, int i, const struct switcher_event
             baton_restore(s, i, ev->now_unix_us); /* an order of a former reign that nobody wants any more */
             break;
         }
-        if (fact->owned[b->holder] && fact->owned[b->holder]->local == LOCAL_RELEASED && pass_of(s, i, a.back)->release_heard_unix_us == 0)
-            pass_of(s, i, a.back)->release_heard_unix_us = ev->now_unix_us;
+        if (fact->owned[b->holder] && fact->owned[b->holder]->local == LOCAL_RELEASED &&
+            pass_of(s, i, a.back)->release_heard_unix_us == 0)
+            pass_note_release(s, pass_of(s, i, a.back), i, b->holder, ev->now_unix_us);
         ask = baton_quiet(s, i, &a);
         break;
     case RIGHT_PAUSED:
@@ -643,12 +693,14 @@ static void pass_prove(struct switcher *s, int i, bool back, int64_t now_unix_us
     const struct switcher_member *m;
     struct pass *p = pass_of(s, i, back);
 
-    if (p->taken || b->state != RIGHT_HELD || b->holder != (back ? s->op.from : s->op.to) || b->epoch <= s->op.epoch_first)
+    if (p->taken || b->state != RIGHT_HELD || b->holder != (back ? s->op.from : s->op.to) ||
+        b->epoch <= s->op.epoch_first)
         return; /* not passed by this operation */
     if (!part || part->order != b->order || part->local != LOCAL_ACTIVE || part->first < b->from)
         return; /* not seen to flow yet */
     m = &s->members[fact->owner[b->holder]];
-    if (p->grant != b->epoch) { /* granted by a former reign: what it noted went with it; the document has the essence */
+    if (p->grant !=
+        b->epoch) { /* granted by a former reign: what it noted went with it; the document has the essence */
         p->ordered = true;
         p->grant = b->epoch;
         p->committed = p->from = b->from;
@@ -702,9 +754,10 @@ static bool back_home(struct switcher *s, int64_t now_ms)
     return proven || now_ms - s->home_ms >= PROOF_MS_MAX;
 }
 
-static bool deadline_passed(const struct switcher *s, int64_t now_unix_us)
+/* By the monotonic clock of this reign: the wall clock may jump. */
+static bool deadline_passed(const struct switcher *s)
 {
-    return now_unix_us / 1000 >= s->op.deadline_unix_ms;
+    return s->now_ms >= s->deadline_ms;
 }
 
 static void op_advance(struct switcher *s, const struct switcher_event *ev)
@@ -717,31 +770,31 @@ static void op_advance(struct switcher *s, const struct switcher_event *ev)
     case OP_PASSING:
         if (stage_passed(s)) {
             if (passing_between_colors(op))
-                op_move(s, OP_OBSERVING, op->observe_ms, ev->now_unix_us);
+                op_move(s, OP_OBSERVING, ev->now_unix_us);
             else
-                op_move(s, OP_COMPLETE, 0, ev->now_unix_us);
-        } else if (deadline_passed(s, ev->now_unix_us) && op->kind == OP_RESUME) {
+                op_move(s, OP_COMPLETE, ev->now_unix_us);
+        } else if (deadline_passed(s) && op->kind == OP_RESUME) {
             give_up(s, "the deadline passed before every partition was taken up again", ev->now_unix_us);
-        } else if (deadline_passed(s, ev->now_unix_us)) {
+        } else if (deadline_passed(s)) {
             turn_back(s, CAUSE_DEADLINE, "the deadline passed before every partition had moved", ev->now_unix_us);
         }
         break;
     case OP_OBSERVING:
         if (!stage_passed(s)) /* a partition was born meanwhile */
-            op_move(s, OP_PASSING, op->deadline_ms, ev->now_unix_us);
-        else if (!deadline_passed(s, ev->now_unix_us))
+            op_move(s, OP_PASSING, ev->now_unix_us);
+        else if (!deadline_passed(s))
             break;
         else if (op->stage + 1 < op->stage_count) {
             op->stage++;
-            op_move(s, OP_PASSING, op->deadline_ms, ev->now_unix_us);
+            op_move(s, OP_PASSING, ev->now_unix_us);
         } else {
-            op_move(s, OP_COMPLETE, 0, ev->now_unix_us);
+            op_move(s, OP_COMPLETE, ev->now_unix_us);
         }
         break;
     case OP_RETURNING:
         if (back_home(s, ev->now_ms)) {
-            op_move(s, OP_ROLLED_BACK, 0, ev->now_unix_us);
-        } else if (deadline_passed(s, ev->now_unix_us)) {
+            op_move(s, OP_ROLLED_BACK, ev->now_unix_us);
+        } else if (deadline_passed(s)) {
             for (int i = 0; i < s->fleet->baton_count; i++)
                 missing += aim_of(s, i).aim != AIM_REST || s->fleet->batons[i].state != RIGHT_HELD;
             snprintf(text, sizeof(text), "the way back did not end in time: %d partitions are not home", missing);
@@ -764,17 +817,19 @@ static void member_forget(struct switcher_member *m, struct switcher_effects *fx
     snprintf(e->incarnation, sizeof(e->incarnation), "%s", m->report->incarnation);
 }
 
-static void member_gone(struct switcher *s, struct switcher_member *m, const struct switcher_event *ev, struct switcher_effects *fx)
+static void member_gone(struct switcher *s, struct switcher_member *m, const struct switcher_event *ev,
+                        struct switcher_effects *fx)
 {
     char why[256];
 
     member_forget(m, fx);
     if (op_ended(&s->op) || !passing_between_colors(&s->op) || s->op.on_unreachable == UNREACHABLE_FENCE)
         return;
-    if (!(s->op.state == OP_PASSING && m->report->color == s->op.from) && !(s->op.state == OP_OBSERVING && m->report->color == s->op.to))
+    if (!(s->op.state == OP_PASSING && m->report->color == s->op.from) &&
+        !(s->op.state == OP_OBSERVING && m->report->color == s->op.to))
         return; /* only one that held what is passed, or that is being observed, turns it back */
-    snprintf(why, sizeof(why), "member %.64s (%.64s) of %s went without a goodbye", m->report->client_id, m->report->host,
-             color_name(m->report->color));
+    snprintf(why, sizeof(why), "member %.64s (%.64s) of %s went without a goodbye", m->report->client_id,
+             m->report->host, color_name(m->report->color));
     turn_back(s, CAUSE_MEMBER_GONE, why, ev->now_unix_us);
 }
 
@@ -834,7 +889,6 @@ static void on_offsets(struct switcher *s, const struct switcher_event *ev)
         struct baton *b = &s->fleet->batons[i];
         struct baton_fact *fact = &s->facts[i];
         struct aim_of a;
-        int64_t o;
 
         if (i >= s->fleet->baton_count || fact->token != ev->token)
             continue;
@@ -844,15 +898,8 @@ static void on_offsets(struct switcher *s, const struct switcher_event *ev)
             continue;
         }
         a = aim_of(s, i);
-        if (b->state == RIGHT_RELEASING && (a.aim == AIM_PASS || a.aim == AIM_PAUSE) && baton_quiet(s, i, &a)) {
+        if (b->state == RIGHT_RELEASING && (a.aim == AIM_PASS || a.aim == AIM_PAUSE) && baton_quiet(s, i, &a))
             baton_released(s, i, r, ev);
-        } else if (b->state == RIGHT_HELD && fact->waits_doubt) {
-            o = released_offset(b, r->offset, r->mark);
-            if (o != OFFSET_NONE && o >= b->doubt)
-                baton_change(s, i, ev->now_unix_us)->doubt = OFFSET_NONE;
-            else
-                fact->retry_ms = ev->now_ms + RETRY_MS;
-        }
     }
 }
 
@@ -891,7 +938,8 @@ static void advance(struct switcher *s, const struct switcher_event *ev, struct 
             effect_add(fx, reads[c], i);
         }
     if (newest > s->barrier_asked || (s->barrier_read < s->barrier_asked && s->barrier_token == 0)) {
-        struct switcher_effect *e = effect(fx, SWITCHER_READ_REPORTS); /* rule 2: after the append, read what the others wrote */
+        struct switcher_effect *e =
+            effect(fx, SWITCHER_READ_REPORTS); /* rule 2: after the append, read what the others wrote */
 
         s->barrier_asked = newest;
         s->barrier_token = e->token = ++s->token_last;
@@ -932,7 +980,8 @@ static void op_plan(struct switcher *s, const struct switcher_event *ev)
     op->stage_count = op->kind == OP_SWITCH ? (o->stage_count ? o->stage_count : spec->stage_count) : 1;
     op->stages_percent[0] = 100;
     if (op->kind == OP_SWITCH)
-        memcpy(op->stages_percent, o->stage_count ? o->stages_percent : spec->stages_percent, sizeof(op->stages_percent));
+        memcpy(op->stages_percent, o->stage_count ? o->stages_percent : spec->stages_percent,
+               sizeof(op->stages_percent));
     op->observe_ms = op->kind != OP_SWITCH ? 0 : o->observe_ms >= 0 ? o->observe_ms : spec->observe_ms;
     op->deadline_ms = o->deadline_ms >= 0 ? o->deadline_ms : spec->deadline_ms;
     op->on_unreachable = spec->on_unreachable;
@@ -951,7 +1000,8 @@ static void op_begin(struct switcher *s, const struct switcher_event *ev, struct
     const uint32_t history = (uint32_t)s->fleet->spec.history_count;
 
     for (int i = 0; i < s->fleet->baton_max; i++) {
-        const int64_t replay_from = s->asked.replay && s->op.state == OP_COMPLETE && forth[i].grant ? forth[i].from : OFFSET_NONE;
+        const int64_t replay_from =
+            s->asked.replay && s->op.state == OP_COMPLETE && forth[i].grant ? forth[i].from : OFFSET_NONE;
 
         pass_clear(&forth[i]);
         pass_clear(&back[i]);
@@ -963,7 +1013,7 @@ static void op_begin(struct switcher *s, const struct switcher_event *ev, struct
     s->fleet->switch_number = s->op.number;
     snprintf(s->fleet->reason, sizeof(s->fleet->reason), "%s", s->op.reason);
     s->op.epoch_first = touch(s, ev->now_unix_us);
-    op_enter(s, OP_PASSING, s->op.deadline_ms, ev->now_unix_us);
+    op_enter(s, OP_PASSING, ev->now_unix_us);
     if (s->op.number > history) {
         struct switcher_effect *e = effect(fx, SWITCHER_DROP_OP);
 
@@ -985,7 +1035,8 @@ static void on_order(struct switcher *s, const struct switcher_event *ev, struct
         reply(s, fx, REPLY_ACCEPTED, "");
     } else if (was_waiting) {
         reply(s, fx, REPLY_CONFLICT, "another order is being checked at this moment");
-    } else if (under_way && o->kind == ORDER_ROLLBACK && !o->dry_run && passing_between_colors(&s->op) && s->op.state != OP_RETURNING) {
+    } else if (under_way && o->kind == ORDER_ROLLBACK && !o->dry_run && passing_between_colors(&s->op) &&
+               s->op.state != OP_RETURNING) {
         turn_back(s, CAUSE_OPERATOR, o->reason[0] ? o->reason : "the operator asked for it", ev->now_unix_us);
         reply(s, fx, REPLY_ACCEPTED, "");
     } else if (under_way && !o->dry_run) {
@@ -1027,7 +1078,8 @@ static void on_snapshot(struct switcher *s, const struct switcher_event *ev, str
     memset(&s->findings, 0, sizeof(s->findings));
     plan_check(&s->findings, &in);
     if (s->members_overflow)
-        findings_add(&s->findings, FINDING_REFUSAL, "too-many-members", "the fleet has more members than Baton keeps track of",
+        findings_add(&s->findings, FINDING_REFUSAL, "too-many-members",
+                     "the fleet has more members than Baton keeps track of",
                      "a member that is not known could be at work unseen", "run fewer, larger members (512 at most)");
     if (s->order.dry_run)
         reply(s, fx, REPLY_PLANNED, "");
@@ -1084,7 +1136,8 @@ static void on_tick(struct switcher *s, const struct switcher_event *ev, struct 
     bool waited = !op_ended(&s->op);
 
     for (int i = 0; i < MEMBERS_MAX && !waited; i++)
-        waited = s->members[i].used && ev->now_ms - s->members[i].heard_ms > 2 * s->members[i].report->report_interval_ms;
+        waited =
+            s->members[i].used && ev->now_ms - s->members[i].heard_ms > 2 * s->members[i].report->report_interval_ms;
     if (s->groups_out && ev->now_ms - s->groups_asked_ms > ANSWER_MS_MAX)
         s->groups_out = false;
     if (!s->groups_out && ev->now_ms - s->groups_asked_ms >= (waited ? GROUPS_BUSY_MS : GROUPS_QUIET_MS)) {
@@ -1190,6 +1243,7 @@ void switcher_birth(struct switcher *s, const struct spec *spec, struct version 
 void switcher_reign(struct switcher *s, int64_t term, int64_t now_ms, int64_t now_unix_us)
 {
     ASSERT(s->fleet->exists && term > s->fleet->version.term);
+    s->now_ms = now_ms;
     s->fleet->version.term = term;
     touch(s, now_unix_us);
     s->bumped = false;
@@ -1199,7 +1253,11 @@ void switcher_reign(struct switcher *s, int64_t term, int64_t now_ms, int64_t no
             if (s->fleet->batons[i].state == RIGHT_PAUSED)
                 s->fleet->phase = PHASE_PAUSED;
         s->fleet->deadline_unix_ms = 0;
-    } else {
+    } else { /* what is left of its time; clocks that differ neither lengthen it nor make it negative */
+        const int64_t left_ms = s->op.deadline_unix_ms - now_unix_us / 1000, lasts_ms = op_lasts_ms(s, s->op.state);
+
+        s->fleet->phase = phases[s->op.kind][s->op.state];
+        s->deadline_ms = now_ms + (left_ms < 0 ? 0 : left_ms > lasts_ms ? lasts_ms : left_ms);
         op_touch(s);
     }
     /* The first reading of the groups is due at once: nobody's absence counts from before this reign. */
@@ -1225,6 +1283,7 @@ void switcher_step(struct switcher *s, struct switcher_event *ev, struct switche
 {
     if (!s->fleet->exists)
         return;
+    s->now_ms = ev->now_ms;
     s->bumped = false;
     survey(s);
     note(s, ev, fx);
@@ -1250,7 +1309,8 @@ void switcher_progress(const struct switcher *s, struct progress *ret)
         ret->total += i < stage_target(s);
         ret->ordered += b->state == RIGHT_RELEASING;
         ret->granted += b->state == RIGHT_GRANTED;
-        ret->taken += op->kind == OP_PAUSE ? b->state == RIGHT_PAUSED : p == &op->forth[i] && p->taken && b->holder == op->to;
+        ret->taken +=
+            op->kind == OP_PAUSE ? b->state == RIGHT_PAUSED : p == &op->forth[i] && p->taken && b->holder == op->to;
         ret->returned += op->back[i].ordered && op->back[i].taken;
     }
 }
@@ -1269,8 +1329,8 @@ static void waiting_member(const struct switcher *s, const struct switcher_membe
     const struct report *r = m->report;
     int in_flight = 0, parts = 0, first = -1;
 
-    snprintf(w->who, sizeof(w->who), "%s (%s, %s)", r->client_id[0] ? r->client_id : r->incarnation, color_name(r->color),
-             r->host);
+    snprintf(w->who, sizeof(w->who), "%s (%s, %s)", r->client_id[0] ? r->client_id : r->incarnation,
+             color_name(r->color), r->host);
     for (int k = 0; k < r->part_count; k++)
         if (r->parts[k].in_flight > 0 && r->parts[k].local == LOCAL_DRAINING) {
             in_flight += r->parts[k].in_flight;
@@ -1279,8 +1339,8 @@ static void waiting_member(const struct switcher *s, const struct switcher_membe
     if (now_ms - m->heard_ms > 2 * r->report_interval_ms)
         snprintf(w->what, sizeof(w->what), "silent for %lld s", (long long)(now_ms - m->heard_ms) / 1000);
     else if (first >= 0)
-        snprintf(w->what, sizeof(w->what), "has %d records in flight on %d partitions, first %.60s/%d", in_flight, parts,
-                 s->fleet->spec.topics[r->parts[first].topic], (int)r->parts[first].partition);
+        snprintf(w->what, sizeof(w->what), "has %d records in flight on %d partitions, first %.60s/%d", in_flight,
+                 parts, s->fleet->spec.topics[r->parts[first].topic], (int)r->parts[first].partition);
     else
         snprintf(w->what, sizeof(w->what), "has applied epoch %llu of %llu", (unsigned long long)r->applied.epoch,
                  (unsigned long long)s->barrier_asked);
@@ -1310,12 +1370,14 @@ int switcher_waiting(const struct switcher *s, struct waiting *ret, int max, int
     }
     if (doubts && waiting_add(ret, &n, max)) {
         snprintf(ret[n - 1].who, sizeof(ret[n - 1].who), "%s", color_name(s->op.from));
-        snprintf(ret[n - 1].what, sizeof(ret[n - 1].what), "does again on %d partitions what a lost member left uncommitted", doubts);
+        snprintf(ret[n - 1].what, sizeof(ret[n - 1].what),
+                 "does again on %d partitions what a lost member left uncommitted", doubts);
     }
     if (untaken + unproven && waiting_add(ret, &n, max)) {
         snprintf(ret[n - 1].who, sizeof(ret[n - 1].who), "%s",
                  color_name(s->op.state == OP_RETURNING ? s->op.from : s->op.to));
-        snprintf(ret[n - 1].what, sizeof(ret[n - 1].what), "takes %d granted partitions, fetches the first of %d", untaken, unproven);
+        snprintf(ret[n - 1].what, sizeof(ret[n - 1].what), "takes %d granted partitions, fetches the first of %d",
+                 untaken, unproven);
     }
     return n;
 }

@@ -14,24 +14,24 @@
 
 struct switcher_member {
     bool used;
-    struct report *report;       /* the shell's allocation; handed back through the event that replaces it */
+    struct report *report; /* the shell's allocation; handed back through the event that replaces it */
     int64_t heard_ms;
-    int64_t missing_since_ms;    /* when this leader first saw the brokers not list it, 0: listed or not looked */
-    bool gone;                   /* rule 9: what it may have done is being read, then it is forgotten */
-    uint64_t ends_token;         /* of that reading, 0: none is out */
-    bool forgotten;              /* counts no more; waits for its tombstone to be read back */
+    int64_t missing_since_ms;          /* when this leader first saw the brokers not list it, 0: listed or not looked */
+    bool gone;                         /* rule 9: what it may have done is being read, then it is forgotten */
+    uint64_t ends_token;               /* of that reading, 0: none is out */
+    bool forgotten;                    /* counts no more; waits for its tombstone to be read back */
     int64_t skew_low_us, skew_high_us; /* its clock minus ours lies between */
     bool skew_known;
 };
 
 /* What this reign knows of a baton beyond the document. */
 struct baton_fact {
-    uint64_t token;         /* of the reading of its committed offset that is out, 0: none */
-    uint64_t token_order;   /* the baton's order when that was asked: another by now makes the answer void */
-    int64_t asked_ms;       /* when it was asked */
-    int64_t retry_ms;       /* not asked again before */
-    bool wanted;            /* to be asked in this step */
-    bool waits_doubt;       /* in the stage, not ordered: its color has not yet passed the doubt (rule 10) */
+    uint64_t token;       /* of the reading of its committed offset that is out, 0: none */
+    uint64_t token_order; /* the baton's order when that was asked: another by now makes the answer void */
+    int64_t asked_ms;     /* when it was asked */
+    int64_t retry_ms;     /* not asked again before */
+    bool wanted;          /* to be asked in this step */
+    bool waits_doubt;     /* in the stage, not ordered: its color has not yet passed the doubt (rule 10) */
     /* from the newest reports, surveyed anew in every step: */
     bool busy[COLOR_COUNT];                       /* somebody of the color is or may be at work on it */
     const struct report_part *owned[COLOR_COUNT]; /* the entry of the member that Kafka gives it, or NULL */
@@ -42,14 +42,14 @@ enum order_kind { ORDER_SWITCH, ORDER_ROLLBACK, ORDER_PAUSE, ORDER_RESUME };
 
 struct order {
     enum order_kind kind;
-    bool dry_run;                /* plan only */
+    bool dry_run; /* plan only */
     bool to_given;
     enum color to;
     bool replay;
     int stages_percent[STAGES_MAX];
-    int stage_count;             /* 0: the fleet's */
-    int64_t observe_ms;          /* -1: the fleet's */
-    int64_t deadline_ms;         /* -1: the fleet's */
+    int stage_count;     /* 0: the fleet's */
+    int64_t observe_ms;  /* -1: the fleet's */
+    int64_t deadline_ms; /* -1: the fleet's */
     char reason[REASON_MAX + 1], by[BY_MAX + 1], request_id[REQUEST_ID_MAX + 1];
 };
 
@@ -71,12 +71,12 @@ struct switcher_effect {
     enum switcher_effect_type type;
     uint64_t token;
     enum color color;
-    int first, count;      /* in switcher_effects.batons */
+    int first, count; /* in switcher_effects.batons */
     char incarnation[INCARNATION_MAX + 1];
     char request_id[REQUEST_ID_MAX + 1];
     enum reply_status status;
     uint32_t number;
-    char text[256];        /* of a reply that is no list of findings */
+    char text[256]; /* of a reply that is no list of findings */
 };
 
 #define SWITCHER_EFFECTS_MAX 64
@@ -93,23 +93,23 @@ struct switcher_effects {
  */
 struct switcher_dirty {
     bool passes[SHARDS_MAX];
-    bool shards[SHARDS_MAX];   /* batons of these changed (not written when all fit into the head) */
-    bool head;                 /* the head (with all batons when they fit into one record) */
+    bool shards[SHARDS_MAX]; /* batons of these changed (not written when all fit into the head) */
+    bool head;               /* the head (with all batons when they fit into one record) */
     bool op;
 };
 
 enum switcher_event_type {
-    SWITCHER_TICK,          /* every 100 ms or so */
-    SWITCHER_REPORT,        /* report: taken; the one it replaces (or itself, when void) comes back in ev->report */
-    SWITCHER_REPORT_GONE,   /* incarnation: its key's tombstone was read; its report comes back in ev->report (or NULL) */
-    SWITCHER_REPORTS_READ,  /* token */
-    SWITCHER_OFFSETS,       /* token, color, readings; or failed */
-    SWITCHER_ENDS,          /* token, readings (offset = end); or failed. Never asked for no batons */
-    SWITCHER_GROUPS,        /* groups[2]; members only, owner may be NULL */
-    SWITCHER_SNAPSHOT,      /* token, snapshot */
-    SWITCHER_ORDER,         /* order */
-    SWITCHER_PARTITIONS,    /* topic, readings: partition count and, in first[], their first offsets: born HELD by active (rule 8) */
-    SWITCHER_SPEC,          /* spec: an edited fleet file (policies and appended topics) */
+    SWITCHER_TICK,        /* every 100 ms or so */
+    SWITCHER_REPORT,      /* report: taken; the one it replaces (or itself, when void) comes back in ev->report */
+    SWITCHER_REPORT_GONE, /* incarnation: its key's tombstone was read; its report comes back in ev->report (or NULL) */
+    SWITCHER_REPORTS_READ, /* token */
+    SWITCHER_OFFSETS,      /* token, color, readings; or failed */
+    SWITCHER_ENDS,         /* token, readings (offset = end); or failed. Never asked for no batons */
+    SWITCHER_GROUPS,       /* groups[2]; members only, owner may be NULL */
+    SWITCHER_SNAPSHOT,     /* token, snapshot */
+    SWITCHER_ORDER,        /* order */
+    SWITCHER_PARTITIONS, /* topic, readings: partition count and, in first[], their first offsets: born HELD by active (rule 8) */
+    SWITCHER_SPEC, /* spec: an edited fleet file (policies and appended topics) */
 };
 
 struct switcher_reading {
@@ -135,30 +135,33 @@ struct switcher_event {
     const struct order *order;
     int topic;
     int partition_count;
-    const int64_t *first_offsets;    /* one for each partition of the topic, the old ones too */
+    const int64_t *first_offsets; /* one for each partition of the topic, the old ones too */
     const struct spec *spec;
 };
 
 struct switcher {
-    struct fleet *fleet;  /* caller's */
-    struct op op;         /* the newest; passes are caller's */
-    struct op asked;      /* what `order` would become */
-    struct order order;   /* the order whose preflight is out, if order_given */
+    struct fleet *fleet; /* caller's */
+    struct op op;        /* the newest; passes are caller's */
+    struct op asked;     /* what `order` would become */
+    struct order order;  /* the order whose preflight is out, if order_given */
     uint64_t snapshot_token;
     int64_t snapshot_asked_ms;
     struct findings findings; /* of the last preflight */
     struct baton_fact *facts; /* caller's, one a baton */
     struct switcher_member members[MEMBERS_MAX];
-    bool members_overflow;    /* more than MEMBERS_MAX: nothing can be released any more */
-    int64_t home_ms;          /* since when all is home on the way back, 0: it is not */
-    bool bumped;              /* this step has raised the epoch already */
+    bool members_overflow; /* more than MEMBERS_MAX: nothing can be released any more */
+    int64_t now_ms;        /* of this step */
+    int64_t deadline_ms;   /* of the present state of the operation, by this reign's monotonic clock */
+    int64_t home_ms;       /* since when all is home on the way back, 0: it is not */
+    bool bumped;           /* this step has raised the epoch already */
     struct switcher_dirty dirty;
     uint64_t token_last;
-    uint64_t barrier_asked, barrier_read; /* epochs: reports were asked for / read to their end after this one (rule 2) */
+    uint64_t barrier_asked,
+        barrier_read; /* epochs: reports were asked for / read to their end after this one (rule 2) */
     uint64_t barrier_token;
     int64_t groups_asked_ms;
     bool groups_out;
-    bool order_given;         /* `order` waits for its preflight */
+    bool order_given; /* `order` waits for its preflight */
 };
 
 struct switcher_memory {
@@ -182,17 +185,17 @@ void switcher_effects_clear(struct switcher_effects *fx);
 /* Who or what is waited for, in one line per party, for the progress view: up to `max` of them. */
 struct waiting {
     char who[CLIENT_ID_MAX + HOST_MAX + 16]; /* "payments-blue-3 (10.0.0.7)", "the brokers" */
-    char what[160];                           /* "has 12 records of orders/3 in flight" */
+    char what[160];                          /* "has 12 records of orders/3 in flight" */
 };
 int switcher_waiting(const struct switcher *s, struct waiting *ret, int max, int64_t now_ms);
 
 /* Batons of the present stage by where they are: for "per partition counts". */
 struct progress {
-    int total;     /* of this stage */
-    int ordered;   /* releasing now */
-    int granted;   /* told to the new holder */
-    int taken;     /* proven to flow */
-    int returned;  /* on the way back: home again */
+    int total;    /* of this stage */
+    int ordered;  /* releasing now */
+    int granted;  /* told to the new holder */
+    int taken;    /* proven to flow */
+    int returned; /* on the way back: home again */
 };
 void switcher_progress(const struct switcher *s, struct progress *ret);
 

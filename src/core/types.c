@@ -21,14 +21,10 @@ static const char *const local_state_names[LOCAL_STATE_COUNT] = {
     [LOCAL_RELEASED] = "released",
 };
 static const char *const phase_names[PHASE_COUNT] = {
-    [PHASE_STEADY] = "steady",
-    [PHASE_PASSING] = "passing",
-    [PHASE_OBSERVING] = "observing",
-    [PHASE_RETURNING] = "returning",
-    [PHASE_PAUSING] = "pausing",
-    [PHASE_PAUSED] = "paused",
-    [PHASE_RESUMING] = "resuming",
-    [PHASE_NEEDS_OPERATOR] = "needs-operator",
+    [PHASE_STEADY] = "steady",       [PHASE_PASSING] = "passing",
+    [PHASE_OBSERVING] = "observing", [PHASE_RETURNING] = "returning",
+    [PHASE_PAUSING] = "pausing",     [PHASE_PAUSED] = "paused",
+    [PHASE_RESUMING] = "resuming",   [PHASE_NEEDS_OPERATOR] = "needs-operator",
 };
 static const char *const strategy_names[STRATEGY_COUNT] = { [STRATEGY_SEPARATE_GROUPS] = "separate-groups" };
 static const char *const on_unreachable_names[ON_UNREACHABLE_COUNT] = {
@@ -43,20 +39,20 @@ static const char *const offset_reset_names[OFFSET_RESET_COUNT] = {
 };
 
 /* NAMED(color, enum color, color_names, COLOR_COUNT) defines color_name() and color_parse(). */
-#define NAMED(noun, type, names, count)                    \
-    const char *noun##_name(type v)                        \
-    {                                                      \
-        ASSERT((unsigned)v < count);                       \
-        return names[v];                                   \
-    }                                                      \
-    bool noun##_parse(type *ret, const char *name)         \
-    {                                                      \
-        for (unsigned i = 0; i < count; i++)               \
-            if (name && strcmp(names[i], name) == 0) {     \
-                *ret = (type)i;                            \
-                return true;                               \
-            }                                              \
-        return false;                                      \
+#define NAMED(noun, type, names, count)                \
+    const char *noun##_name(type v)                    \
+    {                                                  \
+        ASSERT((unsigned)v < count);                   \
+        return names[v];                               \
+    }                                                  \
+    bool noun##_parse(type *ret, const char *name)     \
+    {                                                  \
+        for (unsigned i = 0; i < count; i++)           \
+            if (name && strcmp(names[i], name) == 0) { \
+                *ret = (type)i;                        \
+                return true;                           \
+            }                                          \
+        return false;                                  \
     }
 
 NAMED(color, enum color, color_names, COLOR_COUNT)

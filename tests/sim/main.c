@@ -1,10 +1,8 @@
 /*
- * baton-sim - runs worlds until a number or a time is reached; a broken one is printed with its seed and ends the run.
+ * baton-sim - runs simulated worlds; a broken one is printed with its seed, then made smaller, and ends the run.
  *
- *     baton-sim                    every named world, 20 seeds each, then random ones
- *     baton-sim --worlds 10000     so many worlds in all
- *     baton-sim --seconds 120      for so long
- *     baton-sim --world NAME --seed N --trace
+ * Named worlds and random ones take turns; every seed that ever failed comes first (tests/sim/seeds). The last line is one object
+ * of JSON with the figures.
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -12,132 +10,222 @@
 #include <string.h>
 #include <time.h>
 
+#include "coverage.h"
 #include "world.h"
 
-#pragma GCC diagnostic ignored "-Woverride-init" /* a line of the table says where it differs from CALM or BUSY */
-
-#define CALM .members = { 2, 2 }, .partitions = 4, .controllers = 1, .orders = 3, .stages = 1, .rate_per_s = 50, .work_ms_max = 10
-#define BUSY .members = { 3, 2 }, .partitions = 6, .controllers = 2, .orders = 3, .stages = 1, .rate_per_s = 50, .work_ms_max = 40, .out_of_order = 5
-
-static const struct world_config worlds[] = {
-    { .name = "calm", .rule = "5, 6", CALM },
-    { .name = "canary", .rule = "5, 6", CALM, .stages = 4 },
-    { .name = "zombie-leader", .rule = "1, 14", BUSY, .zombie_controller_ms = 1500, .late = 30 },
-    { .name = "stale-belief", .rule = "2, 11", BUSY, .stop_member_ms = 1500, .cut_log_ms = 400, .rebalance_ms = 2000 },
-    { .name = "newcomer-behind", .rule = "2", BUSY, .rebalance_ms = 250, .close_member_ms = 400, .cut_log_ms = 60, .late = 100, .orders = 6 },
-    { .name = "late-and-lost", .rule = "3, 13", BUSY, .late = 60, .lose = 40, .repeat = 60, .commit_lost_answer = 30 },
-    { .name = "old-work-in-flight", .rule = "4, 12", BUSY, .out_of_order = 20, .rebalance_ms = 500 },
-    { .name = "late-follow", .rule = "7", BUSY, .late = 150, .rate_per_s = 100 },
-    { .name = "taken-back", .rule = "6, 9", BUSY, .regret = 60, .stages = 3, .close_member_ms = 2000 },
-    { .name = "born-in-mid-switch", .rule = "8", BUSY, .grow_ms = 1500, .stages = 3 },
-    { .name = "silent-member", .rule = "9, 11, 13", BUSY, .stop_member_ms = 1500 },
-    { .name = "takers-asleep", .rule = "9, 10, 15", BUSY, .members = { 2, 2 }, .takers_stop = 100, .stages = 2, .orders = 6 },
-    { .name = "fenced-member", .rule = "9, 10", BUSY, .stop_member_ms = 2500, .crash_member_ms = 3000, .fence = true },
-    { .name = "doubt-waits", .rule = "10", BUSY, .crash_member_ms = 1500 },
-    { .name = "doubt-listed", .rule = "10", BUSY, .crash_member_ms = 1500, .list_doubt = true },
-    { .name = "revoked-in-flight", .rule = "12", BUSY, .out_of_order = 30, .rebalance_ms = 300, .close_member_ms = 1500 },
-    { .name = "leader-lost-anywhere", .rule = "15", BUSY, .controllers = 3, .crash_controller_ms = 300, .stages = 2 },
-    { .name = "replay", .rule = "5", BUSY, .replay = true, .orders = 4 },
-    { .name = "everything", .rule = "all", BUSY, .controllers = 3, .stages = 2, .late = 20, .lose = 10, .repeat = 10, .commit_lost_answer = 10,
-      .crash_member_ms = 6000, .stop_member_ms = 6000, .close_member_ms = 6000, .crash_controller_ms = 5000, .zombie_controller_ms = 7000,
-      .cut_log_ms = 5000, .rebalance_ms = 4000, .grow_ms = 10000, .regret = 20 },
-};
-#define WORLD_COUNT ((int)(sizeof(worlds) / sizeof(worlds[0])))
-
-/* Seeds that once failed: they must never fail again. */
-static const struct {
-    const char *world;
-    uint64_t seed;
-} failed_once[] = {
-    { "takers-asleep", 494 }, /* a doubt on a baton that was never taken: ordered and taken back for ever */
-};
+#define RANDOM_PER_NAMED 9        /* of ten worlds one is a named one */
+#define COVERAGE_WORLDS_MIN 50000 /* as many are enough to meet everything */
 
 struct sums {
-    int64_t worlds, records, completed, rolled_back, need_operator, refused, failovers, listed, in_color;
+    int64_t worlds, broken, records, completed, rolled_back, need_operator, refused, failovers, listed, in_color,
+        faults, events, whole, home_ms_max;
 };
 
-static const struct world_config *world_named(const char *name)
+struct options {
+    const struct world_config *only;
+    bool random_only, trace, keep_going, coverage;
+    bool seed_given;
+    uint64_t seed;
+    int64_t worlds, seconds;
+    const char *seeds;
+};
+
+static double now_s(void)
 {
-    for (int i = 0; i < WORLD_COUNT; i++)
-        if (strcmp(worlds[i].name, name) == 0)
-            return &worlds[i];
-    return NULL;
+    struct timespec t;
+
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
 }
 
-static int run(const struct world_config *config, uint64_t seed, bool trace, struct sums *sums)
+static void broke(const struct world_config *config, const struct world_result *r)
 {
+    struct world_config small;
+    struct world_result again;
+
+    printf("BROKEN: baton-sim --world %s --seed %" PRIu64 " --trace\n  %s (%s)\n", config->name, r->seed, r->broken,
+           r->where);
+    fflush(stdout);
+    world_shrink(&small, config, r->seed, r->broken);
+    world_run(&again, &small, r->seed, false);
+    printf("as small as it still breaks, %s (%s):\n  ", again.broken, again.where);
+    world_print(&small);
+    fflush(stdout);
+}
+
+static void run(const struct world_config *config, uint64_t seed, const struct options *o, struct sums *s)
+{
+    struct world_config drawn;
     struct world_result r;
 
-    world_run(&r, config, seed, trace);
-    sums->worlds++;
-    sums->records += r.records;
-    sums->completed += r.completed;
-    sums->rolled_back += r.rolled_back;
-    sums->need_operator += r.need_operator;
-    sums->refused += r.refused;
-    sums->failovers += r.failovers;
-    sums->listed += r.repeats_listed;
-    sums->in_color += r.repeats_in_color;
+    if (!config) {
+        world_draw(&drawn, seed);
+        config = &drawn;
+    }
+    world_run(&r, config, seed, o->trace);
+    s->worlds++;
+    s->records += r.records;
+    s->completed += r.completed;
+    s->rolled_back += r.rolled_back;
+    s->need_operator += r.need_operator;
+    s->refused += r.refused;
+    s->failovers += r.failovers;
+    s->listed += r.repeats_listed;
+    s->in_color += r.repeats_in_color;
+    s->faults += r.faults;
+    s->events += r.events;
+    s->whole += r.whole > 0;
+    if (r.home_ms_max > s->home_ms_max)
+        s->home_ms_max = r.home_ms_max;
     if (!r.broken)
-        return 0;
-    fprintf(stderr, "BROKEN --world %s --seed %" PRIu64 ": %s (%s)\n", config->name, seed, r.broken, r.where);
-    return -1;
+        return;
+    s->broken++;
+    if (o->trace) {
+        struct world_config small;
+
+        world_shrink(&small, config, seed, r.broken);
+        printf("--- the same, as small as it still breaks:\n");
+        world_run(&r, &small, seed, true);
+        world_print(&small);
+    } else {
+        broke(config, &r);
+    }
 }
 
-static int usage(void)
+/* Lines of "WORLD SEED"; # begins a comment. */
+static int run_seeds(const struct options *o, struct sums *s)
 {
-    fprintf(stderr, "usage: baton-sim [--world NAME] [--seed N] [--worlds N] [--seconds N] [--trace] [--keep-going]\nworlds:");
-    for (int i = 0; i < WORLD_COUNT; i++)
-        fprintf(stderr, " %s", worlds[i].name);
-    fputc('\n', stderr);
-    return 2;
+    FILE *f = o->seeds ? fopen(o->seeds, "r") : NULL;
+    char line[256], name[64];
+    uint64_t seed;
+
+    if (o->seeds && !f) {
+        perror(o->seeds);
+        return -1;
+    }
+    while (f && fgets(line, sizeof(line), f)) {
+        if (line[0] == '#' || sscanf(line, "%63s %" SCNu64, name, &seed) != 2)
+            continue;
+        if (strcmp(name, "random") != 0 && !world_named(name)) {
+            fprintf(stderr, "%s: there is no world \"%s\"\n", o->seeds, name);
+            fclose(f);
+            return -1;
+        }
+        run(world_named(name), seed, o, s);
+    }
+    if (f)
+        fclose(f);
+    return 0;
+}
+
+static int usage(int code)
+{
+    FILE *to = code ? stderr : stdout;
+
+    fprintf(to, "usage: baton-sim [OPTION]...\n"
+                "  --worlds N      so many worlds\n"
+                "  --seconds N     for so long\n"
+                "  --world NAME    only this one; \"random\": only random ones\n"
+                "  --seed N        the first seed; alone: only that world\n"
+                "  --fresh         seeds that nobody has seen, from the clock\n"
+                "  --seeds FILE    first the worlds of this file, lines of \"NAME SEED\"\n"
+                "  --trace         tell the story of each world, and of the shrunk one when it breaks\n"
+                "  --keep-going    after a broken world, too\n"
+                "  --coverage      print how often each fault, transition and pair was met\n"
+                "exit code: 0 all held, 1 a world broke or something was never met, 2 usage\nworlds:");
+    for (int i = 0; i < world_count(); i++)
+        fprintf(to, " %s", world_at(i)->name);
+    fputc('\n', to);
+    return code;
+}
+
+static int parse(struct options *o, int argc, char **argv)
+{
+    for (int i = 1; i < argc; i++) {
+        const char *value = i + 1 < argc ? argv[i + 1] : NULL;
+        char *end = NULL;
+
+        if (strcmp(argv[i], "--trace") == 0)
+            o->trace = true;
+        else if (strcmp(argv[i], "--keep-going") == 0)
+            o->keep_going = true;
+        else if (strcmp(argv[i], "--coverage") == 0)
+            o->coverage = true;
+        else if (strcmp(argv[i], "--fresh") == 0)
+            o->seed = (uint64_t)time(NULL) * 1000003u;
+        else if (!value)
+            return -1;
+        else if (strcmp(argv[i], "--world") == 0) {
+            o->random_only = strcmp(value, "random") == 0;
+            o->only = world_named(value);
+            if (!o->only && !o->random_only)
+                return -1;
+            i++;
+        } else if (strcmp(argv[i], "--seeds") == 0) {
+            o->seeds = value;
+            i++;
+        } else {
+            const uint64_t number = strtoull(value, &end, 10);
+
+            if (*end || end == value)
+                return -1;
+            if (strcmp(argv[i], "--seed") == 0) {
+                o->seed = number;
+                o->seed_given = true;
+            } else if (strcmp(argv[i], "--worlds") == 0) {
+                o->worlds = (int64_t)number;
+            } else if (strcmp(argv[i], "--seconds") == 0) {
+                o->seconds = (int64_t)number;
+            } else {
+                return -1;
+            }
+            i++;
+        }
+    }
+    return 0;
 }
 
 int main(int argc, char **argv)
 {
-    const struct world_config *only = NULL;
-    uint64_t seed = 1;
-    int64_t count = 0, seconds = 0, broken = 0;
-    bool trace = false, seed_given = false, keep_going = false;
-    struct sums sums = { 0 };
-    const time_t began = time(NULL);
+    struct options o = { .seed = 1 };
+    struct sums s = { 0 };
+    double began, took;
+    int missing = 0;
 
-    for (int i = 1; i < argc; i++) {
-        const char *value = i + 1 < argc ? argv[i + 1] : NULL;
+    if (argc == 2 && strcmp(argv[1], "--help") == 0)
+        return usage(0);
+    if (parse(&o, argc, argv) < 0)
+        return usage(2);
+    if (o.seed_given && !o.worlds && !o.seconds)
+        o.worlds = 1;
+    if (!o.worlds && !o.seconds)
+        o.worlds = 4000;
+    began = now_s();
+    if (run_seeds(&o, &s) < 0)
+        return 2;
+    for (int64_t n = 0; (!s.broken || o.keep_going) && (!o.worlds || n < o.worlds) &&
+                        (!o.seconds || now_s() - began < (double)o.seconds);
+         n++) {
+        const bool named =
+            !o.random_only && !o.only && !(o.seed_given && o.worlds == 1) && n % (RANDOM_PER_NAMED + 1) == 0;
+        const int64_t turn = n / (RANDOM_PER_NAMED + 1);
 
-        if (strcmp(argv[i], "--trace") == 0)
-            trace = true;
-        else if (strcmp(argv[i], "--keep-going") == 0)
-            keep_going = true;
-        else if (!value)
-            return usage();
-        else if (strcmp(argv[i], "--world") == 0 && (only = world_named(value)))
-            i++;
-        else if (strcmp(argv[i], "--seed") == 0) {
-            seed = strtoull(value, NULL, 10);
-            seed_given = true;
-            i++;
-        } else if (strcmp(argv[i], "--worlds") == 0) {
-            count = strtoll(value, NULL, 10);
-            i++;
-        } else if (strcmp(argv[i], "--seconds") == 0) {
-            seconds = strtoll(value, NULL, 10);
-            i++;
-        } else
-            return usage();
+        run(o.only ? o.only : named ? world_at((int)(turn % world_count())) : NULL, o.seed + (uint64_t)n, &o, &s);
     }
-    if (only && seed_given && !count && !seconds)
-        return run(only, seed, trace, &sums) < 0;
-    for (size_t i = 0; !only && i < sizeof(failed_once) / sizeof(failed_once[0]); i++)
-        broken += run(world_named(failed_once[i].world), failed_once[i].seed, false, &sums) < 0;
-    if (!count && !seconds)
-        count = 20 * WORLD_COUNT;
-    for (int64_t n = 0; (!broken || keep_going) && (count ? n < count : time(NULL) - began < seconds); n++)
-        broken += run(only ? only : &worlds[n % WORLD_COUNT], seed + (uint64_t)(n / (only ? 1 : WORLD_COUNT)), false, &sums) < 0;
-    printf("{\"worlds\":%" PRId64 ",\"records\":%" PRId64 ",\"completed\":%" PRId64 ",\"rolled_back\":%" PRId64 ",\"needs_operator\":%" PRId64
-           ",\"refused\":%" PRId64 ",\"failovers\":%" PRId64 ",\"repeats_listed\":%" PRId64 ",\"repeats_in_color\":%" PRId64 ",\"broken\":%" PRId64 "}\n",
-           sums.worlds, sums.records, sums.completed, sums.rolled_back, sums.need_operator, sums.refused, sums.failovers, sums.listed,
-           sums.in_color, broken);
-    printf("%" PRId64 " passed, %" PRId64 " failed\n", sums.worlds - broken, broken);
-    return broken != 0;
+    took = now_s() - began;
+    if (o.coverage || (s.worlds >= COVERAGE_WORLDS_MIN && !o.only))
+        missing = coverage_print(stdout, o.coverage);
+    printf("{\"sim\":{\"worlds\":%" PRId64 ",\"broken\":%" PRId64
+           ",\"seconds\":%.1f,\"worlds_per_second\":%.0f,\"with_a_whole_switch\":%" PRId64 ",\"events\":%" PRId64
+           ",\"faults\":%" PRId64 ",\"records\":%" PRId64 ",\"completed\":%" PRId64 ",\"rolled_back\":%" PRId64
+           ",\"needs_operator\":%" PRId64 ",\"refused\":%" PRId64 ",\"failovers\":%" PRId64
+           ",\"repeats_listed\":%" PRId64 ",\"repeats_in_color\":%" PRId64 ",\"rest_ms_max\":%" PRId64
+           ",\"never_met\":%d}}\n",
+           s.worlds, s.broken, took, (double)s.worlds / (took > 0 ? took : 1), s.whole, s.events, s.faults, s.records,
+           s.completed, s.rolled_back, s.need_operator, s.refused, s.failovers, s.listed, s.in_color, s.home_ms_max,
+           missing);
+    if (s.worlds < COVERAGE_WORLDS_MIN || o.only)
+        missing = 0; /* so few need not have met everything */
+    printf("%" PRId64 " passed, %" PRId64 " failed\n", s.worlds - s.broken, s.broken + (missing > 0));
+    return s.broken > 0 || missing > 0;
 }

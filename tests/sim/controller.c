@@ -1,0 +1,607 @@
+/*
+ * controller - the shell of a switcher: reads both logs, steps, appends what changed as one batch, and only then runs the effects.
+ *
+ * Replay, healing and the order of a batch follow src/controller (mirror.c, reign.c). One that is replaced without knowing
+ * goes on as long as it does not see the other's claim: its late records are what rule 14 is about.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "sim.h"
+
+struct controller *leader(struct world *w)
+{
+    return w->leader >= 0 && w->controllers[w->leader].leads ? &w->controllers[w->leader] : NULL;
+}
+
+/* --- events for the switcher ---------------------------------------------------------------------------------------------------- */
+
+struct told *told_new(enum switcher_event_type type, size_t more)
+{
+    struct told *t = arena(sizeof(*t) + more);
+
+    t->ev.type = type;
+    return t;
+}
+
+static void *told_more(struct told *t)
+{
+    return t + 1;
+}
+
+void controller_queue(struct world *w, int n, struct told *t)
+{
+    struct controller *c = &w->controllers[n];
+
+    t->next = NULL;
+    *c->inbox_end = t;
+    c->inbox_end = &t->next;
+    if (!c->busy)
+        put(w, (struct at){ .ms = w->now_ms, .kind = AT_CONTROLLER_TURN, .who = n, .life = c->life });
+}
+
+static void controller_send(struct world *w, int n, struct told *t, int64_t delay_ms)
+{
+    put(w, (struct at){ .ms = w->now_ms + delay_ms,
+                        .kind = AT_CONTROLLER_EVENT,
+                        .who = n,
+                        .life = w->controllers[n].life,
+                        .payload = t });
+}
+
+void controllers_notice(struct world *w)
+{
+    for (int n = 0; n < w->config.controllers; n++)
+        if (w->controllers[n].leads)
+            put(w, (struct at){ .ms = w->now_ms + hop_ms(w),
+                                .kind = AT_CONTROLLER_READ,
+                                .who = n,
+                                .life = w->controllers[n].life });
+}
+
+/* --- effects ------------------------------------------------------------------------------------------------------------------------ */
+
+static void fill_groups(struct world *w, struct group_view *groups)
+{
+    for (int c = 0; c < COLOR_COUNT; c++) {
+        struct group_view *g = &groups[c];
+        int members[LIVES_MAX];
+
+        *g = (struct group_view){ .known = true, .rebalancing = group_rebalancing(w, (enum color)c) };
+        g->member_count = group_members(w, (enum color)c, members);
+        g->members = arena((size_t)(g->member_count + 1) * sizeof(*g->members));
+        for (int i = 0; i < g->member_count; i++)
+            snprintf(g->members[i].member_id, sizeof(g->members[i].member_id), "%s",
+                     w->members[members[i]].incarnation);
+    }
+}
+
+static void effect_read(struct world *w, int n, const struct switcher_effect *e)
+{
+    struct controller *c = &w->controllers[n];
+    const bool offsets = e->type == SWITCHER_READ_OFFSETS;
+    struct told *t =
+        told_new(offsets ? SWITCHER_OFFSETS : SWITCHER_ENDS, (size_t)e->count * sizeof(struct switcher_reading));
+    struct switcher_reading *readings = told_more(t);
+
+    t->ev.token = e->token;
+    t->ev.color = e->color;
+    t->ev.failed = c->cut_all || strikes(w, FAULT_LOST, w->config.chance[FAULT_LOST]);
+    t->ev.reading_count = e->count;
+    t->ev.readings = readings;
+    for (int i = 0; i < e->count; i++) {
+        const int baton = c->fx.batons[e->first + i], p = c->fleet.batons[baton].partition;
+
+        readings[i] = (struct switcher_reading){ .baton = baton, .offset = w->ends[p] };
+        if (offsets) {
+            readings[i].offset = w->groups[e->color].committed[p];
+            readings[i].mark = w->groups[e->color].mark[p];
+        }
+    }
+    controller_send(w, n, t, hop_ms(w));
+}
+
+static void effect_read_all(struct world *w, int n, const struct switcher_effect *e)
+{
+    struct told *t = told_new(SWITCHER_SNAPSHOT, sizeof(struct snapshot));
+    struct snapshot *s = told_more(t);
+
+    t->ev.token = e->token;
+    t->ev.snapshot = s;
+    fill_groups(w, s->groups);
+    s->topics[0] = (struct topic_view){ .exists = true, .partition_count = w->partitions, .retention_ms = -1 };
+    s->partition_count = w->partitions;
+    s->partitions = arena((size_t)w->partitions * sizeof(*s->partitions));
+    for (int p = 0; p < w->partitions; p++) {
+        s->partitions[p].log_end = w->ends[p];
+        for (int k = 0; k < COLOR_COUNT; k++) {
+            s->partitions[p].committed[k] = w->groups[k].committed[p];
+            s->partitions[p].mark[k] = w->groups[k].mark[p];
+        }
+    }
+    controller_send(w, n, t, hop_ms(w));
+}
+
+static void controller_effect(struct world *w, int n, const struct switcher_effect *e)
+{
+    struct controller *c = &w->controllers[n];
+    struct told *t;
+
+    switch (e->type) {
+    case SWITCHER_READ_REPORTS: /* answered when it has read so far */
+        c->reports_token = e->token;
+        c->reports_wanted = w->report_count;
+        put(w, (struct at){ .ms = w->now_ms + hop_ms(w), .kind = AT_CONTROLLER_READ, .who = n, .life = c->life });
+        break;
+    case SWITCHER_READ_OFFSETS:
+    case SWITCHER_READ_ENDS:
+        effect_read(w, n, e);
+        break;
+    case SWITCHER_READ_GROUPS:
+        if (c->cut_all)
+            break;
+        t = told_new(SWITCHER_GROUPS, COLOR_COUNT * sizeof(struct group_view));
+        fill_groups(w, told_more(t));
+        t->ev.groups = told_more(t);
+        controller_send(w, n, t, hop_ms(w));
+        break;
+    case SWITCHER_READ_ALL:
+        if (!c->cut_all)
+            effect_read_all(w, n, e);
+        break;
+    case SWITCHER_FORGET: {
+        char *incarnation = arena(sizeof(e->incarnation));
+
+        say(w, "controller %d forgets member %s", n, e->incarnation);
+        memcpy(incarnation, e->incarnation, sizeof(e->incarnation));
+        put(w, (struct at){
+                   .ms = w->now_ms + hop_ms(w), .kind = AT_CONTROLLER_FORGETS, .who = n, .payload = incarnation });
+        break;
+    }
+    case SWITCHER_REPLY:
+        if (n == w->leader)
+            operator_told(w, e);
+        break;
+    case SWITCHER_DROP_OP:
+        break;
+    }
+}
+
+/* --- what it appends --------------------------------------------------------------------------------------------------------------------- */
+
+struct batch {
+    int count, room;
+    struct control_record *records;
+};
+
+static struct control_record *batch_add(struct batch *b, const struct controller *c, enum record_kind kind)
+{
+    struct control_record *r = &b->records[b->count++];
+
+    ASSERT(b->count <= b->room);
+    r->kind = kind;
+    r->term = c->term;
+    return r;
+}
+
+static void batch_doc(struct batch *b, const struct controller *c, enum doc_kind kind, int shard)
+{
+    struct control_record *r = batch_add(b, c, kind == DOC_SHARD ? LOG_SHARD : LOG_HEAD);
+    const int first = kind == DOC_SHARD ? shard * SHARD_BATONS : 0, left = c->fleet.baton_count - first;
+    const int count = kind == DOC_SHARD && left > SHARD_BATONS ? SHARD_BATONS : left;
+
+    r->shard = shard;
+    r->doc = arena(sizeof(*r->doc));
+    r->doc->kind = kind;
+    r->doc->version = c->fleet.version;
+    r->doc->shard = shard;
+    r->doc->fleet = c->fleet;
+    r->doc->fleet.baton_count = count;
+    r->doc->fleet.batons = NULL;
+    if (kind == DOC_HEAD)
+        return;
+    r->doc->fleet.batons = arena((size_t)count * sizeof(struct baton));
+    memcpy(r->doc->fleet.batons, &c->fleet.batons[first], (size_t)count * sizeof(struct baton));
+}
+
+static void batch_passes(struct world *w, struct batch *b, const struct controller *c, int shard)
+{
+    struct control_record *r = batch_add(b, c, LOG_PASSES);
+    const size_t first = (size_t)shard * SHARD_BATONS, max = (size_t)w->partitions_max;
+    const size_t count = max - first < SHARD_BATONS ? max - first : SHARD_BATONS;
+
+    r->shard = shard;
+    r->op = arena(sizeof(*r->op));
+    r->number = r->op->number = c->switcher.op.number;
+    r->op->forth = arena(count * sizeof(struct pass));
+    r->op->back = arena(count * sizeof(struct pass));
+    memcpy(r->op->forth, &c->forth[first], count * sizeof(struct pass));
+    memcpy(r->op->back, &c->back[first], count * sizeof(struct pass));
+    r->op->pass_count = (int)count;
+}
+
+/* What is dirty, in the order that switcher_dirty prescribes: passes, shards, head, operation. */
+static struct batch *batch_of(struct world *w, struct controller *c)
+{
+    struct switcher_dirty *d = &c->switcher.dirty;
+    struct batch *b = arena(sizeof(*b));
+    const bool sharded = c->fleet.baton_count > SHARD_BATONS;
+
+    if (c->heal) {
+        d->head = true;
+        d->op = c->switcher.op.number > 0;
+        for (int i = 0; i * SHARD_BATONS < c->fleet.baton_count; i++)
+            d->shards[i] = true;
+        for (int i = 0; i * SHARD_BATONS < c->switcher.op.pass_count; i++)
+            d->passes[i] = true;
+        c->heal = false;
+        say(w, "the leader writes all of it again: a dead term's record was the newest of its key");
+    }
+    if (sharded && !c->sharded) { /* it has outgrown one record */
+        for (int i = 0; i * SHARD_BATONS < c->fleet.baton_count; i++)
+            d->shards[i] = true;
+        c->sharded = true;
+    }
+    b->room = 2 + 2 * SHARDS_MAX;
+    b->records = arena((size_t)b->room * sizeof(*b->records));
+    for (int i = 0; i * SHARD_BATONS < c->switcher.op.pass_count; i++)
+        if (d->passes[i])
+            batch_passes(w, b, c, i);
+    for (int i = 0; sharded && i * SHARD_BATONS < c->fleet.baton_count; i++)
+        if (d->shards[i])
+            batch_doc(b, c, DOC_SHARD, i);
+    if (d->head)
+        batch_doc(b, c, sharded ? DOC_HEAD : DOC_WHOLE, 0);
+    if (d->op) {
+        struct control_record *r = batch_add(b, c, LOG_OP);
+
+        r->number = c->switcher.op.number;
+        r->op = arena(sizeof(*r->op));
+        *r->op = c->switcher.op;
+        r->op->forth = r->op->back = NULL;
+    }
+    memset(d, 0, sizeof(*d));
+    return b;
+}
+
+static void controller_turn(struct world *w, int n)
+{
+    struct controller *c = &w->controllers[n];
+    const struct op *op = &c->switcher.op;
+    const enum op_state state = op->state;
+    const uint32_t number = op->number;
+    struct batch *b;
+
+    if (!c->leads || c->busy)
+        return;
+    switcher_effects_clear(&c->fx);
+    while (c->inbox && c->fx.count < SWITCHER_EFFECTS_MAX - 16 && c->fx.baton_count <= 2 * w->partitions_max) {
+        struct told *t = c->inbox;
+
+        c->inbox = t->next;
+        if (!c->inbox)
+            c->inbox_end = &c->inbox;
+        t->ev.now_ms = clock_of_ms(w, &c->clock);
+        t->ev.now_unix_us = clock_of_unix_us(w, &c->clock);
+        switcher_step(&c->switcher, &t->ev, &c->fx);
+    }
+    if (op->number != number || op->state != state)
+        say(w, "controller %d: %s %u is %s %s", n, op_kind_name(op->kind), op->number, op_state_name(op->state),
+            op->why);
+    b = batch_of(w, c);
+    c->busy = true;
+    put(w, (struct at){ .ms = w->now_ms + (b->count ? hop_ms(w) : 0),
+                        .kind = AT_CONTROLLER_APPEND,
+                        .who = n,
+                        .life = c->life,
+                        .payload = b });
+}
+
+/* --- reigns ------------------------------------------------------------------------------------------------------------------------------- */
+
+void controller_reset(struct controller *c)
+{
+    c->inbox = NULL;
+    c->inbox_end = &c->inbox;
+    c->leads = c->busy = c->cut_log = c->cut_all = false;
+    c->life++;
+}
+
+static void replay_doc(struct world *w, struct controller *c, const struct control_record *r)
+{
+    if (fleet_apply(&c->fleet, r->doc) != DOC_APPLIED) {
+        *(r->kind == LOG_HEAD ? &c->head_void : &c->shard_void[r->shard]) = true;
+        return;
+    }
+    *(r->kind == LOG_HEAD ? &c->head_void : &c->shard_void[r->shard]) = false;
+    if (r->doc->kind == DOC_GONE) {
+        fleet_init(&c->fleet, c->fleet.batons, w->partitions_max);
+        c->switcher.op.number = 0;
+        c->born_at = c->log_next;
+    }
+}
+
+static void replay_op(struct controller *c, const struct control_record *r)
+{
+    if (r->kind == LOG_OP) {
+        struct pass *forth = c->switcher.op.forth, *back = c->switcher.op.back;
+
+        c->switcher.op = *r->op;
+        c->switcher.op.forth = forth;
+        c->switcher.op.back = back;
+        c->op_void = false;
+    } else {
+        c->passes_void[r->shard] = false;
+    }
+}
+
+/* Of the newest operation; those of one that was never written belong to nobody. */
+static void replay_passes(struct world *w, struct controller *c)
+{
+    struct terms terms;
+
+    terms_init(&terms);
+    for (int64_t i = 0; i < c->log_next; i++) {
+        const struct control_record *r = &w->log[i];
+        const size_t first = (size_t)r->shard * SHARD_BATONS;
+
+        if (r->kind == LOG_CLAIM && !r->compacted)
+            terms_claim(&terms, i);
+        if (i < c->born_at)
+            continue; /* of a fleet that was deleted */
+        if (r->kind != LOG_PASSES || r->compacted || !terms_valid(&terms, r->term) ||
+            r->number != c->switcher.op.number)
+            continue;
+        memcpy(&c->forth[first], r->op->forth, (size_t)r->op->pass_count * sizeof(struct pass));
+        memcpy(&c->back[first], r->op->back, (size_t)r->op->pass_count * sizeof(struct pass));
+    }
+}
+
+/* Reads on from where it stands. True: a higher claim than its own was seen. */
+static bool read_log(struct world *w, struct controller *c)
+{
+    bool deposed = false;
+
+    for (; c->log_next < w->log_count; c->log_next++) {
+        const struct control_record *r = &w->log[c->log_next];
+
+        if (r->compacted)
+            continue;
+        if (r->kind == LOG_CLAIM) {
+            terms_claim(&c->terms, c->log_next);
+            deposed = deposed || (c->leads && c->log_next > c->term);
+        } else if (!terms_valid(&c->terms, r->term) && !(r->kind == LOG_HEAD && r->doc->kind == DOC_GONE)) {
+            if (r->kind == LOG_HEAD)
+                c->head_void = true;
+            else if (r->kind == LOG_SHARD)
+                c->shard_void[r->shard] = true;
+            else if (r->kind == LOG_OP)
+                c->op_void = true;
+            else
+                c->passes_void[r->shard] = true;
+            c->heal = c->heal || c->leads;
+        } else if (c->leads) {
+            continue; /* its own */
+        } else if (r->kind == LOG_HEAD || r->kind == LOG_SHARD) {
+            replay_doc(w, c, r);
+        } else {
+            replay_op(c, r);
+        }
+    }
+    return deposed;
+}
+
+static void birth(struct world *w, struct controller *c)
+{
+    struct spec spec = { .topic_count = 1,
+                         .first_active = BLUE,
+                         .stage_count = 1,
+                         .stages_percent = { 100 },
+                         .observe_ms = 30,
+                         .deadline_ms = w->config.deadline_ms,
+                         .session_timeout_ms = SESSION_MS,
+                         .processing_ms_max = WORK_MS_BOUND,
+                         .follow_interval_ms = 300,
+                         .history_count = 10 };
+    struct baton batons[PARTITIONS_MAX];
+    uint64_t epoch = 1;
+
+    snprintf(spec.fleet, sizeof(spec.fleet), "f");
+    snprintf(spec.topics[0], sizeof(spec.topics[0]), "t");
+    spec.on_unreachable = w->config.fence ? UNREACHABLE_FENCE : UNREACHABLE_REFUSE;
+    spec.on_doubt = w->config.list_doubt ? DOUBT_LIST : DOUBT_WAIT;
+    memset(batons, 0, sizeof(batons));
+    for (int p = 0; p < w->partitions; p++) { /* a fleet that was there before goes on where its active color stands */
+        const enum color active = w->truth[p].holder;
+
+        batons[p].partition = p;
+        spec.first_active = active;
+        batons[p].from = w->groups[active].committed[p] < 0 ? 0 : w->groups[active].committed[p];
+        for (int k = 0; k < COLOR_COUNT; k++)
+            if (w->groups[k].mark[p].kind == MARK_EPOCH && w->groups[k].mark[p].epoch >= epoch)
+                epoch = w->groups[k].mark[p].epoch + 1;
+    }
+    c->sharded = false;
+    switcher_birth(&c->switcher, &spec, (struct version){ c->term, epoch }, batons, w->partitions,
+                   clock_of_unix_us(w, &c->clock));
+}
+
+void controller_begin(struct world *w, int n)
+{
+    struct controller *c = &w->controllers[n];
+    const size_t max = (size_t)w->partitions_max;
+    struct switcher_memory memory;
+
+    controller_reset(c);
+    clock_draw(w, &c->clock);
+    fleet_init(&c->fleet, arena(max * sizeof(struct baton)), w->partitions_max);
+    c->facts = arena(max * sizeof(*c->facts));
+    c->forth = arena((max + SHARD_BATONS) * sizeof(*c->forth));
+    c->back = arena((max + SHARD_BATONS) * sizeof(*c->back));
+    c->fx.batons = arena(4 * max * sizeof(*c->fx.batons));
+    c->fx.baton_max = 4 * (int)max;
+    memory = (struct switcher_memory){ &c->fleet, c->facts, c->forth, c->back };
+    switcher_init(&c->switcher, &memory);
+    terms_init(&c->terms);
+    c->log_next = c->reports_next = c->born_at = 0;
+    c->reports_token = 0;
+    c->heal = c->sharded = c->head_void = c->op_void = false;
+    memset(c->shard_void, 0, sizeof(c->shard_void));
+    memset(c->passes_void, 0, sizeof(c->passes_void));
+    c->term = log_append(w, (struct control_record){ .kind = LOG_CLAIM });
+    read_log(w, c);
+    replay_passes(w, c);
+    c->leads = true;
+    w->result->failovers += c->term > 0;
+    say(w, "controller %d leads with term %lld", n, (long long)c->term);
+    if (!c->fleet.exists) {
+        birth(w, c);
+    } else {
+        c->heal = c->head_void || c->op_void;
+        for (int i = 0; i < SHARDS_MAX; i++)
+            c->heal = c->heal || c->shard_void[i] || c->passes_void[i];
+        c->sharded = c->fleet.baton_count > SHARD_BATONS;
+        switcher_reign(&c->switcher, c->term, clock_of_ms(w, &c->clock), clock_of_unix_us(w, &c->clock));
+    }
+    put(w, (struct at){ .ms = w->now_ms, .kind = AT_CONTROLLER_TICK, .who = n, .life = c->life });
+    put(w, (struct at){ .ms = w->now_ms, .kind = AT_CONTROLLER_READ, .who = n, .life = c->life });
+}
+
+/* An operator makes a fleet again when the members of the deleted one have finished: what they do later belongs to no document. */
+static bool work_in_hand(const struct world *w)
+{
+    for (int n = 0; n < w->incarnations; n++)
+        for (int i = 0; w->members[n].exists && w->members[n].alive && i < w->partitions_max; i++)
+            if (w->members[n].parts[i].used && w->members[n].parts[i].state != PART_IDLE &&
+                w->members[n].parts[i].state != PART_RELEASED)
+                return true;
+    return false;
+}
+
+static void controller_read(struct world *w, int n)
+{
+    struct controller *c = &w->controllers[n];
+
+    if (!c->cut_log && !c->cut_all && read_log(w, c)) {
+        say(w, "controller %d is deposed", n);
+        controller_reset(c);
+        return;
+    }
+    if (c->cut_all)
+        return;
+    for (; c->reports_next < w->report_count; c->reports_next++) {
+        const struct report_record *r = &w->reports[c->reports_next];
+        struct told *t;
+
+        if (r->compacted)
+            continue;
+        t = told_new(r->report ? SWITCHER_REPORT : SWITCHER_REPORT_GONE, 0);
+        t->ev.report = r->report;
+        t->ev.incarnation = r->incarnation;
+        controller_queue(w, n, t);
+    }
+    if (c->reports_token) {
+        struct told *t = told_new(SWITCHER_REPORTS_READ, 0);
+
+        t->ev.token = c->reports_token;
+        t->ev.failed = c->reports_next < c->reports_wanted;
+        c->reports_token = 0;
+        controller_queue(w, n, t);
+    }
+}
+
+static void controller_tick(struct world *w, int n)
+{
+    struct controller *c = &w->controllers[n];
+
+    put(w, (struct at){ .ms = w->now_ms + TICK_MS, .kind = AT_CONTROLLER_TICK, .who = n, .life = c->life });
+    if (c->fleet.exists && c->fleet.baton_count < w->partitions && !c->cut_all && !c->inbox) {
+        struct told *t = told_new(SWITCHER_PARTITIONS, (size_t)w->partitions * sizeof(int64_t));
+
+        t->ev.partition_count = w->partitions;
+        t->ev.first_offsets = told_more(t);
+        controller_queue(w, n, t);
+    }
+    controller_queue(w, n, told_new(SWITCHER_TICK, 0));
+}
+
+static void controller_append(struct world *w, struct at *at)
+{
+    struct controller *c = &w->controllers[at->who];
+    const struct batch *b = at->payload;
+    int count = b->count;
+    bool good = at->life == c->life;
+
+    if (good && count > 0 && strikes(w, FAULT_APPEND_FAILED, w->config.chance[FAULT_APPEND_FAILED])) {
+        say(w, "controller %d: a batch fails, its reign is over", at->who);
+        controller_reset(c);
+        if (at->who == w->leader)
+            put(w, (struct at){ .ms = w->now_ms + 20 + below(w, 500), .kind = AT_CONTROLLER_LEADS, .who = at->who });
+        good = false;
+    }
+    if (!good)
+        count = below(w, count + 1); /* of a lost leader's last batch some may still arrive */
+    for (int i = 0; i < count; i++)
+        log_append(w, b->records[i]);
+    if (count > 0)
+        fault_soon(w);
+    if (good && at->life == c->life)
+        put(w, (struct at){ .ms = w->now_ms + (count ? hop_ms(w) : 0),
+                            .kind = AT_CONTROLLER_ACKED,
+                            .who = at->who,
+                            .life = c->life });
+}
+
+static void controller_acked(struct world *w, int n)
+{
+    struct controller *c = &w->controllers[n];
+
+    c->busy = false;
+    for (int i = 0; i < c->fx.count; i++) {
+        if (n == w->leader &&
+            strikes(w, FAULT_CRASH_CONTROLLER_EFFECT, w->config.chance[FAULT_CRASH_CONTROLLER_EFFECT])) {
+            say(w, "controller %d dies between two effects", n);
+            controller_reset(c);
+            put(w, (struct at){ .ms = w->now_ms + 20 + below(w, 800), .kind = AT_CONTROLLER_LEADS, .who = n });
+            return;
+        }
+        controller_effect(w, n, &c->fx.items[i]);
+    }
+    c->fx.count = 0;
+    if (c->inbox)
+        put(w, (struct at){ .ms = w->now_ms, .kind = AT_CONTROLLER_TURN, .who = n, .life = c->life });
+}
+
+void controller_at(struct world *w, struct at *at)
+{
+    const int n = at->who;
+    struct controller *c = &w->controllers[n];
+
+    if (at->kind == AT_CONTROLLER_LEADS) {
+        if (w->log_count > 0 && !w->fleet_exists && work_in_hand(w))
+            put(w, (struct at){ .ms = w->now_ms + 100, .kind = AT_CONTROLLER_LEADS, .who = n });
+        else if (n == w->leader && !c->leads)
+            controller_begin(w, n);
+        return;
+    }
+    if (at->kind == AT_CONTROLLER_APPEND) {
+        controller_append(w, at);
+        return;
+    }
+    if (at->kind == AT_CONTROLLER_FORGETS) { /* sent is sent, whatever becomes of the leader */
+        reports_append(w, at->payload, NULL);
+        return;
+    }
+    if (at->life != c->life || !c->leads)
+        return;
+    if (at->kind == AT_CONTROLLER_TICK)
+        controller_tick(w, n);
+    else if (at->kind == AT_CONTROLLER_READ)
+        controller_read(w, n);
+    else if (at->kind == AT_CONTROLLER_TURN)
+        controller_turn(w, n);
+    else if (at->kind == AT_CONTROLLER_ACKED)
+        controller_acked(w, n);
+    else
+        controller_queue(w, n, at->payload);
+}

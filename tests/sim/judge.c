@@ -1,0 +1,460 @@
+/*
+ * judge - what must hold, seen from outside: from the log as it was written, and from what each application did.
+ *
+ * It believes neither half: it keeps its own table of who holds what, by the records whose term counts, and its own book
+ * of which record was done by which color. The invariants' numbers are those of docs/protocol.md; the core asserts its own side.
+ */
+#include <setjmp.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "sim.h"
+
+static bool is_listed(const struct world *w, int p, int64_t offset)
+{
+    for (int i = 0; i < w->listed_count; i++)
+        if (w->listed[i].partition == p && w->listed[i].from <= offset && offset < w->listed[i].to)
+            return true;
+    return false;
+}
+
+/* --- the log --------------------------------------------------------------------------------------------------------------------- */
+
+static void judge_grant(struct world *w, int p, const struct baton *b)
+{
+    struct truth *t = &w->truth[p];
+
+    if (t->reset)
+        return;
+    while (t->low < w->ends[p] && w->done[p][t->low])
+        t->low++;
+    if (t->low < b->from)
+        say(w, "!! %d is granted from %lld, but %lld is not done", p, (long long)b->from, (long long)t->low);
+    MUST(t->low >= b->from && "I2: all before the start of a grant is done");
+    for (int64_t o = b->from; o < w->ends[p] && t->holder != b->holder; o++) {
+        const bool again = (w->done[p][o] & (1u << t->holder)) && !is_listed(w, p, o);
+
+        if (again)
+            say(w, "!! %d is granted from %lld, but %s has done %lld, and no receipt lists it", p, (long long)b->from,
+                color_name(t->holder), (long long)o);
+        MUST(!again && "I3: what the old color has done beyond the start of a grant is listed");
+    }
+}
+
+static void judge_baton(struct world *w, const struct baton *b)
+{
+    struct truth *t = &w->truth[b->partition];
+
+    if (!w->fleet_exists || t->epoch == 0) { /* born */
+        t->holder = t->before = b->holder;
+        t->epoch = b->epoch;
+        t->from = b->from;
+        t->first = OFFSET_NONE;
+    } else if (b->epoch != t->epoch) {
+        MUST(b->epoch > t->epoch && "I4: a grant is newer than the last");
+        judge_grant(w, b->partition, b);
+        say(w, "partition %d is granted to %s from %lld (epoch %llu)", (int)b->partition, color_name(b->holder),
+            (long long)b->from, (unsigned long long)b->epoch);
+        t->before = t->holder;
+        t->holder = b->holder;
+        t->epoch = b->epoch;
+        t->from = b->from;
+        t->first = OFFSET_NONE;
+        t->stood_ms = -1;
+    }
+    MUST(t->holder == b->holder && "I1: a holder changes only by a grant");
+    if (b->state == RIGHT_RELEASING && t->state != RIGHT_RELEASING)
+        t->ordered_ms = w->now_ms;
+    t->state = b->state;
+}
+
+static void judge_doc(struct world *w, const struct doc *doc)
+{
+    if (doc->kind == DOC_GONE) {
+        w->fleet_exists = false;
+        w->version = (struct version){ .term = -1 };
+        w->passes_number = 0;
+        return;
+    }
+    MUST(version_compare(doc->version, w->version) >= 0 && "I4: what counts is never older than what counted before");
+    w->version = doc->version;
+    for (int i = 0; i < doc->fleet.baton_count && doc->kind != DOC_HEAD; i++)
+        judge_baton(w, &doc->fleet.batons[i]);
+    if (doc->kind != DOC_SHARD)
+        w->fleet_exists = true;
+}
+
+static void judge_pass(struct world *w, int i, const struct pass *p)
+{
+    const int64_t to = p->doubt > p->repeat_to ? p->doubt : p->repeat_to;
+
+    MUST((!p->taken || (p->grant && p->first >= p->from)) && "a receipt's first position is one of its own passage");
+    MUST((!p->grant || p->from == p->committed || p->repeat_to == p->committed) &&
+         "I2: it begins where the other ended");
+    if (!p->grant || to == OFFSET_NONE)
+        return;
+    for (int k = 0; k < w->listed_count; k++)
+        if (w->listed[k].partition == i && w->listed[k].from <= p->from && w->listed[k].to >= to)
+            return;
+    if (w->listed_count < LISTED_MAX)
+        w->listed[w->listed_count++] = (struct listed){ i, p->from, to };
+}
+
+static void judge_passes(struct world *w, const struct control_record *r)
+{
+    const int first = r->shard * SHARD_BATONS;
+
+    for (int side = 0; side < 2; side++) {
+        const struct pass *from = side ? r->op->back : r->op->forth;
+
+        for (int i = 0; i < r->op->pass_count && first + i < w->partitions_max; i++) {
+            judge_pass(w, first + i, &from[i]);
+            w->passes[side][first + i] = from[i];
+        }
+    }
+    w->passes_number = r->number;
+}
+
+static const struct member *member_called(const struct world *w, const char *incarnation)
+{
+    for (int n = 0; n < w->incarnations; n++)
+        if (strcmp(w->members[n].incarnation, incarnation) == 0)
+            return &w->members[n];
+    return NULL;
+}
+
+/* The receipt's numbers against what the world did. Batons are in the order of their partitions here. */
+static void judge_receipt_pass(struct world *w, int i, const struct pass *p)
+{
+    const struct truth *t = &w->truth[i];
+    const struct member *m;
+
+    if (p->grant == 0 || p->grant != t->epoch)
+        return; /* passed on since: what it was is not kept */
+    MUST(p->from == t->from && "the receipt's start is that of the grant");
+    if (!p->taken)
+        return;
+    m = member_called(w, p->taken_by);
+    MUST(m && m->color == t->holder && "the receipt names a taker of the right color");
+    if (m->first_given[i].epoch == p->grant && p->first_unix_us)
+        MUST(p->first >= m->first_given[i].offset && "the receipt's first offset is one that the taker saw");
+    if (w->disturbed || w->config.drift || w->clocks_lie || t->stood_ms < 0 || t->first != p->first ||
+        m != &w->members[t->first_by] || p->first_unix_us == 0 || p->drained_unix_us == 0 ||
+        member_called(w, p->released_by) != &w->members[t->stopped_by])
+        return; /* what a member that is lost would have told is known to nobody */
+    if (pass_standstill_us(p) / 1000 < t->stood_ms)
+        say(w, "!! receipt of %d: %lld us, the world saw %lld ms", i, (long long)pass_standstill_us(p),
+            (long long)t->stood_ms);
+    MUST(pass_standstill_us(p) / 1000 >= t->stood_ms &&
+         "the receipt's standstill is no shorter than what the world saw");
+}
+
+static void judge_op(struct world *w, const struct op *op)
+{
+    const bool between_colors = op->kind == OP_SWITCH || op->kind == OP_ROLLBACK;
+
+    if (!op_ended(op))
+        return;
+    if (between_colors && op->state != OP_ROLLED_BACK)
+        w->mixed = op->state == OP_NEEDS_OPERATOR;
+    for (int i = 0; i < w->partitions; i++) {
+        if (w->truth[i].epoch == 0)
+            continue;
+        MUST(w->truth[i].state != RIGHT_RELEASING && "I6: at an end nothing is on its way");
+        if (op->state == OP_COMPLETE && between_colors)
+            MUST(w->truth[i].holder == op->to && "I6: complete is complete");
+        if (op->state == OP_ROLLED_BACK && w->passes_number == op->number && w->passes[0][i].grant > 0)
+            MUST(w->truth[i].holder == op->from && "I6: rolled back is rolled back");
+    }
+    for (int side = 0; side < 2 && w->passes_number == op->number; side++)
+        for (int i = 0; i < w->partitions; i++)
+            judge_receipt_pass(w, i, &w->passes[side][i]);
+}
+
+void judge_appended(struct world *w, int64_t offset)
+{
+    const struct control_record *r = &w->log[offset];
+
+    if (r->kind == LOG_CLAIM) {
+        w->claim_highest = offset;
+    } else if (r->kind == LOG_HEAD && r->doc->kind == DOC_GONE) {
+        judge_doc(w, r->doc);
+    } else if (r->term >= w->claim_highest) {
+        if (r->kind == LOG_HEAD || r->kind == LOG_SHARD)
+            judge_doc(w, r->doc);
+        else if (r->kind == LOG_PASSES)
+            judge_passes(w, r);
+        else
+            judge_op(w, r->op);
+    } else {
+        say(w, "a dead term's record comes late");
+    }
+}
+
+void judge_heard(struct world *w, struct member *m, struct version before)
+{
+    (void)w;
+    MUST((!m->fleet.exists || version_compare(m->fleet.version, before) >= 0) &&
+         "I4: a member's document never goes back");
+}
+
+/* --- the applications -------------------------------------------------------------------------------------------------------------- */
+
+/*
+ * Somebody of the other color has records of it in hand: is that excused? Only by a process that slept, or an application that
+ * worked, longer than the operator promised; its sink has to refuse it by epoch, and I3 holds all the same.
+ */
+static bool excused(const struct world *w, const struct member *o, int part)
+{
+    return (o->frozen_ms_max && w->now_ms >= o->frozen_ms_max) || w->now_ms - member_oldest_ms(o, part) > WORK_MS_BOUND;
+}
+
+void judge_delivered(struct world *w, int n, int part, int64_t offset)
+{
+    struct member *m = &w->members[n];
+    const int p = m->parts[part].partition;
+    struct truth *t = &w->truth[p];
+
+    w->result->records++;
+    if (w->fleet_exists) {
+        MUST(t->epoch && "I5: without a baton nothing is delivered");
+        MUST(t->holder == m->color && "I1: only the color that holds a baton gets its records");
+        MUST(t->state != RIGHT_PAUSED && "I5: what is paused is not delivered");
+        MUST((offset >= t->from || t->reset) && "I2: nothing before the start of its grant");
+        if (t->first == OFFSET_NONE && m->parts[part].epoch == t->epoch) {
+            t->first = offset;
+            t->first_by = n;
+            t->stopped_by = t->stopper[t->before];
+            t->stood_ms = t->before == t->holder || t->stopped_ms[t->before] < t->ordered_ms ? -1
+                          : t->done_ms[t->before] > t->stopped_ms[t->before] ? w->now_ms - t->done_ms[t->before]
+                                                                             : w->now_ms - t->stopped_ms[t->before];
+        }
+    }
+    if (m->first_given[p].epoch != m->parts[part].epoch)
+        m->first_given[p] = (struct first_given){ m->parts[part].epoch, offset };
+    for (int k = 0; k < w->incarnations; k++) {
+        const struct member *o = &w->members[k];
+        const int theirs = o->exists && o->alive && o->color != m->color ? holder_find(&o->holder, 0, p) : -1;
+
+        MUST((theirs < 0 || o->parts[theirs].window.open == 0 || excused(w, o, theirs)) &&
+             "I1: nobody of the other color has it in hand");
+    }
+}
+
+void judge_done(struct world *w, int p, int64_t offset, enum color c)
+{
+    unsigned char *d = &w->done[p][offset];
+
+    MUST(offset < w->ends[p] && "only what was produced");
+    w->result->repeats_in_color += (*d & (1u << c)) != 0;
+    if ((*d & (1u << color_other(c))) && !(*d & (1u << c)) && !w->truth[p].reset) {
+        const bool listed = is_listed(w, p, offset);
+
+        if (!listed)
+            say(w, "!! record %d/%lld is done by both colors and listed nowhere", p, (long long)offset);
+        MUST(listed && "I3: a record done by both colors is listed");
+        w->result->repeats_listed++;
+    }
+    *d |= (unsigned char)(1u << c);
+    w->truth[p].done_ms[c] = w->now_ms;
+}
+
+/* --- the end ------------------------------------------------------------------------------------------------------------------------- */
+
+static bool all_done(struct world *w)
+{
+    for (int p = 0; p < w->partitions; p++) {
+        struct truth *t = &w->truth[p];
+
+        while (t->low < w->ends[p] && w->done[p][t->low])
+            t->low++;
+        if (t->low < w->ends[p])
+            return false;
+    }
+    return true;
+}
+
+bool judge_at_rest(struct world *w)
+{
+    const struct controller *c = leader(w);
+
+    if (!c || c->busy || !c->fleet.exists || !op_ended(&c->switcher.op) || w->order_out || w->whole == 0 ||
+        c->fleet.phase == PHASE_PAUSED || c->fleet.baton_count < w->partitions)
+        return false;
+    for (int i = 0; i < c->fleet.baton_count; i++)
+        if (c->fleet.batons[i].state != RIGHT_HELD)
+            return false;
+    return all_done(w);
+}
+
+void judge_end(struct world *w)
+{
+    const struct controller *c = leader(w);
+
+    MUST(all_done(w) && "nothing is lost");
+    for (int i = 0; i < c->fleet.baton_count; i++)
+        MUST((w->mixed || c->fleet.batons[i].holder == c->fleet.active) && "I6: one color is active");
+}
+
+void judge_unrest(struct world *w)
+{
+    const struct controller *c = leader(w);
+
+    say(w, "not at rest: leader %d, operation %u %s, order out %d, whole %d", w->leader, c ? c->switcher.op.number : 0,
+        c && c->switcher.op.number ? op_state_name(c->switcher.op.state) : "-", w->order_out, w->whole);
+    for (int i = 0; c && i < c->fleet.baton_count; i++) {
+        const struct baton *b = &c->fleet.batons[i];
+        const int p = b->partition;
+
+        say(w,
+            "  %d: %s %s from %lld epoch %llu doubt %lld, end %lld, first not done %lld, committed %lld/%lld, owners "
+            "%d/%d",
+            p, right_name(b->state), color_name(b->holder), (long long)b->from, (unsigned long long)b->epoch,
+            (long long)b->doubt, (long long)w->ends[p], (long long)w->truth[p].low,
+            (long long)w->groups[BLUE].committed[p], (long long)w->groups[GREEN].committed[p], w->groups[BLUE].owner[p],
+            w->groups[GREEN].owner[p]);
+    }
+}
+
+/* --- one world ------------------------------------------------------------------------------------------------------------------------ */
+
+static jmp_buf broken_at;
+static struct world *present;
+
+void judge_broken(const char *fact, const char *file, int line)
+{
+    const char *slash = strrchr(file, '/');
+
+    present->result->broken = fact;
+    snprintf(present->result->where, sizeof(present->result->where), "%.120s:%d", slash ? slash + 1 : file, line);
+    longjmp(broken_at, 1);
+}
+
+static void handle(struct world *w, struct at *at)
+{
+    w->result->events++;
+    if (at->kind == AT_PRODUCE)
+        produce(w);
+    else if (at->kind == AT_FAULT)
+        fault_at(w);
+    else if (at->kind == AT_OPERATOR)
+        operator_at(w);
+    else if (at->kind >= AT_CONTROLLER_TICK)
+        controller_at(w, at);
+    else
+        member_at(w, at);
+}
+
+/*
+ * The stated bound (I6): once the faults are over, what is under way has its deadline, its way back has that and the time
+ * after which a lost member is gone (rule 9, seen at the latest GROUPS_QUIET_MS after), a reading may be asked for again after
+ * ANSWER_MS_MAX, and an application may be stuck for some seconds.
+ */
+static int64_t bound_ms(const struct world *w)
+{
+    return 2 * w->config.deadline_ms + 3 * (SESSION_MS + WORK_MS_BOUND) + 10000 + 15000 + 8000;
+}
+
+static void calm_down(struct world *w)
+{
+    say(w, "faults and records end");
+    w->calm = true;
+    w->remaking = false;
+    for (int n = 0; n < w->incarnations; n++)
+        w->members[n].log_cut = false;
+    for (int n = 0; n < w->config.controllers; n++)
+        w->controllers[n].cut_log = w->controllers[n].cut_all = false;
+    for (int c = 0; c < COLOR_COUNT; c++)
+        if (group_members(w, (enum color)c, NULL) == 0)
+            member_start(w, (enum color)c);
+    w->rest_ms_max = w->now_ms + bound_ms(w);
+}
+
+static void live(struct world *w)
+{
+    const int64_t busy_ms_max = w->now_ms + 4000 + 3000 * w->config.orders;
+
+    while (w->heap_count > 0) {
+        struct at at = take(w);
+
+        w->now_ms = at.ms;
+        handle(w, &at);
+        if (at.kind != AT_OPERATOR)
+            continue;
+        if (!w->calm && (w->now_ms > busy_ms_max || (w->orders_left == 0 && w->watched == 0 && !w->order_out)))
+            calm_down(w);
+        if (w->calm && judge_at_rest(w))
+            return;
+        if (w->calm && w->now_ms > w->rest_ms_max) {
+            judge_unrest(w);
+            MUST(w->now_ms <= w->rest_ms_max && "I6, nothing lost: it ends, and every record is done");
+        }
+    }
+    MUST(w->heap_count > 0 && "time goes on");
+}
+
+static void begin(struct world *w)
+{
+    w->done_room = w->config.records + 64;
+    for (int p = 0; p < w->partitions_max; p++) {
+        w->done[p] = arena((size_t)w->done_room);
+        w->truth[p].first = OFFSET_NONE;
+        w->truth[p].stood_ms = -1;
+    }
+    for (int side = 0; side < 2; side++)
+        w->passes[side] = arena(((size_t)w->partitions_max + SHARD_BATONS) * sizeof(struct pass));
+    for (int c = 0; c < COLOR_COUNT; c++) {
+        w->groups[c].protocol = w->config.protocol[c];
+        for (int p = 0; p < PARTITIONS_MAX; p++) {
+            w->groups[c].owner[p] = -1;
+            w->groups[c].committed[p] = OFFSET_NONE;
+        }
+    }
+    controller_begin(w, 0);
+    for (int c = 0; c < COLOR_COUNT; c++)
+        for (int i = 0; i < w->config.members[c]; i++)
+            member_start(w, (enum color)c);
+    put(w, (struct at){ .ms = w->now_ms, .kind = AT_PRODUCE, .who = -1 });
+    put(w, (struct at){ .ms = w->now_ms + 150, .kind = AT_OPERATOR, .who = -1 });
+    for (int i = 0; i < w->config.faults; i++) /* those that wait for no record */
+        if (!chance(w, w->config.at_append))
+            put(w, (struct at){
+                       .ms = w->now_ms + 100 + below(w, 600 + 400 * w->config.orders), .kind = AT_FAULT, .who = -1 });
+}
+
+void world_run(struct world_result *ret, const struct world_config *config, uint64_t seed, bool trace)
+{
+    static struct world world;
+    struct world *w = present = &world;
+
+    arena_reset();
+    memset(w, 0, sizeof(*w));
+    memset(ret, 0, sizeof(*ret));
+    w->config = *config;
+    w->dice = seed;
+    w->result = ret;
+    w->trace = trace;
+    w->now_ms = 1000;
+    w->partitions = config->partitions;
+    w->partitions_max = config->partitions + config->grow_max;
+    w->orders_left = config->orders;
+    w->records_left = config->records;
+    w->faults_left = config->faults;
+    w->claim_highest = -1;
+    w->version = (struct version){ .term = -1 };
+    for (int n = 0; n < CONTROLLERS_MAX; n++)
+        w->controllers[n].inbox_end = &w->controllers[n].inbox;
+    ret->seed = seed;
+    check_set_handler(judge_broken);
+    if (setjmp(broken_at) == 0) {
+        begin(w);
+        live(w);
+        ret->home_ms_max = w->now_ms - (w->rest_ms_max - bound_ms(w));
+        judge_end(w);
+    } else {
+        say(w, "BROKEN: %s (%s)", ret->broken, ret->where);
+    }
+    check_set_handler(NULL);
+    ret->whole = w->whole;
+    ret->virtual_ms = w->now_ms;
+}

@@ -1,0 +1,318 @@
+/*
+ * sim - what the files of the simulation share: one world, its queue of events and its dice.
+ *
+ * Reading order: world.h (what a world is made of), this, queue.c (time and chance), broker.c (groups, offsets, the two logs),
+ * member.c and controller.c (what the shells of both halves do), fate.c (operator and faults), judge.c (what must
+ * hold), worlds.c (the table of worlds), coverage.c, main.c.
+ *
+ * All memory of a world comes from one arena that is emptied when the next world begins: nothing is freed one by one.
+ */
+#ifndef SIM_SIM_H
+#define SIM_SIM_H
+
+#include "base/check.h"
+#include "core/holder.h"
+#include "core/switch.h"
+#include "core/terms.h"
+#include "coverage.h"
+#include "world.h"
+
+#define PARTITIONS_MAX BATONS_MAX
+#define LIVES_MAX MEMBERS_MAX /* processes in one world's life */
+#define CONTROLLERS_MAX 3
+#define SLOTS 16
+#define SESSION_MS 1000
+#define WORK_MS_BOUND 300 /* what the operator promises as the longest processing time */
+#define TICK_MS 100
+#define COMPACTION_LAG_MS 2500 /* an hour in the world outside */
+#define GROUP_SIZE_MAX 6
+#define LISTED_MAX 1024
+
+enum at_kind {
+    AT_MEMBER_TICK,
+    AT_MEMBER_READ, /* the control log */
+    AT_MEMBER_FETCH,
+    AT_MEMBER_EVENT, /* an answer, a callback */
+    AT_MEMBER_DONE,  /* its application is done with a record */
+    AT_MEMBER_WAKES, /* SIGCONT */
+    AT_MEMBER_HEALS, /* reaches its coordinator again */
+    AT_MEMBER_SEES,  /* reads the control log again */
+    AT_MEMBER_JOINS, /* again, after it was dropped */
+    AT_MEMBER_STARTS,
+    AT_BROKER_COMMIT,
+    AT_BROKER_JOIN, /* the answer to a revocation */
+    AT_BROKER_LEAVE,
+    AT_BROKER_REPORT,
+    AT_GROUP_EXPIRES, /* a session */
+    AT_CONTROLLER_TICK,
+    AT_CONTROLLER_READ, /* both logs */
+    AT_CONTROLLER_TURN,
+    AT_CONTROLLER_APPEND,
+    AT_CONTROLLER_ACKED,
+    AT_CONTROLLER_EVENT,
+    AT_CONTROLLER_LEADS,
+    AT_CONTROLLER_FORGETS, /* a tombstone arrives */
+    AT_PRODUCE,
+    AT_FAULT,
+    AT_OPERATOR,
+};
+
+struct at {
+    int64_t ms;
+    uint64_t order; /* of two at the same moment the older comes first */
+    enum at_kind kind;
+    int who;
+    uint64_t life; /* of the actor when it was sent: a crash makes it void */
+    void *payload;
+    int64_t a, b, c;
+};
+
+/* An actor's clocks: drift in parts per thousand of both, an offset of the wall clock alone. */
+struct clock_of {
+    int drift;
+    int64_t wall_us;
+};
+
+/* One record of the control log. */
+enum record_kind { LOG_CLAIM, LOG_HEAD, LOG_SHARD, LOG_OP, LOG_PASSES };
+struct control_record {
+    enum record_kind kind;
+    int shard;       /* of LOG_SHARD, LOG_PASSES */
+    uint32_t number; /* of LOG_OP, LOG_PASSES */
+    int64_t term;
+    int64_t ms;
+    bool compacted; /* away */
+    struct doc *doc;
+    struct op *op; /* LOG_OP: without passes; LOG_PASSES: those of the shard, at their place */
+};
+
+struct report_record {
+    const char *incarnation;
+    struct report *report; /* NULL: a tombstone */
+    bool compacted;
+};
+
+struct first_given { /* the first record that a member got under a grant */
+    uint64_t epoch;
+    int64_t offset;
+};
+
+struct member {
+    bool exists, alive, stopped, in_group, log_cut, coordinator_cut, closing;
+    enum color color;
+    uint64_t life;
+    struct clock_of clock;
+    char incarnation[INCARNATION_MAX + 1];
+    struct fleet fleet;
+    struct holder holder;
+    struct holder_part *parts;
+    struct holder_part_at *at;
+    int64_t *fetch;                  /* by part: next offset to fetch, -1: not attached */
+    int64_t (*given)[SLOTS];         /* by part and slot of its window: when it was delivered */
+    struct first_given *first_given; /* by partition */
+    struct terms terms;
+    int64_t log_next;
+    bool revoke_out;      /* it owes the group an answer */
+    int64_t session;      /* counts its joins */
+    int64_t to_broker_ms; /* what it sends to its coordinator arrives in order */
+    int64_t from_broker_ms;
+    int64_t away_ms;       /* since when its coordinator has not heard of it, 0: it does */
+    int64_t frozen_ms_max; /* from here on its sleep is longer than any promise, 0: it is not */
+    struct at *kept;       /* events while stopped */
+    int kept_count, kept_room;
+};
+
+struct group {
+    enum group_protocol protocol;
+    int owner[PARTITIONS_MAX]; /* member or -1 */
+    bool revoking[PARTITIONS_MAX];
+    bool preparing; /* eager: all give up all first */
+    int64_t committed[PARTITIONS_MAX];
+    struct mark mark[PARTITIONS_MAX];
+};
+
+struct told { /* an event for a switcher and what it points to */
+    struct switcher_event ev;
+    struct told *next;
+};
+
+struct controller {
+    bool leads, busy; /* busy: a batch is out */
+    bool cut_log;     /* a zombie: does not see that another has claimed the lead ... */
+    bool cut_all;     /* ... and reads nothing else either */
+    uint64_t life;
+    struct clock_of clock;
+    int64_t term;
+    int64_t log_next, reports_next;
+    int64_t born_at; /* the newest tombstone of the fleet */
+    struct terms terms;
+    struct fleet fleet;
+    struct baton_fact *facts;
+    struct pass *forth, *back;
+    struct switcher switcher;
+    struct switcher_effects fx;
+    struct told *inbox, **inbox_end;
+    int64_t reports_wanted;
+    uint64_t reports_token;
+    bool heal, sharded;
+    bool head_void, op_void, shard_void[SHARDS_MAX], passes_void[SHARDS_MAX];
+};
+
+/* What the judge has seen with its own eyes. */
+struct truth {
+    enum color holder;
+    enum right state;
+    uint64_t epoch;
+    int64_t from;
+    enum color before;                    /* who held it before this grant */
+    int64_t first;                        /* the first offset delivered under this grant, OFFSET_NONE */
+    int first_by;                         /* whom */
+    int64_t done_ms[COLOR_COUNT];         /* when the color was last done with a record of it */
+    int64_t stopped_ms[COLOR_COUNT];      /* when one of the color last stopped fetching it ... */
+    int stopper[COLOR_COUNT], stopped_by; /* ... and who; of the last grant */
+    int64_t ordered_ms;                   /* when its release was last ordered */
+    int64_t low;                          /* all below is done */
+    bool reset;                           /* somebody else committed: repeats of it are his */
+    int64_t stood_ms; /* of the last grant: from the old color's last work to the new one's first record, -1 */
+};
+
+struct listed {
+    int partition;
+    int64_t from, to;
+};
+
+struct world {
+    struct world_config config;
+    uint64_t dice;
+    int64_t now_ms;
+    uint64_t order_last;
+    struct at *heap;
+    int heap_count, heap_room;
+    struct control_record *log;
+    int log_count, log_room;
+    struct report_record *reports;
+    int report_count, report_room;
+    struct member members[LIVES_MAX];
+    struct group groups[COLOR_COUNT];
+    struct controller controllers[CONTROLLERS_MAX];
+    int leader; /* as the brokers have it */
+    int partitions, partitions_max;
+    int incarnations;
+    int64_t ends[PARTITIONS_MAX];
+    unsigned char *done[PARTITIONS_MAX]; /* bit c: by color c */
+    int64_t done_room;
+    int64_t records_left;
+
+    int faults_left;
+    bool calm; /* no more faults: everything has to come to rest */
+    int64_t rest_ms_max;
+
+    /* the operator */
+    int orders_left;
+    uint32_t watched; /* the operation that is waited for */
+    bool order_out, order_counts;
+    int64_t ordered_ms;
+    int requests;
+    char request_id[REQUEST_ID_MAX + 1];
+    int whole; /* operations seen to their end */
+    bool remaking;
+
+    /* the judge */
+    int64_t claim_highest;
+    struct truth truth[PARTITIONS_MAX];
+    struct version version;
+    bool fleet_exists;
+    struct listed listed[LISTED_MAX];
+    int listed_count;
+    struct pass *passes[2]; /* of the newest operation as written, forth and back */
+    uint32_t passes_number;
+    bool clocks_lie;
+    bool disturbed; /* a member was killed, stopped, cut off or revoked: who stopped when is not known for all */
+    bool mixed;     /* an operation ended with "needs operator", and no color has all since */
+
+    struct world_result *result;
+    bool trace;
+};
+
+/* queue.c */
+uint64_t roll(struct world *w);
+int below(struct world *w, int n);
+bool chance(struct world *w, int in_1000);
+/* Like chance, but never once the world is calm; counts the fault when it strikes. */
+bool strikes(struct world *w, enum fault f, int in_1000);
+int64_t hop_ms(struct world *w); /* one message's way */
+void *arena(size_t bytes);       /* zeroed */
+void arena_reset(void);
+void put(struct world *w, struct at at);
+struct at take(struct world *w);
+void say(struct world *w, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+int64_t clock_of_ms(const struct world *w, const struct clock_of *c);
+int64_t clock_of_unix_us(const struct world *w, const struct clock_of *c);
+void clock_draw(struct world *w, struct clock_of *c);
+void fault_met(struct world *w, enum fault f);
+
+/* broker.c */
+int64_t log_append(struct world *w, struct control_record record);
+void reports_append(struct world *w, const char *incarnation, struct report *r);
+void log_compact(struct world *w);
+struct commit {
+    uint64_t token;
+    int64_t session;
+    int member, count;
+    struct holder_part_at *at;
+    int32_t *partition;
+};
+void broker_commit(struct world *w, struct commit *c, bool heard);
+void group_balance(struct world *w, enum color c);
+void group_answered(struct world *w, int n);
+void group_join(struct world *w, int n);
+void group_drop(struct world *w, int n);
+int group_members(const struct world *w, enum color c, int *ret);
+bool group_rebalancing(const struct world *w, enum color c);
+
+/* member.c */
+struct answer { /* to a member */
+    struct holder_event ev;
+    struct holder_part_at *at;
+    struct holder_topic_partition *tps;
+};
+struct answer *answer_new(enum holder_event_type type, int parts, int tps);
+void member_send(struct world *w, int n, struct answer *a, int64_t delay_ms);
+void member_callback(struct world *w, int n, struct answer *a); /* in order */
+void member_start(struct world *w, enum color c);
+void member_kill(struct world *w, int n);
+void member_stop(struct world *w, int n, int64_t sleep_ms);
+void member_cut(struct world *w, int n, int64_t lasts_ms);
+void member_at(struct world *w, struct at *at);
+void members_fetch(struct world *w, int partition);
+int64_t member_oldest_ms(const struct member *m, int part); /* when the oldest record in its hands was given to it */
+
+/* controller.c */
+struct told *told_new(enum switcher_event_type type, size_t more);
+void controller_queue(struct world *w, int n, struct told *t);
+void controller_begin(struct world *w, int n);
+void controller_reset(struct controller *c);
+void controller_at(struct world *w, struct at *at);
+void controllers_notice(struct world *w); /* a log has grown */
+struct controller *leader(struct world *w);
+
+/* fate.c */
+void operator_at(struct world *w);
+void operator_told(struct world *w, const struct switcher_effect *e);
+void operator_order(struct world *w, enum order_kind kind);
+void fault_at(struct world *w);
+void fault_soon(struct world *w);
+void produce(struct world *w);
+
+/* judge.c */
+#define MUST(fact) ((fact) ? (void)0 : judge_broken(#fact, __FILE__, __LINE__))
+_Noreturn void judge_broken(const char *fact, const char *file, int line);
+void judge_appended(struct world *w, int64_t offset);
+void judge_delivered(struct world *w, int n, int part, int64_t offset);
+void judge_done(struct world *w, int partition, int64_t offset, enum color c);
+void judge_heard(struct world *w, struct member *m, struct version before);
+bool judge_at_rest(struct world *w);
+void judge_end(struct world *w);
+void judge_unrest(struct world *w);
+
+#endif
