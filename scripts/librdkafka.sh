@@ -24,7 +24,7 @@ sha512_base64='KVePUBn21EqCVP9mfxzEuM3SYJHHEF7X+iiC2e43QQgDSyEaksInmCGooT3w5q+cN
 # with OIDC, wants a system librdkafka, and so does Kerberos (GSSAPI). -fPIC: libbaton.so carries it.
 options='--enable-ssl --enable-zlib --enable-zstd --disable-curl --disable-gssapi --disable-lz4-ext --disable-syslog'
 cflags='-O2 -g -fPIC'
-recipe="4 $version $options $cflags"
+recipe="5 $version $options $cflags"
 
 say() { printf 'librdkafka: %s\n' "$*" >&2; }
 die() { say "$*"; exit 1; }
@@ -92,6 +92,18 @@ sed -i '/^rd_kafka_admin_coord_request(/,/^}/ {
 }' src/rdkafka_admin.c
 [ "$(sed -n '/^rd_kafka_admin_coord_request(/,/^}/p' src/rdkafka_admin.c | grep -c 'worker_destroy\|^        return err;$\|^        rd_kafka_enq_once_add_source(')" = 2 ] ||
     die "src/rdkafka_admin.c does not look as it did when this script was written"
+# Who coordinates a group is remembered for as long as somebody asks, though the broker that was is dead and forgotten, or
+# says that it is not the coordinator any more: no question to that group is answered ever again. A second is long enough.
+sed -i '/^rd_kafka_coord_cache_find(/,/^}/ {
+    /cce->cce_ts_used = rd_clock();/d
+}
+/^rd_kafka_broker_t \*rd_kafka_coord_cache_get(/,/^}/ {
+    /^                return NULL;$/a\        if (cce->cce_ts_used + 1000 * 1000 < rd_clock()) {\n                rd_kafka_coord_cache_entry_destroy(cc, cce);\n                return NULL;\n        }
+}
+/^static void rd_kafka_coord_cache_add(/,/^}/ {
+    s/^        if (cce->cce_rkb != rkb) {$/        cce->cce_ts_used = rd_clock();\n&/
+}' src/rdkafka_coord.c
+[ "$(grep -c 'cce_ts_used' src/rdkafka_coord.c)" = 4 ] || die "src/rdkafka_coord.c does not look as it did when this script was written"
 # CXX: the C++ wrapper is not built, but configure insists on a compiler for it.
 # shellcheck disable=SC2086 # the options are words
 run 'configure' env CFLAGS="$cflags" CXX="${CC:-cc}" bash ./configure $options
