@@ -13,6 +13,7 @@ PREFIX ?= /usr/local
 JOBS ?= $(shell nproc)
 DEMO ?=
 BENCH ?=
+MODEL ?=
 SECONDS ?= 60
 RUNS ?= 0
 SWITCHES ?= 25
@@ -21,7 +22,7 @@ SEED ?=
 MAKEFLAGS += --no-print-directory
 
 .DEFAULT_GOAL := all
-.PHONY: all demo check embedded test asan sanitize fuzz sim system chaos bench install format format-check clean help setup setup-test setup-fuzz kafka
+.PHONY: all demo check embedded test asan sanitize fuzz sim model system chaos bench install format format-check clean help setup setup-test setup-fuzz setup-model kafka
 
 all: $(BUILD)/build.ninja ## build everything into build/ (installs what is missing, builds librdkafka once)
 	@JOBS=$(JOBS) scripts/librdkafka.sh >/dev/null
@@ -65,8 +66,8 @@ check: all ## seconds: unit tests, layers, a short simulation; no services
 embedded: all ## half a minute: library, controller and Kafka adapter on the embedded broker
 	@scripts/test.py --build $(BUILD) embedded
 
-test: all setup-test setup-fuzz kafka ## everything: check, embedded, sanitizers, fuzzing, long simulation, system tests on a real Apache Kafka
-	@scripts/test.py --build $(BUILD) --asan $(ASAN) --tsan $(TSAN) --fuzz $(FUZZ) unit sim embedded asan tsan fuzz long system
+test: all setup-test setup-fuzz setup-model kafka ## everything: check, embedded, sanitizers, fuzzing, long simulation, model, system tests on a real Apache Kafka
+	@scripts/test.py --build $(BUILD) --asan $(ASAN) --tsan $(TSAN) --fuzz $(FUZZ) unit sim embedded asan tsan fuzz long model system
 
 asan: $(ASAN)/build.ninja ## check and embedded under AddressSanitizer and UBSan, in build-asan/
 	@scripts/test.py --build $(BUILD) --asan $(ASAN) asan
@@ -80,6 +81,9 @@ fuzz: $(FUZZ)/build.ninja ## a minute of libFuzzer over every parser (clang); SE
 
 sim: all ## the long simulation: thousands of random worlds of both ends of the protocol
 	@scripts/test.py --build $(BUILD) long
+
+model: setup-model ## a minute: every state of the model of the protocol, and mistakes that it must find; MODEL=--full: half an hour, 8 GB
+	@python3 model/run.py $(MODEL)
 
 system: all setup-test kafka ## the system tests alone
 	@scripts/test.py --build $(BUILD) system
@@ -107,6 +111,9 @@ format-check: ## only say what `make format` would change
 
 clean: ## remove what was built here; the cache with librdkafka and Kafka stays (scripts/librdkafka.sh says where)
 	@rm -rf $(BUILD) $(ASAN) $(TSAN) $(FUZZ)
+
+setup-model:
+	@scripts/setup.sh model
 
 setup-test:
 	@scripts/setup.sh test

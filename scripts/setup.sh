@@ -1,7 +1,8 @@
 #!/bin/sh
-# setup.sh - installs what is missing to build Baton ("build"), to run the tests too ("test"), or to fuzz it ("fuzz").
+# setup.sh - installs what is missing to build Baton ("build"), to run the tests too ("test"), to fuzz it ("fuzz"), or
+# to search its model ("model").
 #
-#   scripts/setup.sh [build|test|fuzz]
+#   scripts/setup.sh [build|test|fuzz|model]
 #
 # Does nothing, and says nothing, where all is there. Asks nothing: apt-get as root, or through sudo. On a system without
 # apt-get it names what is missing and leaves the installing to you. Made for Debian 12 and newer, and Ubuntu 24.04.
@@ -40,6 +41,7 @@ test  java      17                 default-jdk-headless
 fuzz  command   clang              clang
 fuzz  fuzzer    -fsanitize=fuzzer  libclang-rt-VERSION-dev
 fuzz  command   llvm-symbolizer    llvm
+model command   spin               spin
 '
 
 there() { # how, what
@@ -83,8 +85,8 @@ as_root() {
 
 whom=${1:-build}
 case $whom in
-build | test | fuzz) ;;
-*) die "usage: scripts/setup.sh [build|test|fuzz]" ;;
+build | test | fuzz | model) ;;
+*) die "usage: scripts/setup.sh [build|test|fuzz|model]" ;;
 esac
 
 packages=$(missing "$whom")

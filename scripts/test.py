@@ -22,6 +22,7 @@ SUMMARY = re.compile(r'^(\d+) passed, (\d+) failed\s*$', re.M)
 CMOCKA = re.compile(r'^\[  (PASSED|FAILED)  \] (\d+) test\(s\)', re.M)
 SHOWN_LINES_MAX = 200
 FUZZ_SECONDS = 60
+MODEL_SECONDS_MAX = 600
 SYSTEM_SECONDS_MAX = 1500  # all of make test stays under 45 minutes on two cores
 EMBEDDED_AT_ONCE = 4  # they wait more than they work
 
@@ -149,9 +150,17 @@ def fuzz(args):
     return sums['targets'] - sums['broken'], max(sums['broken'], int(code != 0))
 
 
+def model(args):
+    return own_sum(args, 'model/run.py', MODEL_SECONDS_MAX)
+
+
 def system(args):
-    """The system tests show their own progress and end with their own sum."""
-    command = [sys.executable, '-u', str(ROOT / 'tests/system/run.py')]
+    return own_sum(args, 'tests/system/run.py', SYSTEM_SECONDS_MAX)
+
+
+def own_sum(args, program, seconds_max):
+    """A program that shows its own progress and ends with its own sum."""
+    command = [sys.executable, '-u', str(ROOT / program)]
     environment = {**os.environ, 'BATON_BUILD': str(args.build)}
     sums = []
     child_out, child_in = os.pipe()
@@ -164,7 +173,7 @@ def system(args):
 
     reader = threading.Thread(target=copy)
     reader.start()
-    code = run(command, SYSTEM_SECONDS_MAX, stdout=child_in, stderr=child_in, env=environment)
+    code = run(command, seconds_max, stdout=child_in, stderr=child_in, env=environment)
     os.close(child_in)
     reader.join(10)
     passed, failed = map(int, sums[-1]) if sums else (0, 0)
@@ -182,6 +191,7 @@ SUITES = {
     'tsan': (tsan, 'what has threads under ThreadSanitizer'),
     'fuzz': (fuzz, 'a minute of libFuzzer over every parser'),
     'long': (long, 'long simulation'),
+    'model': (model, 'every state of the model of the protocol'),
     'system': (system, 'system tests on Apache Kafka'),
 }
 
