@@ -101,10 +101,17 @@ static bool policy_has(const char *policy, const char *word)
 
 static int policy_check(struct kafka_handle *h, const char *topic, int timeout_ms, struct errmsg *m)
 {
+    const int64_t deadline_ms = clock_ms() + timeout_ms;
     char policy[128];
     struct errmsg why = { 0 };
-    int r = kafka_topic_config(h, topic, "cleanup.policy", policy, sizeof(policy), timeout_ms, &why);
+    int r;
 
+    for (;;) { /* of a new topic, not every broker has heard yet */
+        r = kafka_topic_config(h, topic, "cleanup.policy", policy, sizeof(policy), timeout_ms, &why);
+        if (r != ERR_NOT_FOUND || clock_ms() >= deadline_ms)
+            break;
+        sleep_ms(CREATED_POLL_MS);
+    }
     if (r == ERR_DENIED) {
         /* A member may be allowed to read and write the topic only; its controller looks. */
         log_info("topic_unchecked",
