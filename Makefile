@@ -8,6 +8,7 @@ BUILD ?= build
 ASAN ?= $(BUILD)-asan
 TSAN ?= $(BUILD)-tsan
 FUZZ ?= $(BUILD)-fuzz
+COVERAGE ?= $(BUILD)-coverage
 MESON ?=
 PREFIX ?= /usr/local
 JOBS ?= $(shell nproc)
@@ -22,7 +23,7 @@ SEED ?=
 MAKEFLAGS += --no-print-directory
 
 .DEFAULT_GOAL := all
-.PHONY: all demo check embedded test asan sanitize fuzz sim model system chaos bench install format format-check clean help setup setup-test setup-fuzz setup-model kafka
+.PHONY: all demo check embedded test asan sanitize fuzz coverage sim model system chaos bench install format format-check clean help setup setup-test setup-fuzz setup-model kafka
 
 all: $(BUILD)/build.ninja ## build everything into build/ (installs what is missing, builds librdkafka once)
 	@JOBS=$(JOBS) scripts/librdkafka.sh >/dev/null
@@ -47,6 +48,10 @@ $(ASAN)/build.ninja:
 
 $(TSAN)/build.ninja: MESON += -Db_sanitize=thread -Db_lundef=false -Dwerror=false
 $(TSAN)/build.ninja:
+	$(setup_folder)
+
+$(COVERAGE)/build.ninja: MESON += -Db_coverage=true -Dbuildtype=debug -Dwerror=false
+$(COVERAGE)/build.ninja:
 	$(setup_folder)
 
 # libFuzzer is clang's.
@@ -79,6 +84,13 @@ fuzz: $(FUZZ)/build.ninja ## a minute of libFuzzer over every parser (clang); SE
 	@scripts/ninja.sh $(FUZZ) $(JOBS) fuzz
 	@tests/fuzz/run.py --build $(FUZZ) --seconds $(SECONDS) --runs $(RUNS) --jobs $(JOBS)
 
+coverage: $(COVERAGE)/build.ninja ## lines and branches of the core that unit tests and a minute of simulation run; each left is named
+	@scripts/ninja.sh $(COVERAGE) $(JOBS)
+	@find $(COVERAGE) -name '*.gcda' -delete
+	@meson test -C $(COVERAGE) --no-rebuild --suite unit --suite sim >/dev/null
+	@$(COVERAGE)/tests/sim/baton-sim --seconds 60 --fresh >/dev/null
+	@scripts/coverage.py --build $(COVERAGE) --list
+
 sim: all ## the long simulation: thousands of random worlds of both ends of the protocol
 	@scripts/test.py --build $(BUILD) long
 
@@ -110,7 +122,7 @@ format-check: ## only say what `make format` would change
 	@clang-format --dry-run --Werror $$(git ls-files '*.[ch]')
 
 clean: ## remove what was built here; the cache with librdkafka and Kafka stays (scripts/librdkafka.sh says where)
-	@rm -rf $(BUILD) $(ASAN) $(TSAN) $(FUZZ)
+	@rm -rf $(BUILD) $(ASAN) $(TSAN) $(FUZZ) $(COVERAGE)
 
 setup-model:
 	@scripts/setup.sh model
