@@ -10,8 +10,7 @@
  * - An epoch is compared only with epochs of the same partition, so the model counts grants and words of each partition
  *   from 1 on, instead of one number for the fleet. Who has applied a baton's word has applied all that was written before.
  * - Documents that everybody has read are dropped (trim), so `log` is a window; a reader is an index into it.
- * - A report shows what the leader reads of it. A member takes no step of its own while a change is not reported yet; the
- *   others do, and it may die.
+ * - A member takes no step of its own while a change is not reported yet; the others do, and it may die.
  * - A state without meaning is zero (idle, crash).
  * - Every step uses something up (a record, a word, a fault), so no run is endless, and "it ends" needs no fairness.
  *
@@ -185,8 +184,9 @@ hidden byte i, j, low, offset, changed;
 #define EACH_BATON(can, step) :: d_step { can(0) -> step(0) } :: d_step { can(1) -> step(1) }
 #endif
 
+/* Which mishaps may come, and whether one may still. */
 #ifndef KINDS
-#define KINDS 255
+#define KINDS 127
 #endif
 #define HAPPENS(kind) (faults > 0 && (KINDS & (kind)))
 #define CRASHES 1
@@ -289,7 +289,7 @@ inline idle(m, p)
 {
     PART(m, p).state = IDLE;
     PART(m, p).lost = 0;
-    PART(m, p).epoch = 0;
+    PART(m, p).epoch = (PART(m, p).assigned -> PART(m, p).epoch : 0);
     PART(m, p).position = 0;
     PART(m, p).committed = 0;
     member[m].due = 1
@@ -457,7 +457,9 @@ inline part_barrier(m, p)
 #else
 #define MARK_IS_OURS(m, p) (GROUP(COLOR(m), p).mark == WORD(m, p).epoch)
 #endif
-#define OWNED_BEFORE(m, p) (WORD(m, p).right == GRANTED && WORD(m, p).epoch > PART(m, p).barrier_epoch)
+/* owner since before the grant, and not begun under it */
+#define OWNED_BEFORE(m, p) \
+    (WORD(m, p).right == GRANTED && WORD(m, p).epoch > PART(m, p).barrier_epoch && WORD(m, p).epoch != PART(m, p).epoch)
 #define MARK_AHEAD(m, p) (GROUP(COLOR(m), p).mark != FOLLOW_MARK && GROUP(COLOR(m), p).mark > WORD(m, p).epoch)
 #define CAN_BEGIN(m, p) \
     (HEARS(m) && FREE(m) && PART(m, p).state == IDLE && MAY_BEGIN(m, p) && OURS(m, p) && \
@@ -466,7 +468,8 @@ inline part_begin(m, p)
 {
     PART(m, p).position = WORD(m, p).from;
     if
-    :: !OWNED_BEFORE(m, p) && GROUP(COLOR(m), p).mark != NO_MARK && GROUP(COLOR(m), p).mark != FOLLOW_MARK && MARK_IS_OURS(m, p) ->
+    :: !OWNED_BEFORE(m, p) && GROUP(COLOR(m), p).mark != NO_MARK && GROUP(COLOR(m), p).mark != FOLLOW_MARK &&
+       MARK_IS_OURS(m, p) ->
         PART(m, p).position = GROUP(COLOR(m), p).committed
     :: else
     fi;
@@ -581,7 +584,8 @@ inline lose_answer(m, p)
 
 /* A standby reads the active color's offset, and commits it into its own group some time later (rule 7). */
 #define CAN_FOLLOW(m, p) \
-    (follows > 0 && follower == 0 && member[m].life == UP && FREE(m) && PART(m, p).state == IDLE && MAY_BEGIN(m, p) && TO_FOLLOW(m, p))
+    (follows > 0 && follower == 0 && member[m].life == UP && FREE(m) && PART(m, p).state == IDLE && MAY_BEGIN(m, p) && \
+     TO_FOLLOW(m, p))
 inline follow(m, p)
 {
     follows--;
@@ -617,6 +621,7 @@ inline revoke_finish(m, p)
     PART(m, p).barrier = REPORT;
     PART(m, p).barrier_epoch = 0;
     PART(m, p).lost = (PART(m, p).state == DRAINING);
+    PART(m, p).epoch = (PART(m, p).state == IDLE -> 0 : PART(m, p).epoch);
     GROUP(COLOR(m), p).owner = 0;
     reconcile(m);
     printf("member %d lets partition %d go\n", m, p);
@@ -633,7 +638,8 @@ inline holder_fenced(m)
         PART(m, i).revoking = 0;
         PART(m, i).barrier = REPORT;
         PART(m, i).barrier_epoch = 0;
-        PART(m, i).lost = (PART(m, i).state == ACTIVE || PART(m, i).state == DRAINING)
+        PART(m, i).lost = (PART(m, i).state == ACTIVE || PART(m, i).state == DRAINING);
+        PART(m, i).epoch = (PART(m, i).state == IDLE -> 0 : PART(m, i).epoch)
     }
     member[m].due = 1;
     reconcile(m);
@@ -883,7 +889,8 @@ inline turn_back()
     trim()
 }
 
-#define CAN_TURN_BACK (ROOM && (operation == PASSING || operation == OBSERVING) && HAPPENS(DEADLINES)) /* the deadline, or the operator */
+/* the deadline, or the operator */
+#define CAN_TURN_BACK (ROOM && (operation == PASSING || operation == OBSERVING) && HAPPENS(DEADLINES))
 
 #define CAN_BACK_HOME (operation == RETURNING && ALL(AT_FROM))
 inline back_home()
@@ -913,8 +920,8 @@ inline give_up()
 #define IS_GONE(m) \
     (member[m].life == DEAD || (member[m].life == OUT && PART(m, 0).state == IDLE && PART(m, PARTITIONS - 1).state == IDLE))
 #endif
-#define LOG_END(p) ((delivered[p] | delivered[PARTITIONS + (p)]) >= 4 -> 3 : \
-                    ((delivered[p] | delivered[PARTITIONS + (p)]) >= 2 -> 2 : ((delivered[p] | delivered[PARTITIONS + (p)]) >= 1 -> 1 : 0)))
+#define BEGUN(p) (delivered[p] | delivered[PARTITIONS + (p)])
+#define LOG_END(p) (BEGUN(p) >= 4 -> 3 : (BEGUN(p) >= 2 -> 2 : (BEGUN(p) >= 1 -> 1 : 0))) /* records come just in time */
 #define WORKED(m, p) (NOW(p).holder == COLOR(m) && (said[m].part[p].owned || BUSY(m, p)))
 #define CAN_GONE(m) (ROOM && COUNTS(m) && IS_GONE(m))
 inline member_gone(m)
@@ -1052,7 +1059,8 @@ inline crash(m)
 
 /* A new incarnation has read the log; from here on it may be late again. */
 #define FIRST_UNUSED(m) \
-    (member[m].life == UNUSED && ((m) % SLOTS < 1 || member[(m) - 1].life != UNUSED) && ((m) % SLOTS < 2 || member[(m) - 2].life != UNUSED))
+    (member[m].life == UNUSED && ((m) % SLOTS < 1 || member[(m) - 1].life != UNUSED) && \
+     ((m) % SLOTS < 2 || member[(m) - 2].life != UNUSED))
 #define CAN_RESTART(m) (FIRST_UNUSED(m) && LIVING(COLOR(m)) < 2)
 inline restart(m)
 {
@@ -1193,6 +1201,8 @@ ltl ends { [] (UNDER_WAY -> <> !UNDER_WAY) }
 
 ltl never_complete { [] (operation != COMPLETE) }
 ltl never_rolled_back { [] (operation != ROLLED_BACK) }
-ltl never_complete_after_fault { ! <> (operation == PASSING && faults == FAULTS && <> (operation == PASSING && faults < FAULTS && <> (operation == COMPLETE))) }
+#define BEFORE_FAULT (operation == PASSING && faults == FAULTS)
+#define AFTER_FAULT (operation == PASSING && faults < FAULTS)
+ltl never_complete_after_fault { ! <> (BEFORE_FAULT && <> (AFTER_FAULT && <> (operation == COMPLETE))) }
 ltl never_doubt { [] ALL(SURE) }
 ltl never_processed { [] ! ALL(BY_GREEN) }

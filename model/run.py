@@ -140,7 +140,8 @@ class Search:
         if not trail:
             return []
         _, text = run(['spin', *self.defines, '-t', '-k', str(trail), str(MODEL)], self.folder)
-        return [line.strip() for line in text.splitlines() if re.match(r'\s*(the leader|another|member|partition|the operation|a report|an answer)', line)]
+        told = re.compile(r'\s*(the leader|another|member|partition|the operation|a report|an answer)')
+        return [line.strip() for line in text.splitlines() if told.match(line)]
 
 
 def spell(numbers):
