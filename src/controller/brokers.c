@@ -56,6 +56,12 @@ static void *must(void *memory)
     return memory;
 }
 
+/* As for all memory of a controller. */
+static void must_ask(int r)
+{
+    ASSERT(r == ERR_OK);
+}
+
 int brokers_open(struct brokers **ret, struct kafka_handle *consumer, int wake_fd, struct errmsg *m)
 {
     struct brokers *b = must(calloc(1, sizeof(*b)));
@@ -122,17 +128,17 @@ void brokers_forget(struct brokers *b, void *opaque)
 void brokers_offsets(struct brokers *b, const char *group, const struct kafka_tp *tps, int count,
                      brokers_answered *answered, void *opaque)
 {
-    kafka_admin_offsets(b->admin, ask_add(b, answered, opaque), group, tps, count, ANSWER_MS_MAX);
+    must_ask(kafka_admin_offsets(b->admin, ask_add(b, answered, opaque), group, tps, count, ANSWER_MS_MAX));
 }
 
 void brokers_ends(struct brokers *b, const struct kafka_tp *tps, int count, brokers_answered *answered, void *opaque)
 {
-    kafka_admin_ends(b->admin, ask_add(b, answered, opaque), tps, count, ANSWER_MS_MAX);
+    must_ask(kafka_admin_ends(b->admin, ask_add(b, answered, opaque), tps, count, ANSWER_MS_MAX));
 }
 
 void brokers_starts(struct brokers *b, const struct kafka_tp *tps, int count, brokers_answered *answered, void *opaque)
 {
-    kafka_admin_starts(b->admin, ask_add(b, answered, opaque), tps, count, ANSWER_MS_MAX);
+    must_ask(kafka_admin_starts(b->admin, ask_add(b, answered, opaque), tps, count, ANSWER_MS_MAX));
 }
 
 void brokers_group(struct brokers *b, const char *group, brokers_answered *answered, void *opaque)

@@ -89,7 +89,7 @@ static void question_free(struct question *q)
     free(q);
 }
 
-/* Memory for a question is small and its caller has no way to go on without an answer. */
+/* For the answers that only a controller asks for, and a controller ends when memory does. */
 static void *must(void *memory)
 {
     ASSERT(memory != NULL);
@@ -98,9 +98,14 @@ static void *must(void *memory)
 
 static struct question *question_new(enum kafka_answer_type type, uint64_t token)
 {
-    struct question *q = must(calloc(1, sizeof(*q)));
+    struct question *q = calloc(1, sizeof(*q));
 
-    q->answer = must(calloc(1, sizeof(*q->answer)));
+    if (q)
+        q->answer = calloc(1, sizeof(*q->answer));
+    if (!q || !q->answer) {
+        free(q);
+        return NULL;
+    }
     q->answer->type = type;
     q->answer->token = token;
     return q;
@@ -151,13 +156,15 @@ static int order_compare(const void *a, const void *b, void *tps)
     return tp_compare(&all[*(const int *)a], right->topic, right->partition);
 }
 
-static void question_partitions(struct question *q, const struct kafka_tp *tps, int count)
+static int question_partitions(struct question *q, const struct kafka_tp *tps, int count)
 {
     struct kafka_answer *answer = q->answer;
 
-    answer->tps = must(calloc((size_t)count + 1, sizeof(*answer->tps)));
+    answer->tps = calloc((size_t)count + 1, sizeof(*answer->tps));
+    q->order = calloc((size_t)count + 1, sizeof(*q->order));
+    if (!answer->tps || !q->order)
+        return ERR_NOMEM;
     answer->tp_count = count;
-    q->order = must(calloc((size_t)count + 1, sizeof(*q->order)));
     for (int i = 0; i < count; i++) {
         struct kafka_tp *tp = &answer->tps[i];
 
@@ -169,6 +176,7 @@ static void question_partitions(struct question *q, const struct kafka_tp *tps, 
         q->order[i] = i;
     }
     qsort_r(q->order, (size_t)count, sizeof(*q->order), order_compare, answer->tps);
+    return ERR_OK;
 }
 
 static struct kafka_tp *question_find(const struct question *q, const char *topic, int32_t partition)
@@ -212,22 +220,24 @@ static void question_open(struct kafka_admin *a, struct question *q, int request
         a->open_by_ms = by_ms;
 }
 
-/* Cuts the question into requests; 0: there is nothing to ask, or too much, and it is answered already. */
-static int question_cut(struct kafka_admin *a, struct question *q, const struct kafka_tp *tps, int count,
-                        int timeout_ms)
+/*
+ * A question about partitions, cut into *ret_requests requests; 0: there is nothing to ask, or too much, and it is
+ * answered already. NULL: no memory, nothing will be answered.
+ */
+static struct question *question_cut(struct kafka_admin *a, enum kafka_answer_type type, uint64_t token,
+                                     const struct kafka_tp *tps, int count, int timeout_ms, int *ret_requests)
 {
-    int requests = (count + CHUNK_PARTITIONS - 1) / CHUNK_PARTITIONS;
+    const bool too_many = count < 0 || count > QUESTION_PARTITIONS_MAX;
+    const int requests = too_many ? 0 : (count + CHUNK_PARTITIONS - 1) / CHUNK_PARTITIONS;
+    struct question *q = question_new(type, token);
 
-    if (count < 0 || count > QUESTION_PARTITIONS_MAX) {
-        question_refuse(a, q, ERR_TOO_LARGE, "more partitions in one question than a fleet may have");
-        return 0;
+    if (!q)
+        return NULL;
+    q->requests = calloc((size_t)requests + 1, sizeof(*q->requests));
+    if (!q->requests || (!too_many && question_partitions(q, tps, count) < 0)) {
+        question_free(q);
+        return NULL;
     }
-    question_partitions(q, tps, count);
-    if (count == 0) {
-        question_done(a, q);
-        return 0;
-    }
-    q->requests = must(calloc((size_t)requests, sizeof(*q->requests)));
     for (int i = 0; i < requests; i++) {
         int left = count - i * CHUNK_PARTITIONS;
 
@@ -235,17 +245,23 @@ static int question_cut(struct kafka_admin *a, struct question *q, const struct 
                                            .first = i * CHUNK_PARTITIONS,
                                            .count = left < CHUNK_PARTITIONS ? left : CHUNK_PARTITIONS };
     }
-    question_open(a, q, requests, timeout_ms);
-    return requests;
+    *ret_requests = requests;
+    if (too_many)
+        question_refuse(a, q, ERR_TOO_LARGE, "more partitions in one question than a fleet may have");
+    else if (requests == 0)
+        question_done(a, q);
+    else
+        question_open(a, q, requests, timeout_ms);
+    return q;
 }
 
 /* ---- asking ---- */
 
-void kafka_admin_offsets(struct kafka_admin *a, uint64_t token, const char *group, const struct kafka_tp *tps,
-                         int count, int timeout_ms)
+int kafka_admin_offsets(struct kafka_admin *a, uint64_t token, const char *group, const struct kafka_tp *tps, int count,
+                        int timeout_ms)
 {
-    struct question *q = question_new(KAFKA_ANSWER_OFFSETS, token);
-    int requests = question_cut(a, q, tps, count, timeout_ms);
+    int requests = 0;
+    struct question *q = question_cut(a, KAFKA_ANSWER_OFFSETS, token, tps, count, timeout_ms, &requests);
 
     for (int i = 0; i < requests; i++) {
         rd_kafka_AdminOptions_t *options =
@@ -260,13 +276,14 @@ void kafka_admin_offsets(struct kafka_admin *a, uint64_t token, const char *grou
         rd_kafka_topic_partition_list_destroy(list);
         rd_kafka_AdminOptions_destroy(options);
     }
+    return q ? ERR_OK : ERR_NOMEM;
 }
 
-static void ask_bounds(struct kafka_admin *a, enum kafka_answer_type type, uint64_t token, const struct kafka_tp *tps,
-                       int count, int timeout_ms)
+static int ask_bounds(struct kafka_admin *a, enum kafka_answer_type type, uint64_t token, const struct kafka_tp *tps,
+                      int count, int timeout_ms)
 {
-    struct question *q = question_new(type, token);
-    int requests = question_cut(a, q, tps, count, timeout_ms);
+    int requests = 0;
+    struct question *q = question_cut(a, type, token, tps, count, timeout_ms, &requests);
 
     for (int i = 0; i < requests; i++) {
         rd_kafka_AdminOptions_t *options =
@@ -279,21 +296,22 @@ static void ask_bounds(struct kafka_admin *a, enum kafka_answer_type type, uint6
         rd_kafka_topic_partition_list_destroy(list);
         rd_kafka_AdminOptions_destroy(options);
     }
+    return q ? ERR_OK : ERR_NOMEM;
 }
 
-void kafka_admin_ends(struct kafka_admin *a, uint64_t token, const struct kafka_tp *tps, int count, int timeout_ms)
+int kafka_admin_ends(struct kafka_admin *a, uint64_t token, const struct kafka_tp *tps, int count, int timeout_ms)
 {
-    ask_bounds(a, KAFKA_ANSWER_ENDS, token, tps, count, timeout_ms);
+    return ask_bounds(a, KAFKA_ANSWER_ENDS, token, tps, count, timeout_ms);
 }
 
-void kafka_admin_starts(struct kafka_admin *a, uint64_t token, const struct kafka_tp *tps, int count, int timeout_ms)
+int kafka_admin_starts(struct kafka_admin *a, uint64_t token, const struct kafka_tp *tps, int count, int timeout_ms)
 {
-    ask_bounds(a, KAFKA_ANSWER_STARTS, token, tps, count, timeout_ms);
+    return ask_bounds(a, KAFKA_ANSWER_STARTS, token, tps, count, timeout_ms);
 }
 
 void kafka_admin_group(struct kafka_admin *a, uint64_t token, const char *group, int timeout_ms)
 {
-    struct question *q = question_new(KAFKA_ANSWER_GROUP, token);
+    struct question *q = must(question_new(KAFKA_ANSWER_GROUP, token));
     rd_kafka_AdminOptions_t *options;
 
     q->requests = must(calloc(1, sizeof(*q->requests)));
@@ -643,7 +661,7 @@ static void *topics_thread(void *opaque)
 
 void kafka_admin_topics(struct kafka_admin *a, uint64_t token, const char *const *topics, int count, int timeout_ms)
 {
-    struct question *q = question_new(KAFKA_ANSWER_TOPICS, token), **at;
+    struct question *q = must(question_new(KAFKA_ANSWER_TOPICS, token)), **at;
 
     if (count < 0 || count > QUESTION_TOPICS_MAX) {
         question_refuse(a, q, ERR_TOO_LARGE, "more topics in one question than a fleet may have");

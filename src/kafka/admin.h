@@ -54,11 +54,12 @@ struct kafka_admin;
 int kafka_admin_open(struct kafka_admin **ret, struct kafka_handle *consumer, int wake_fd, struct errmsg *m);
 /* Waits for the answers that are outstanding: no longer than their time-outs, and at most 6 s. */
 void kafka_admin_close(struct kafka_admin *a);
-/* Each copies its input. timeout_ms bounds the answer, failures are answers too. */
-void kafka_admin_offsets(struct kafka_admin *a, uint64_t token, const char *group, const struct kafka_tp *tps,
-                         int count, int timeout_ms);
-void kafka_admin_ends(struct kafka_admin *a, uint64_t token, const struct kafka_tp *tps, int count, int timeout_ms);
-void kafka_admin_starts(struct kafka_admin *a, uint64_t token, const struct kafka_tp *tps, int count, int timeout_ms);
+/* Each copies its input. timeout_ms bounds the answer, failures are answers too; after ERR_NOMEM there will be none. */
+int kafka_admin_offsets(struct kafka_admin *a, uint64_t token, const char *group, const struct kafka_tp *tps, int count,
+                        int timeout_ms);
+int kafka_admin_ends(struct kafka_admin *a, uint64_t token, const struct kafka_tp *tps, int count, int timeout_ms);
+int kafka_admin_starts(struct kafka_admin *a, uint64_t token, const struct kafka_tp *tps, int count, int timeout_ms);
+/* These two are the controller's, which ends when memory does. */
 void kafka_admin_group(struct kafka_admin *a, uint64_t token, const char *group, int timeout_ms);
 void kafka_admin_topics(struct kafka_admin *a, uint64_t token, const char *const *topics, int count, int timeout_ms);
 /* The next answer or NULL; never waits. The caller frees it. */

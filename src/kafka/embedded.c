@@ -133,7 +133,7 @@ static void *relay_thread(void *opaque)
             fds[3 + 2 * count] = (struct pollfd){ .fd = p->back.from, .events = pair_events(&p->back, &p->there) };
             index[count++] = i;
         }
-        if (poll(fds, (nfds_t)(2 + 2 * count), -1) < 0 && errno != EINTR)
+        if (poll(fds, 2 + 2 * (nfds_t)count, -1) < 0 && errno != EINTR)
             break;
         if (fds[0].revents)
             break;

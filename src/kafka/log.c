@@ -115,7 +115,8 @@ void kafka_reader_ask_end(struct kafka_reader *r, uint64_t token, int timeout_ms
             tps[i].partition = i;
         }
         /* by age, not by token: an answer to an earlier question of the same token is too old */
-        kafka_admin_ends(r->admin, q->age, tps, r->part_count, timeout_ms);
+        if (kafka_admin_ends(r->admin, q->age, tps, r->part_count, timeout_ms) < 0)
+            q->state = KAFKA_END_FAILED;
     }
     free(tps);
 }

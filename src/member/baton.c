@@ -45,11 +45,20 @@ const char *baton_version(void)
     return BATON_VERSION;
 }
 
+/* Who runs out of memory says for what; that it was memory is said here. */
+static void why_write(char *ret, size_t ret_size, int code, const char *text)
+{
+    const bool bare = code == ERR_NOMEM && text[0] != '\0' && !strstr(text, err_text(ERR_NOMEM));
+
+    snprintf(ret, ret_size, "%s%s%s", bare ? err_text(ERR_NOMEM) : "", bare ? ": " : "",
+             text[0] != '\0' ? text : err_text(code));
+}
+
 /* Tells `why` of a failure; returns `code`. */
 static int explain(char *why, size_t why_size, int code, const struct errmsg *m)
 {
     if (why && why_size > 0)
-        snprintf(why, why_size, "%s", m->text[0] != '\0' ? m->text : err_text(code));
+        why_write(why, why_size, code, m->text);
     return code;
 }
 
@@ -74,7 +83,7 @@ void consumer_fail(struct baton_consumer *c, int code, const char *why)
     first = !c->failed;
     if (first) {
         c->failed = code;
-        text_copy(c->why, sizeof(c->why), why);
+        why_write(c->why, sizeof(c->why), code, why);
         intake_wake_all(c);
         consumer_wake(c);
     }

@@ -207,7 +207,8 @@ static void read_offsets(struct baton_consumer *c, const struct holder_effect *e
         text_copy(tps[i].topic, sizeof(tps[i].topic), topic_of(c, ask->parts[i].part));
         tps[i].partition = c->holder.parts[ask->parts[i].part].partition;
     }
-    kafka_admin_offsets(c->admin, ask->token, c->fleet.spec.colors[color].group, tps, ask->count, QUESTION_MS_MAX);
+    ask->refused = kafka_admin_offsets(c->admin, ask->token, c->fleet.spec.colors[color].group, tps, ask->count,
+                                       QUESTION_MS_MAX) < 0;
     free(tps);
 }
 

@@ -160,9 +160,16 @@ static int doc_read(struct baton_consumer *c, const struct record_key *key, cons
 {
     struct baton *batons = c->doc->fleet.batons;
 
-    memset(c->doc, 0, sizeof(*c->doc));
-    fleet_init(&c->doc->fleet, batons, SHARD_BATONS);
-    return fleet_decode(c->doc, key, &c->fleet, value, len, m);
+    for (bool again = false;; again = true) {
+        int r;
+
+        memset(c->doc, 0, sizeof(*c->doc));
+        fleet_init(&c->doc->fleet, batons, SHARD_BATONS);
+        r = fleet_decode(c->doc, key, &c->fleet, value, len, m);
+        /* jansson may take an allocation that failed for a wrong word: what is corrupt is so a second time, too */
+        if (r != ERR_CORRUPT || again)
+            return r;
+    }
 }
 
 static void on_record(void *opaque, const struct kafka_record *rec)
@@ -189,6 +196,10 @@ static void on_record(void *opaque, const struct kafka_record *rec)
         return;
     }
     r = doc_read(c, &key, rec->value, rec->value_len, &m);
+    if (r == ERR_NOMEM) {
+        consumer_fail(c, r, "out of memory for the fleet's document");
+        return;
+    }
     if (r < 0) {
         note_unreadable(c, slot, rec->offset, r, m.text);
         return;
@@ -202,8 +213,11 @@ static void on_record(void *opaque, const struct kafka_record *rec)
     if (c->held_head && c->unreadable_count == 0) {
         key = (struct record_key){ .kind = RECORD_HEAD, .shard = -1 };
         text_copy(key.fleet, sizeof(key.fleet), c->options.fleet);
-        if (doc_read(c, &key, c->held_head, c->held_head_len, &m) == ERR_OK)
+        r = doc_read(c, &key, c->held_head, c->held_head_len, &m);
+        if (r == ERR_OK)
             doc_apply(c, rec->offset + 1);
+        else if (r == ERR_NOMEM)
+            consumer_fail(c, r, "out of memory for the fleet's document");
         held_head_drop(c);
     }
 }

@@ -42,7 +42,7 @@ int json_read_tree(json_t **ret, const char *text, size_t len, size_t bytes_max,
     if (too_deep(text, len))
         return err_set(m, ERR_CORRUPT, "it is nested deeper than %d levels", JSON_DEPTH_MAX);
     tree = json_loadb(text, len, JSON_REJECT_DUPLICATES, &error);
-    if (!tree && json_error_code(&error) == json_error_out_of_memory)
+    if (!tree && (json_error_code(&error) == json_error_out_of_memory || !error.text[0])) /* it may say nothing then */
         return err_set(m, ERR_NOMEM, "read JSON");
     if (!tree)
         return err_set(m, ERR_CORRUPT, "not JSON: %s (line %d, column %d)", error.text, error.line, error.column);
