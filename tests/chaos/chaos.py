@@ -35,7 +35,7 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 from parts import Brokers, Fleet, Proxy, PROCESSING, SESSION
 from storm import Storm
-from fleet import Tools
+from fleet import Tools, other
 from kafka import Failure, ROOT, end_all_children, jars, wait_until
 
 CHAPTER_SWITCHES = 25
@@ -97,13 +97,9 @@ class Chapter:
         member_options = {"baton.commit.interval.ms": self.random.choice((100, 500, 2000)), **member_options}
         self.fleet = Fleet(self.run.brokers, self.run.tools, self.folder, self.name, PARTITIONS, RATE, spec, member_options)
         self.storm = Storm(self.fleet, random.Random(self.seed + 1), self.note, self.run.args.spare.split(","))
-
-    def check_alive(self):
-        """Nobody ends unless the storm ended it."""
-        struck = self.storm.struck()
-        for part in self.fleet.parts():
-            if part.name not in struck and part.child.poll() is not None:
-                raise Failure(f"{part.name} ended by itself with {part.child.returncode}, see {getattr(part, 'log', 'producer.log')}")
+        self.wait(self.fleet.all_ready, REST_SECONDS, "all members to be ready")
+        self.fleet.wait_plan()
+        self.fleet.wait_flowing()
 
     # -- the operator --------------------------------------------------------------------------------------------
 
@@ -170,10 +166,18 @@ class Chapter:
             code = self.random.choices((self.switch, self.canary, self.change_of_mind, self.way_back, self.pause),
                                        (45, 25, 15, 5, 10))[0]()
             done += code in (None, 0, 6, 7)
-            self.check_alive()
             self.blow(0.5 if code in (1, 5, 124) else self.random.choice((0, 0.2)))
 
     # -- rest ----------------------------------------------------------------------------------------------------
+
+    def wait(self, condition, seconds, what):
+        """wait_until() for the time in which somebody may still give up at its start."""
+
+        def look():
+            self.storm.supervise()
+            return condition()
+
+        return wait_until(look, seconds, what, 0.1)
 
     def rest(self):
         """The faults stop, and all is well within REST_SECONDS. How long it took."""
@@ -181,24 +185,23 @@ class Chapter:
         began = time.monotonic()
         self.storm.calm()
         left = lambda: max(1, REST_SECONDS - (time.monotonic() - began))
-        for n in f.kafka.nodes:
-            n.wait_ready(left())
-        wait_until(f.leader, left(), "a controller to lead")
+        self.wait(lambda: not self.storm.faults, left(), lambda: f"{self.storm.struck()} to serve again")
+        self.wait(f.leader, left(), "a controller to lead")
         newest = f.number()
         if newest:
             f.wait_ended(newest, left())
         if f.status()["phase"] == "paused":
             f.cli("resume", f.name, seconds=left()).expect(0)
-        for m in f.members:
-            f.wait_member(m, left())
-        f.wait_plan(left())
+        self.wait(f.all_ready, left(), lambda: f"all members to be ready: {f.status()['colors']}")
         f.wait_flowing("any", seconds=left())
         took = time.monotonic() - began
-        self.check_alive()
         self.check_operations()
         # However it was left: a switch without faults succeeds, and everything is in one hand. What the last faults did may
         # show only now (a session that ends), so the preflight may refuse for a while.
-        f.switch_when_allowed("-v", seconds=left()).expect(0)
+        status = f.status()
+        holders = {p["holder"] for p in status["partitions"]}
+        to = other(holders.pop() if len(holders) == 1 else status["active"])
+        f.switch_when_allowed("-v", "--to", to, seconds=left()).expect(0)
         f.wait_flowing(seconds=left())
         self.check_operations()
         if self.split():
@@ -272,8 +275,8 @@ class Run:
         self.operations = collections.Counter()
         self.codes = collections.Counter()
         self.faults = collections.Counter()
+        self.given_up = collections.Counter()
         self.audits = collections.Counter()
-        self.rest_max = 0.0
         self.failures = []
 
     def add_audit(self, a):
@@ -314,6 +317,7 @@ class Run:
         self.codes.update({str(k): n for k, n in chapter.codes.items()})
         if hasattr(chapter, "storm"):
             self.faults.update(chapter.storm.counts)
+            self.given_up.update(chapter.storm.given_up)
 
     def sum(self):
         return {
@@ -321,7 +325,7 @@ class Run:
             "switches": {"all": self.switches.total(), **self.switches}, "other_operations": dict(sorted(self.operations.items())),
             "exit_codes": dict(sorted(self.codes.items())),
             "faults": {"all": self.faults.total(), **dict(sorted(self.faults.items()))},
-            "records": self.audits["produced"], "lost": self.audits["lost"],
+            "gave_up_at_start": dict(self.given_up), "records": self.audits["produced"], "lost": self.audits["lost"],
             "repeated": {"listed": self.audits["repeated_across"] - self.audits["repeated_unlisted"],
                          "unlisted": self.audits["repeated_unlisted"], "within_color": self.audits["repeated_within"]},
             "out_of_order": self.audits["out_of_order"], "overlaps_unlisted": self.audits["overlaps_unlisted"],

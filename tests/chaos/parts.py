@@ -203,7 +203,7 @@ class Producer:
     """Only frozen and cut off: what it was told is written down when it ends."""
 
     def __init__(self, fleet, child):
-        self.name, self.kind, self.child = "producer", "producer", child
+        self.name, self.kind, self.child, self.log = "producer", "producer", child, fleet.path("producer.log")
         fleet.proxy.actor(self.name, child)
 
     def freeze(self):
@@ -229,12 +229,8 @@ class Fleet(system.Fleet):
             for i in range(MEMBERS):
                 m = Member(self, color, f"{color}-{i}", {})
                 self.members.append(m.start())
-        for m in self.members:
-            self.wait_member(m)
-        self.wait_plan()
         self.produce(rate)
         self.producer = Producer(self, self.producers[-1])
-        self.wait_flowing()
 
     def parts(self):
         return [*self.kafka.nodes, *self.controllers, *self.members, self.producer]
@@ -245,6 +241,11 @@ class Fleet(system.Fleet):
         clients = [p.name for p in self.parts() if p.kind != "broker"] + ["other"]  # commands are "other"
         return ([(c, b) for c in clients for b in brokers] + [(a, b) for a in brokers for b in brokers if a != b]
                 + [("other", c.name) for c in self.controllers])
+
+    def all_ready(self):
+        colors = self.status()["colors"]
+        ready = {m["client_id"] for c in colors.values() for m in c["members"] if m["ready"]}
+        return ready >= {m.name for m in self.members}
 
     def operations(self):
         return self.api("GET", f"/v1/fleets/{self.name}/switches")["switches"]
