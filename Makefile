@@ -23,7 +23,7 @@ SEED ?=
 MAKEFLAGS += --no-print-directory
 
 .DEFAULT_GOAL := all
-.PHONY: all demo check embedded test asan sanitize fuzz coverage sim model system chaos bench install format format-check clean help setup setup-test setup-fuzz setup-model kafka
+.PHONY: all demo check embedded test asan sanitize fuzz static coverage sim model system chaos bench install format format-check clean help setup setup-test setup-fuzz setup-model setup-static kafka
 
 all: $(BUILD)/build.ninja ## build everything into build/ (installs what is missing, builds librdkafka once)
 	@JOBS=$(JOBS) scripts/librdkafka.sh >/dev/null
@@ -84,6 +84,9 @@ fuzz: $(FUZZ)/build.ninja ## a minute of libFuzzer over every parser (clang); SE
 	@scripts/ninja.sh $(FUZZ) $(JOBS) fuzz
 	@tests/fuzz/run.py --build $(FUZZ) --seconds $(SECONDS) --runs $(RUNS) --jobs $(JOBS)
 
+static: all setup-static ## what gcc's analyzer and clang-tidy find in src/ (.clang-tidy); some minutes
+	@scripts/static.py --build $(BUILD) --jobs $(JOBS)
+
 coverage: $(COVERAGE)/build.ninja ## lines and branches of the core that unit tests and a minute of simulation run; each left is named
 	@scripts/ninja.sh $(COVERAGE) $(JOBS)
 	@find $(COVERAGE) -name '*.gcda' -delete
@@ -129,6 +132,9 @@ setup-model:
 
 setup-test:
 	@scripts/setup.sh test
+
+setup-static:
+	@scripts/setup.sh static
 
 setup-fuzz:
 	@scripts/setup.sh fuzz

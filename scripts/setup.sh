@@ -1,8 +1,8 @@
 #!/bin/sh
-# setup.sh - installs what is missing to build Baton ("build"), to run the tests too ("test"), to fuzz it ("fuzz"), or
-# to search its model ("model").
+# setup.sh - installs what is missing to build Baton ("build"), to run the tests too ("test"), to fuzz it ("fuzz"),
+# to search its model ("model"), or to read it with analyzers ("static").
 #
-#   scripts/setup.sh [build|test|fuzz|model]
+#   scripts/setup.sh [build|test|fuzz|model|static]
 #
 # Does nothing, and says nothing, where all is there. Asks nothing: apt-get as root, or through sudo. On a system without
 # apt-get it names what is missing and leaves the installing to you. Made for Debian 12 and newer, and Ubuntu 24.04.
@@ -42,6 +42,7 @@ fuzz  command   clang              clang
 fuzz  fuzzer    -fsanitize=fuzzer  libclang-rt-VERSION-dev
 fuzz  command   llvm-symbolizer    llvm
 model command   spin               spin
+static command  clang-tidy         clang-tidy
 '
 
 there() { # how, what
@@ -85,8 +86,8 @@ as_root() {
 
 whom=${1:-build}
 case $whom in
-build | test | fuzz | model) ;;
-*) die "usage: scripts/setup.sh [build|test|fuzz|model]" ;;
+build | test | fuzz | model | static) ;;
+*) die "usage: scripts/setup.sh [build|test|fuzz|model|static]" ;;
 esac
 
 packages=$(missing "$whom")

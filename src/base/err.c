@@ -5,6 +5,9 @@
  */
 #include "base/err.h"
 
+#undef err_set /* macros for analyzers: err.h */
+#undef err_wrap
+
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>

@@ -43,8 +43,13 @@ struct errmsg {
 int err_set(struct errmsg *m, int code, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 
 /* Puts "fmt: " before what `m` says; too long a text loses its end, never its start. */
-int err_wrap(struct errmsg *m, int code, const char *fmt, ...)
-    __attribute__((format(printf, 3, 4)));
+int err_wrap(struct errmsg *m, int code, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+
+/* Analyzers read one file at a time and do not know that what these return is below zero. */
+#ifdef __clang_analyzer__
+#define err_set(m, code, ...) ((void)(err_set)(m, code, __VA_ARGS__), (code))
+#define err_wrap(m, code, ...) ((void)(err_wrap)(m, code, __VA_ARGS__), (code))
+#endif
 
 /* "out of memory" and so on; never NULL. */
 const char *err_text(int code);

@@ -371,7 +371,7 @@ bool api_wait(struct api *api, int timeout_ms, int *ret_key)
     }
     event_del(api->timer);
     if (ret_key)
-        *ret_key = api->pressed;
+        *ret_key = (unsigned char)api->pressed;
     return api->signalled;
 }
 

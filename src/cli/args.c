@@ -73,7 +73,8 @@ static int command_unknown(const char *group, const char *word, struct errmsg *m
     for (int i = 0; i < command_count && count < ARRAY_COUNT(near); i++) {
         const char *name = commands[i].name;
 
-        if (len && (strncmp(name, group, len) || name[len] != ' '))
+        ASSERT(name);
+        if (len && (strncmp(name, group, len) != 0 || name[len] != ' '))
             continue;
         name += len ? len + 1 : 0;
         snprintf(firsts[count], sizeof(firsts[count]), "%.*s", (int)strcspn(name, " "), name);

@@ -178,7 +178,7 @@ static bool conclude(struct demo *d, int64_t number, const char *state)
 
 static bool perform(struct demo *d, const struct order_of_demo *o, const char *state)
 {
-    int64_t number;
+    int64_t number = 0;
 
     d->view.doing = o->typed;
     if (!order(d, o, &number))
@@ -214,7 +214,7 @@ static bool act_kill(struct demo *d)
         "\"reason\":\"a consumer will be killed\"}"
     };
     struct child *victim = &d->children[DEMO_CONSUMER_FIRST + VICTIM];
-    int64_t number;
+    int64_t number = 0;
 
     d->view.doing = halves.typed;
     if (!order(d, &halves, &number))

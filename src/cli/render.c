@@ -402,8 +402,8 @@ static void partitions_grouped(struct str *ret, const struct look *look, const j
         for (size_t k = i; k < count; k++) {
             const json_t *q = json_array_get(partitions, k);
 
-            if (done[k] || strcmp(pick_text(q, "topic", ""), topic) || strcmp(pick_text(q, "holder", ""), holder) ||
-                strcmp(pick_text(q, "state", ""), state))
+            if (done[k] || !word_is(pick_text(q, "topic", ""), topic) || !word_is(pick_text(q, "holder", ""), holder) ||
+                !word_is(pick_text(q, "state", ""), state))
                 continue;
             done[k] = true;
             numbers[n++] = (int32_t)pick_int(q, "partition", 0);

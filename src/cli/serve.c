@@ -186,7 +186,7 @@ int cmd_broker(struct cli *cli)
     int64_t port = 0;
     int r = ERR_OK;
 
-    if (cli->args.value[OPT_PORT] && (r = parse_int64(&port, cli->args.value[OPT_PORT], 1, 65535, &m)) < 0)
+    if (cli->args.value[OPT_PORT] && parse_int64(&port, cli->args.value[OPT_PORT], 1, 65535, &m) < 0)
         return cli_fail(cli, EXITS_USAGE, "--port: %s", m.text);
     signal(SIGPIPE, SIG_IGN);
     wake.fd = interrupts_catch();

@@ -194,7 +194,7 @@ int cmd_status(struct cli *cli)
     struct str page = STR_WITH_MAX(PAGE_MAX);
     struct watch w = { .cli = cli, .path = "/v1/fleets" };
     char fleet[FLEET_PATH_MAX];
-    struct api_reply reply;
+    struct api_reply reply = { 0 };
     int code;
 
     if (cli->args.word_count == 0) {

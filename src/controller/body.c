@@ -39,7 +39,7 @@ static const char *const order_names[] = { "switch", "rollback", "pause", "resum
 
 static int stage_add(struct order *o, const json_t *stage, struct errmsg *m)
 {
-    int percent, r;
+    int percent = 0, r;
 
     if (o->stage_count == STAGES_MAX)
         return err_set(m, ERR_INVALID, "'stages' has more than %d entries", STAGES_MAX);

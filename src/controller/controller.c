@@ -82,6 +82,7 @@ static void on_mirror_changed(void *opaque, const struct mirror_change *change)
     struct controller *c = opaque;
     struct entry *e = change->fleet ? entry_make(c, change->fleet->name) : NULL;
 
+    ASSERT(e || change->type == MIRROR_CLAIM);
     reign_log_changed(c, change);
     events_log_changed(c, change);
     if (change->type == MIRROR_CLAIM && c->replayed && strcmp(c->mirror.claim.controller, c->id) != 0)

@@ -123,6 +123,7 @@ void events_log_changed(struct controller *c, const struct mirror_change *change
     struct errmsg ignored;
     struct op op;
 
+    ASSERT(change->fleet || change->type == MIRROR_CLAIM);
     switch (change->type) {
     case MIRROR_CLAIM:
         events_add(c, change->offset, "leader", view_leader(c));

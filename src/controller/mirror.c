@@ -276,6 +276,7 @@ static bool fleet_room(struct mirror_fleet *f, int need)
 {
     struct baton *batons;
 
+    ASSERT(need > 0);
     if (need > BATONS_MAX)
         return false;
     need = (need + 63) / 64 * 64;

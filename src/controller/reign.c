@@ -259,8 +259,10 @@ static void led_free(struct led *l, bool to_orphans)
         *ask = gone->next;
         free(gone);
     }
-    while (l->reads)
+    while (l->reads) {
+        ASSERT(l->reads->led == l);
         led_read_free(l->reads);
+    }
     for (int i = 0; i < MEMBERS_MAX; i++) {
         struct report *report = l->switcher.members[i].used ? l->switcher.members[i].report : NULL;
 
@@ -464,7 +466,7 @@ static void batch_append(struct led *l)
     if (good && dirty->head)
         good = batch_encode(l, &text, RECORD_HEAD, NULL, -1);
     if (good && dirty->op)
-        good = batch_encode(l, &text, RECORD_OP, &l->switcher.op, -1);
+        batch_encode(l, &text, RECORD_OP, &l->switcher.op, -1);
     memset(dirty, 0, sizeof(*dirty));
     str_free(&text);
 }
@@ -1196,6 +1198,7 @@ void reign_log_changed(struct controller *c, const struct mirror_change *change)
             reign_fail(c, "another controller has claimed the lead");
         return;
     }
+    ASSERT(change->fleet);
     if (c->reign != REIGN_LEADING)
         return;
     if (change->type == MIRROR_VOID && e && e->led)
