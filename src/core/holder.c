@@ -378,7 +378,8 @@ static void on_revoked(struct holder *h, const struct holder_event *ev, bool los
         if (n < 0 || !h->parts[n].assigned)
             continue;
         h->parts[n].revoking = true;
-        h->parts[n].lost = lost;
+        h->parts[n].lost =
+            h->parts[n].lost || lost; /* a left-over of an earlier loss stays one, though assigned anew */
     }
     h->answer_revoke = true;
     h->revoke_began_ms = ev->now_ms;

@@ -1,14 +1,12 @@
 /*
  * limits - the bound of every array and text in the core, in one place.
  *
- * The simulation is built with smaller ones (tests/sim/sim_limits.h): the same code, with shards from five partitions on.
+ * The simulation sets a few smaller ones beforehand (tests/sim/sim_limits.h): the same code, with shards from five partitions on.
  */
 #ifndef CORE_LIMITS_H
 #define CORE_LIMITS_H
 
-#ifdef BATON_SIM
-#include "sim_limits.h"
-#else
+#ifndef BATONS_MAX
 #define TOPICS_MAX 32    /* topics of a fleet */
 #define BATONS_MAX 16384 /* partitions of a fleet */
 #define SHARD_BATONS 512 /* batons in one record of the control log */

@@ -355,13 +355,12 @@ static void passes_touch(struct switcher *s)
         s->dirty.passes[i] = true;
 }
 
-/* The color that holds every baton; where both hold some, the active one stays what it was. */
-static enum color holder_of_all(const struct fleet *f)
+static bool in_two_hands(const struct fleet *f)
 {
     for (int i = 1; i < f->baton_count; i++)
         if (f->batons[i].holder != f->batons[0].holder)
-            return f->active;
-    return f->baton_count > 0 ? f->batons[0].holder : f->active;
+            return true;
+    return false;
 }
 
 static const enum phase phases[OP_KIND_COUNT][OP_STATE_COUNT] = {
@@ -404,9 +403,11 @@ static void op_enter(struct switcher *s, enum op_state state, int64_t now_unix_u
         op->ended_unix_ms = now_unix_ms;
     if (state == OP_COMPLETE)
         s->fleet->active = op->to;
-    if (state == OP_ROLLED_BACK) /* a leader lost while it wrote the end of a switch may have written the head alone */
-        s->fleet->active = holder_of_all(s->fleet);
+    if (op_ended(op) && s->fleet->baton_count > 0 && !in_two_hands(s->fleet))
+        s->fleet->active = s->fleet->batons[0].holder; /* whatever was meant: who holds all is active */
     s->fleet->phase = phases[op->kind][state];
+    if (s->fleet->phase == PHASE_STEADY && op_ended(op) && in_two_hands(s->fleet))
+        s->fleet->phase = PHASE_NEEDS_OPERATOR; /* a pause or a resume mends nothing */
     s->fleet->deadline_unix_ms = op->deadline_unix_ms;
     op_touch(s);
     passes_touch(s);
@@ -1248,7 +1249,9 @@ void switcher_reign(struct switcher *s, int64_t term, int64_t now_ms, int64_t no
     touch(s, now_unix_us);
     s->bumped = false;
     if (op_ended(&s->op)) { /* the head of an operation whose own record was never written says what never began */
-        s->fleet->phase = s->op.number && s->op.state == OP_NEEDS_OPERATOR ? PHASE_NEEDS_OPERATOR : PHASE_STEADY;
+        const bool needed = (s->op.number && s->op.state == OP_NEEDS_OPERATOR) || in_two_hands(s->fleet);
+
+        s->fleet->phase = needed ? PHASE_NEEDS_OPERATOR : PHASE_STEADY;
         for (int i = 0; i < s->fleet->baton_count; i++)
             if (s->fleet->batons[i].state == RIGHT_PAUSED)
                 s->fleet->phase = PHASE_PAUSED;

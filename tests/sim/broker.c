@@ -44,7 +44,7 @@ void reports_append(struct world *w, const char *incarnation, struct report *r)
         w->reports = grown;
         w->report_room = w->report_room ? 2 * w->report_room : 64;
     }
-    w->reports[w->report_count++] = (struct report_record){ .incarnation = incarnation, .report = r };
+    w->reports[w->report_count++] = (struct report_record){ .incarnation = incarnation, .report = r, .ms = w->now_ms };
     controllers_notice(w);
 }
 
@@ -229,6 +229,7 @@ void broker_commit(struct world *w, struct commit *c, bool heard)
         if (!refused && g->committed[c->partition[i]] != c->at[i].offset)
             say(w, "%s commits partition %d at %lld", m->incarnation, (int)c->partition[i], (long long)c->at[i].offset);
         if (!refused) {
+            judge_commits(w, m, c->partition[i], &c->at[i]);
             g->committed[c->partition[i]] = c->at[i].offset;
             g->mark[c->partition[i]] = c->at[i].mark;
         }

@@ -304,6 +304,7 @@ void controller_reset(struct controller *c)
     c->inbox = NULL;
     c->inbox_end = &c->inbox;
     c->leads = c->busy = c->cut_log = c->cut_all = false;
+    c->lag_until_ms = 0;
     c->life++;
 }
 
@@ -481,6 +482,7 @@ static bool work_in_hand(const struct world *w)
 static void controller_read(struct world *w, int n)
 {
     struct controller *c = &w->controllers[n];
+    const int64_t seen_ms = w->now_ms < c->lag_until_ms ? w->now_ms - c->lag_ms : w->now_ms;
 
     if (!c->cut_log && !c->cut_all && read_log(w, c)) {
         say(w, "controller %d is deposed", n);
@@ -489,10 +491,14 @@ static void controller_read(struct world *w, int n)
     }
     if (c->cut_all)
         return;
+    if (seen_ms < w->now_ms)
+        put(w, (struct at){ .ms = w->now_ms + c->lag_ms, .kind = AT_CONTROLLER_READ, .who = n, .life = c->life });
     for (; c->reports_next < w->report_count; c->reports_next++) {
         const struct report_record *r = &w->reports[c->reports_next];
         struct told *t;
 
+        if (r->ms > seen_ms)
+            break;
         if (r->compacted)
             continue;
         t = told_new(r->report ? SWITCHER_REPORT : SWITCHER_REPORT_GONE, 0);
@@ -500,7 +506,9 @@ static void controller_read(struct world *w, int n)
         t->ev.incarnation = r->incarnation;
         controller_queue(w, n, t);
     }
-    if (c->reports_token) {
+    if (c->reports_token && strikes(w, FAULT_LOST, w->config.chance[FAULT_LOST]))
+        c->reports_wanted = INT64_MAX; /* the reading fails */
+    if (c->reports_token && (c->reports_next >= c->reports_wanted || c->reports_wanted == INT64_MAX)) {
         struct told *t = told_new(SWITCHER_REPORTS_READ, 0);
 
         t->ev.token = c->reports_token;

@@ -163,21 +163,22 @@ static int pick_member(struct world *w)
         const int n = (first + i) % w->incarnations;
         const struct member *m = &w->members[n];
 
-        if (m->exists && m->alive && !m->stopped && !m->closing && !m->coordinator_cut)
+        if (m->exists && m->alive && !m->stopped && !m->closing && !m->coordinator_cut && !m->log_cut && !m->log_lags)
             return n;
     }
     return -1;
 }
 
-static void member_blind(struct world *w, int n, int64_t lasts_ms)
+static void member_blind(struct world *w, int n, int64_t lasts_ms, bool lags)
 {
     struct member *m = &w->members[n];
 
-    say(w, "member %s cannot read the control log for %lld ms", m->incarnation, (long long)lasts_ms);
+    say(w, "member %s %s the control log for %lld ms", m->incarnation, lags ? "lags behind" : "cannot read",
+        (long long)lasts_ms);
     for (int i = 0; i < w->partitions_max; i++)
         if (m->parts[i].used)
             coverage_part(FAULT_CUT_LOG, (unsigned)m->parts[i].state);
-    m->log_cut = true;
+    *(lags ? &m->log_lags : &m->log_cut) = true;
     put(w, (struct at){ .ms = w->now_ms + lasts_ms, .kind = AT_MEMBER_SEES, .who = n, .life = m->life });
 }
 
@@ -237,11 +238,14 @@ static bool fault_member(struct world *w, enum fault f)
         member_cut(w, n, lasts_ms);
         break;
     case FAULT_CUT_LOG:
-        member_blind(w, n, lasts_ms);
+        member_blind(w, n, lasts_ms, false);
+        break;
+    case FAULT_LAG_LOG:
+        member_blind(w, n, chance(w, 700) ? 20 + below(w, 200) : lasts_ms, true);
         break;
     case FAULT_CUT_BOTH:
         member_cut(w, n, SESSION_MS + 2 * lasts_ms);
-        member_blind(w, n, SESSION_MS + 2 * lasts_ms);
+        member_blind(w, n, SESSION_MS + 2 * lasts_ms, false);
         break;
     default:
         say(w, "member %s closes", w->members[n].incarnation);
@@ -263,7 +267,11 @@ static bool fault_leader(struct world *w, enum fault f)
     if (!c || (f == FAULT_ZOMBIE_CONTROLLER && w->config.controllers < 2))
         return false;
     fault_met(w, f);
-    if (f == FAULT_CRASH_CONTROLLER) {
+    if (f == FAULT_LAG_REPORTS) {
+        c->lag_ms = 20 + below(w, 300);
+        c->lag_until_ms = w->now_ms + 200 + below(w, 3000);
+        say(w, "controller %d reads the reports %lld ms late", w->leader, (long long)c->lag_ms);
+    } else if (f == FAULT_CRASH_CONTROLLER) {
         say(w, "controller %d is killed", w->leader);
         controller_reset(c);
         replace_leader(w, w->config.controllers < 2 || chance(w, 300), 20 + below(w, 1200));
@@ -322,6 +330,7 @@ static bool fault_strikes(struct world *w, enum fault f)
     case FAULT_STOP_LONG:
     case FAULT_CUT_COORDINATOR:
     case FAULT_CUT_LOG:
+    case FAULT_LAG_LOG:
     case FAULT_CUT_BOTH:
     case FAULT_CLOSE_MEMBER:
         return fault_member(w, f);
@@ -332,6 +341,7 @@ static bool fault_strikes(struct world *w, enum fault f)
     case FAULT_CRASH_CONTROLLER:
     case FAULT_STOP_CONTROLLER:
     case FAULT_ZOMBIE_CONTROLLER:
+    case FAULT_LAG_REPORTS:
         return fault_leader(w, f);
     case FAULT_GROW:
     case FAULT_COMPACTION:

@@ -23,7 +23,19 @@ static bool is_listed(const struct world *w, int p, int64_t offset)
 static void judge_grant(struct world *w, int p, const struct baton *b)
 {
     struct truth *t = &w->truth[p];
+    const int owner = w->groups[t->holder].owner[p];
 
+    if (owner >= 0 && w->members[owner].alive && t->holder != b->holder) {
+        const int part = holder_find(&w->members[owner].holder, 0, p);
+        const struct holder_part *released = part < 0 ? NULL : &w->members[owner].parts[part];
+
+        MUST((!released || released->state != PART_RELEASED || released->epoch != t->epoch ||
+              released->window.position >= b->from) &&
+             "I2: a grant begins no later than its holder stopped");
+        MUST((!released || released->state != PART_RELEASED || released->epoch != t->epoch ||
+              released->window.position == b->from || w->config.replay) &&
+             "I2: a grant begins where its holder stopped");
+    }
     if (t->reset)
         return;
     while (t->low < w->ends[p] && w->done[p][t->low])
@@ -49,7 +61,7 @@ static void judge_baton(struct world *w, const struct baton *b)
         t->holder = t->before = b->holder;
         t->epoch = b->epoch;
         t->from = b->from;
-        t->first = OFFSET_NONE;
+        t->first = t->committed = OFFSET_NONE;
     } else if (b->epoch != t->epoch) {
         MUST(b->epoch > t->epoch && "I4: a grant is newer than the last");
         judge_grant(w, b->partition, b);
@@ -59,7 +71,7 @@ static void judge_baton(struct world *w, const struct baton *b)
         t->holder = b->holder;
         t->epoch = b->epoch;
         t->from = b->from;
-        t->first = OFFSET_NONE;
+        t->first = t->committed = OFFSET_NONE;
         t->stood_ms = -1;
     }
     MUST(t->holder == b->holder && "I1: a holder changes only by a grant");
@@ -196,6 +208,22 @@ void judge_heard(struct world *w, struct member *m, struct version before)
     (void)w;
     MUST((!m->fleet.exists || version_compare(m->fleet.version, before) >= 0) &&
          "I4: a member's document never goes back");
+}
+
+/* What a color's group holds decides where its next owner begins: it never goes back under one grant. */
+void judge_commits(struct world *w, const struct member *m, int p, const struct holder_part_at *at)
+{
+    struct truth *t = &w->truth[p];
+    const struct mark before = w->groups[m->color].mark[p];
+
+    if (t->reset || t->holder != m->color || !w->fleet_exists)
+        return;
+    MUST(!(at->mark.kind == MARK_FOLLOW && before.kind == MARK_EPOCH && before.epoch == t->epoch) &&
+         "I2: a follow-commit covers no holder's");
+    if (at->mark.kind != MARK_EPOCH || at->mark.epoch != t->epoch)
+        return;
+    MUST(at->offset >= t->committed && "I2: commits under one grant never go back");
+    t->committed = at->offset;
 }
 
 /* --- the applications -------------------------------------------------------------------------------------------------------------- */
@@ -361,7 +389,7 @@ static void calm_down(struct world *w)
     w->calm = true;
     w->remaking = false;
     for (int n = 0; n < w->incarnations; n++)
-        w->members[n].log_cut = false;
+        w->members[n].log_cut = w->members[n].log_lags = false;
     for (int n = 0; n < w->config.controllers; n++)
         w->controllers[n].cut_log = w->controllers[n].cut_all = false;
     for (int c = 0; c < COLOR_COUNT; c++)

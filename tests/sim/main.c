@@ -23,7 +23,7 @@ struct sums {
 
 struct options {
     const struct world_config *only;
-    bool random_only, trace, keep_going, coverage;
+    bool random_only, trace, keep_going, coverage, no_shrink;
     bool seed_given;
     uint64_t seed;
     int64_t worlds, seconds;
@@ -38,7 +38,7 @@ static double now_s(void)
     return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
 }
 
-static void broke(const struct world_config *config, const struct world_result *r)
+static void broke(const struct world_config *config, const struct world_result *r, bool shrink)
 {
     struct world_config small;
     struct world_result again;
@@ -46,6 +46,8 @@ static void broke(const struct world_config *config, const struct world_result *
     printf("BROKEN: baton-sim --world %s --seed %" PRIu64 " --trace\n  %s (%s)\n", config->name, r->seed, r->broken,
            r->where);
     fflush(stdout);
+    if (!shrink)
+        return;
     world_shrink(&small, config, r->seed, r->broken);
     world_run(&again, &small, r->seed, false);
     printf("as small as it still breaks, %s (%s):\n  ", again.broken, again.where);
@@ -88,7 +90,7 @@ static void run(const struct world_config *config, uint64_t seed, const struct o
         world_run(&r, &small, seed, true);
         world_print(&small);
     } else {
-        broke(config, &r);
+        broke(config, &r, !o->no_shrink);
     }
 }
 
@@ -131,6 +133,7 @@ static int usage(int code)
                 "  --seeds FILE    first the worlds of this file, lines of \"NAME SEED\"\n"
                 "  --trace         tell the story of each world, and of the shrunk one when it breaks\n"
                 "  --keep-going    after a broken world, too\n"
+                "  --no-shrink     do not look for a smaller world that still breaks\n"
                 "  --coverage      print how often each fault, transition and pair was met\n"
                 "exit code: 0 all held, 1 a world broke or something was never met, 2 usage\nworlds:");
     for (int i = 0; i < world_count(); i++)
@@ -151,6 +154,8 @@ static int parse(struct options *o, int argc, char **argv)
             o->keep_going = true;
         else if (strcmp(argv[i], "--coverage") == 0)
             o->coverage = true;
+        else if (strcmp(argv[i], "--no-shrink") == 0)
+            o->no_shrink = true;
         else if (strcmp(argv[i], "--fresh") == 0)
             o->seed = (uint64_t)time(NULL) * 1000003u;
         else if (!value)

@@ -217,7 +217,7 @@ static void member_read(struct world *w, int n)
 {
     struct member *m = &w->members[n];
 
-    while (m->alive && !m->log_cut && m->log_next < w->log_count) {
+    while (m->alive && !m->log_cut && !m->log_lags && m->log_next < w->log_count) {
         const struct control_record *r = &w->log[m->log_next];
         const struct version before = m->fleet.version;
         struct holder_event ev = { .type = HOLDER_LOG_POSITION };
@@ -548,7 +548,7 @@ void member_at(struct world *w, struct at *at)
         member_back(w, n);
         break;
     case AT_MEMBER_SEES:
-        m->log_cut = false;
+        m->log_cut = m->log_lags = false;
         member_read(w, n);
         break;
     case AT_MEMBER_JOINS:

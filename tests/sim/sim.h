@@ -88,6 +88,7 @@ struct control_record {
 
 struct report_record {
     const char *incarnation;
+    int64_t ms;
     struct report *report; /* NULL: a tombstone */
     bool compacted;
 };
@@ -98,7 +99,7 @@ struct first_given { /* the first record that a member got under a grant */
 };
 
 struct member {
-    bool exists, alive, stopped, in_group, log_cut, coordinator_cut, closing;
+    bool exists, alive, stopped, in_group, log_cut, log_lags, coordinator_cut, closing;
     enum color color;
     uint64_t life;
     struct clock_of clock;
@@ -153,6 +154,7 @@ struct controller {
     struct switcher_effects fx;
     struct told *inbox, **inbox_end;
     int64_t reports_wanted;
+    int64_t lag_ms, lag_until_ms; /* reads reports only when they are so old, until then */
     uint64_t reports_token;
     bool heal, sharded;
     bool head_void, op_void, shard_void[SHARDS_MAX], passes_void[SHARDS_MAX];
@@ -171,6 +173,7 @@ struct truth {
     int64_t stopped_ms[COLOR_COUNT];      /* when one of the color last stopped fetching it ... */
     int stopper[COLOR_COUNT], stopped_by; /* ... and who; of the last grant */
     int64_t ordered_ms;                   /* when its release was last ordered */
+    int64_t committed;                    /* by a holder under this grant, OFFSET_NONE */
     int64_t low;                          /* all below is done */
     bool reset;                           /* somebody else committed: repeats of it are his */
     int64_t stood_ms; /* of the last grant: from the old color's last work to the new one's first record, -1 */
@@ -309,6 +312,7 @@ void produce(struct world *w);
 _Noreturn void judge_broken(const char *fact, const char *file, int line);
 void judge_appended(struct world *w, int64_t offset);
 void judge_delivered(struct world *w, int n, int part, int64_t offset);
+void judge_commits(struct world *w, const struct member *m, int partition, const struct holder_part_at *at);
 void judge_done(struct world *w, int partition, int64_t offset, enum color c);
 void judge_heard(struct world *w, struct member *m, struct version before);
 bool judge_at_rest(struct world *w);

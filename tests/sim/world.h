@@ -14,39 +14,41 @@
 #include <stdint.h>
 
 /* What can go wrong. Weights of those that strike by themselves stand in world_config.weight. */
-#define FAULTS(X)                                                       \
-    X(CRASH_MEMBER, "member killed")                                    \
-    X(STOP_MEMBER, "member stopped for a while")                        \
-    X(STOP_LONG, "member stopped beyond every promise")                 \
-    X(CUT_COORDINATOR, "member cut off from its coordinator")           \
-    X(CUT_LOG, "member cannot read the control log")                    \
-    X(CUT_BOTH, "member cut off from both, and still fed with records") \
-    X(CLOSE_MEMBER, "member closes")                                    \
-    X(JOIN_MEMBER, "member joins")                                      \
-    X(CRASH_CONTROLLER, "leader killed")                                \
-    X(STOP_CONTROLLER, "leader hands over")                             \
-    X(ZOMBIE_CONTROLLER, "leader replaced without knowing")             \
-    X(GROW, "partition added")                                          \
-    X(CLOCK_JUMP, "wall clock jumps")                                   \
-    X(COMPACTION, "control log compacted")                              \
-    X(FOREIGN_COMMIT, "somebody else commits")                          \
-    X(REMADE, "fleet deleted and made again")                           \
-    X(REGRET, "operator takes it back")                                 \
-    X(SECOND_ORDER, "second order at the same time")                    \
-    X(PAUSE, "operator pauses the fleet")                               \
-    X(TAKERS_STOP, "all takers stopped at the grant")                   \
-    /* from here on: chances of a message or an effect */               \
-    X(CRASH_MEMBER_EFFECT, "member killed between two effects")         \
-    X(CRASH_CONTROLLER_EFFECT, "leader killed between two effects")     \
-    X(APPEND_FAILED, "leader's batch fails or comes in half")           \
-    X(LOST, "answer lost")                                              \
-    X(LATE, "message late")                                             \
-    X(REPEATED, "message repeated")                                     \
-    X(REPORT_LOST, "report lost")                                       \
-    X(COMMIT_FAILED, "commit fails")                                    \
-    X(COMMIT_UNHEARD, "commit succeeds, its answer is lost")            \
-    X(ORDER_LOST, "order or its answer lost, asked again")              \
-    X(STUCK, "application stuck with a record")                         \
+#define FAULTS(X)                                                        \
+    X(CRASH_MEMBER, "member killed")                                     \
+    X(STOP_MEMBER, "member stopped for a while")                         \
+    X(STOP_LONG, "member stopped beyond every promise")                  \
+    X(CUT_COORDINATOR, "member cut off from its coordinator")            \
+    X(CUT_LOG, "member cannot read the control log")                     \
+    X(LAG_LOG, "member reads the control log late, and is told its end") \
+    X(CUT_BOTH, "member cut off from both, and still fed with records")  \
+    X(CLOSE_MEMBER, "member closes")                                     \
+    X(JOIN_MEMBER, "member joins")                                       \
+    X(CRASH_CONTROLLER, "leader killed")                                 \
+    X(STOP_CONTROLLER, "leader hands over")                              \
+    X(ZOMBIE_CONTROLLER, "leader replaced without knowing")              \
+    X(LAG_REPORTS, "leader reads the reports late")                      \
+    X(GROW, "partition added")                                           \
+    X(CLOCK_JUMP, "wall clock jumps")                                    \
+    X(COMPACTION, "control log compacted")                               \
+    X(FOREIGN_COMMIT, "somebody else commits")                           \
+    X(REMADE, "fleet deleted and made again")                            \
+    X(REGRET, "operator takes it back")                                  \
+    X(SECOND_ORDER, "second order at the same time")                     \
+    X(PAUSE, "operator pauses the fleet")                                \
+    X(TAKERS_STOP, "all takers stopped at the grant")                    \
+    /* from here on: chances of a message or an effect */                \
+    X(CRASH_MEMBER_EFFECT, "member killed between two effects")          \
+    X(CRASH_CONTROLLER_EFFECT, "leader killed between two effects")      \
+    X(APPEND_FAILED, "leader's batch fails or comes in half")            \
+    X(LOST, "answer lost")                                               \
+    X(LATE, "message late")                                              \
+    X(REPEATED, "message repeated")                                      \
+    X(REPORT_LOST, "report lost")                                        \
+    X(COMMIT_FAILED, "commit fails")                                     \
+    X(COMMIT_UNHEARD, "commit succeeds, its answer is lost")             \
+    X(ORDER_LOST, "order or its answer lost, asked again")               \
+    X(STUCK, "application stuck with a record")                          \
     X(OUT_OF_ORDER, "record done long after its successors")
 
 enum fault {
