@@ -23,7 +23,7 @@ SEED ?=
 MAKEFLAGS += --no-print-directory
 
 .DEFAULT_GOAL := all
-.PHONY: all demo check embedded test asan sanitize fuzz static coverage sim model system chaos bench install format format-check clean help setup setup-test setup-fuzz setup-model setup-static kafka
+.PHONY: sim-mutants all demo check embedded test asan sanitize fuzz static coverage sim model system chaos bench install format format-check clean help setup setup-test setup-fuzz setup-model setup-static kafka
 
 all: $(BUILD)/build.ninja ## build everything into build/ (installs what is missing, builds librdkafka once)
 	@JOBS=$(JOBS) scripts/librdkafka.sh >/dev/null
@@ -94,8 +94,12 @@ coverage: $(COVERAGE)/build.ninja ## lines and branches of the core that unit te
 	@$(COVERAGE)/tests/sim/baton-sim --seconds 60 --fresh >/dev/null
 	@scripts/coverage.py --build $(COVERAGE) --list
 
-sim: all ## the long simulation: thousands of random worlds of both ends of the protocol
-	@scripts/test.py --build $(BUILD) long
+sim: all ## two minutes of simulated worlds with seeds that nobody has seen; WORLDS=1000000 for so many
+	@ln -sf tests/sim/baton-sim $(BUILD)/baton-sim
+	@$(BUILD)/baton-sim --seeds tests/sim/seeds --fresh $(if $(WORLDS),--worlds $(WORLDS),--seconds 120)
+
+sim-mutants: ## some fifty bugs put into the core, one at a time: the simulation has to find each
+	@python3 tests/sim/mutants.py
 
 model: setup-model ## a minute: every state of the model of the protocol, and mistakes that it must find; MODEL=--full: half an hour, 8 GB
 	@python3 model/run.py $(MODEL)

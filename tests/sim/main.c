@@ -195,7 +195,7 @@ int main(int argc, char **argv)
     struct options o = { .seed = 1 };
     struct sums s = { 0 };
     double began, took;
-    int missing = 0;
+    int missing = 0, unmet;
 
     if (argc == 2 && strcmp(argv[1], "--help") == 0)
         return usage(0);
@@ -220,6 +220,9 @@ int main(int argc, char **argv)
     took = now_s() - began;
     if (o.coverage || (s.worlds >= COVERAGE_WORLDS_MIN && !o.only))
         missing = coverage_print(stdout, o.coverage);
+    unmet = s.worlds < COVERAGE_WORLDS_MIN || o.only ? 0 : missing; /* so few need not have met everything */
+
+    printf("%" PRId64 " passed, %" PRId64 " failed\n", s.worlds - s.broken, s.broken + (unmet > 0));
     printf("{\"sim\":{\"worlds\":%" PRId64 ",\"broken\":%" PRId64
            ",\"seconds\":%.1f,\"worlds_per_second\":%.0f,\"with_a_whole_switch\":%" PRId64 ",\"events\":%" PRId64
            ",\"faults\":%" PRId64 ",\"records\":%" PRId64 ",\"completed\":%" PRId64 ",\"rolled_back\":%" PRId64
@@ -229,8 +232,5 @@ int main(int argc, char **argv)
            s.worlds, s.broken, took, (double)s.worlds / (took > 0 ? took : 1), s.whole, s.events, s.faults, s.records,
            s.completed, s.rolled_back, s.need_operator, s.refused, s.failovers, s.listed, s.in_color, s.home_ms_max,
            missing);
-    if (s.worlds < COVERAGE_WORLDS_MIN || o.only)
-        missing = 0; /* so few need not have met everything */
-    printf("%" PRId64 " passed, %" PRId64 " failed\n", s.worlds - s.broken, s.broken + (missing > 0));
-    return s.broken > 0 || missing > 0;
+    return s.broken > 0 || unmet > 0;
 }

@@ -158,11 +158,11 @@ def main():
     alone = {}
     for r in caught:
         alone.setdefault(r[3].split(' in ')[0], []).append(r[0])
+    print(f'{len(caught)} passed, {len(results) - len(caught)} failed')
     print(json.dumps({'sim_mutants': {
         'mutants': len(results), 'caught': len(caught), 'survived': [r[0] for r in results if r[2] is None],
         'worlds_median': statistics.median([r[2] for r in caught]) if caught else None,
         'worlds_max': max([r[2] for r in caught], default=None), 'seconds': round(time.time() - began, 1), 'caught_by': alone}}))
-    print(f'{len(caught)} passed, {len(results) - len(caught)} failed')
     return len(caught) != len(results)
 
 
