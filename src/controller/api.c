@@ -789,6 +789,8 @@ void api_dispatch(struct controller *c, struct call *call)
         call_wait(call, "the log to be read back");
     else if (call->done_status)
         answer_done(c, call, &target);
+    else if (shown_before(call))
+        return;
     else if (c->mirror.newer[0] && route->api.changes)
         call_error(call, 503, "unavailable", "run a newer Baton", NULL, "%s", c->mirror.newer);
     else

@@ -9,6 +9,7 @@
  * Every call has a patience; what it waited for is told when that ends. A call is answered exactly once, and freed
  * at the end of a turn, so nobody is left with a pointer to it.
  */
+#include <event2/event.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,6 +23,9 @@
 #define NO_LEADER_MS_MAX 10000  /* how long a change waits for somebody to lead */
 #define HANDED_PATIENCE_MS 4000 /* a command whose order nobody took up by then stands for election itself */
 #define LEADER_ASK_MS 1000
+#define SHOWN_MS 50
+#define SHOWN_BYTES_MIN (16 * 1024)
+#define TURN_MS_MAX 20 /* a crowd of readers does not keep the fleets' switchers waiting */
 
 static char *copy(const char *text, size_t len)
 {
@@ -110,8 +114,63 @@ static void call_answer(struct call *call, const struct api_answer *answer)
         answered(call->opaque, answer);
 }
 
+static char *shown_name(const struct call *call)
+{
+    const size_t path_len = strlen(call->path), query_len = strlen(call->query);
+    char *name = malloc(path_len + query_len + 2);
+
+    ASSERT(name != NULL);
+    snprintf(name, path_len + query_len + 2, "%s?%s", call->path, call->query);
+    return name;
+}
+
+static void shown_keep(const struct call *call, const char *body, size_t len)
+{
+    struct controller *c = call->c;
+    struct shown *s = &c->shown[c->shown_next];
+
+    if (strcmp(call->method, "GET") != 0 || len < SHOWN_BYTES_MIN)
+        return;
+    c->shown_next = (c->shown_next + 1) % SHOWN_MAX;
+    free(s->asked);
+    free(s->text);
+    *s = (struct shown){ shown_name(call), copy(body, len), len, c->mirror.position, clock_ms() };
+}
+
+void shown_forget(struct controller *c, int64_t older_than_ms)
+{
+    for (int i = 0; i < SHOWN_MAX; i++)
+        if (c->shown[i].asked && clock_ms() - c->shown[i].made_ms >= older_than_ms) {
+            free(c->shown[i].asked);
+            free(c->shown[i].text);
+            c->shown[i] = (struct shown){ 0 };
+        }
+}
+
+bool shown_before(struct call *call)
+{
+    struct controller *c = call->c;
+    char *name = shown_name(call);
+    bool found = false;
+
+    for (int i = 0; i < SHOWN_MAX && !found && !strcmp(call->method, "GET"); i++) {
+        const struct shown *s = &c->shown[i];
+
+        if (!s->asked || strcmp(s->asked, name) != 0 || s->position != c->mirror.position ||
+            clock_ms() - s->made_ms >= SHOWN_MS)
+            continue;
+        call_answer(call, &(struct api_answer){
+                              .status = 200, .content_type = "application/json", .body = s->text, .body_len = s->len });
+        found = true;
+    }
+    free(name);
+    return found;
+}
+
 void call_text(struct call *call, int status, const char *content_type, const char *body, size_t len)
 {
+    if (status == 200)
+        shown_keep(call, body, len);
     call_answer(call,
                 &(struct api_answer){ .status = status, .content_type = content_type, .body = body, .body_len = len });
 }
@@ -384,8 +443,16 @@ static void calls_sweep(struct controller *c)
 
 void calls_turn(struct controller *c)
 {
-    for (struct call *call = c->calls; call; call = call->next)
+    const int64_t end_ms = clock_ms() + TURN_MS_MAX;
+
+    for (struct call *call = c->calls; call; call = call->next) {
         if (call->state != CALL_DONE)
             call_turn(call);
+        if (clock_ms() > end_ms) {
+            event_add(c->turn_event, &(struct timeval){ 0 }); /* the others when sockets have been looked at */
+            break;
+        }
+    }
     calls_sweep(c);
+    shown_forget(c, 20 * SHOWN_MS);
 }

@@ -632,6 +632,7 @@ void controller_close(struct controller *c)
     http_server_close(c->http);
     close_fleets(c);
     events_ring_free(c->ring);
+    shown_forget(c, 0);
     free_event(c->wake_event);
     free_event(c->tick_event);
     free_event(c->turn_event);

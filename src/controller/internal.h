@@ -153,6 +153,20 @@ struct call {
     struct order *order;
 };
 
+/*
+ * The last large answers: a page of thousands of partitions costs milliseconds to make, and a crowd that looks at the
+ * same one gets the same text for a moment, as long as the log says nothing new.
+ */
+#define SHOWN_MAX 4
+struct shown {
+    char *asked; /* path?query, NULL: empty */
+    char *text;
+    size_t len;
+    int64_t position, made_ms;
+};
+bool shown_before(struct call *call); /* true: answered */
+void shown_forget(struct controller *c, int64_t older_than_ms);
+
 void calls_turn(struct controller *c);
 struct call *call_new(struct controller *c, const struct api_request *request, api_answered *answered, void *opaque);
 void call_free(struct call *call);
@@ -298,6 +312,8 @@ struct controller {
     bool partitions_out;
 
     struct call *calls, **calls_end;
+    struct shown shown[SHOWN_MAX];
+    int shown_next;
     struct handed_order *handed;
     bool leader_question_out; /* command mode: does the controllers' group have a member? */
     int group_members;        /* its answer; -1: not known */

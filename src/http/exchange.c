@@ -142,9 +142,9 @@ void exchange_sweep(struct http_server *s)
     }
 }
 
-bool exchange_idles(const struct http_exchange *x)
+bool exchange_waits(const struct http_exchange *x)
 {
-    return x->state == X_HEAD || x->state == X_BODY || x->state == X_LINGER;
+    return x->state == X_HEAD || x->state == X_BODY || x->state == X_SENDING || x->state == X_LINGER;
 }
 
 void server_shed(struct http_server *s)
@@ -230,6 +230,7 @@ void http_answer(struct http_exchange *x, int status, const char *content_type, 
     if (!x->head_only && body_len > 0)
         evbuffer_add(bufferevent_get_output(x->bev), body, body_len);
     x->state = X_SENDING;
+    x->since_ms = clock_ms();
     exchange_set_timer(x, x->server->seconds_max);
     bufferevent_enable(x->bev, EV_WRITE);
     server_shed(x->server);

@@ -36,7 +36,7 @@ struct http_exchange { /* a connection, and the request it carries now */
     bool refused;     /* there may be unread bytes */
     int64_t began_ms; /* of the request; 0 between requests */
     unsigned breath;  /* in which it was accepted */
-    int64_t since_ms; /* it owes us a whole request since then: accepted, or answered the last time */
+    int64_t since_ms; /* we wait for the peer since then: to send a whole request, or to read an answer */
     http_hung_up *on_hung_up;
     void *hung_up_opaque;
 };
@@ -55,6 +55,7 @@ struct http_server {
     http_refusal *refusal;
     char refusal_type[64];
     int connections_max, connection_count, stream_count;
+    int places; /* connections_max, or fewer while there are no descriptors for more */
     size_t head_bytes_max, body_bytes_max;
     size_t output_bytes_max;
     int seconds_max;
@@ -63,7 +64,8 @@ struct http_server {
     struct event *breath; /* fires in the turn after newcomers came: accepting goes on */
     unsigned breaths;     /* so many so far */
     int accepted;         /* since the last one */
-    bool accept_failing;  /* told, and not over yet */
+    int64_t full_ms;      /* since when all places are at work; 0: they are not */
+    int64_t failed_ms;    /* when accepting failed for want of descriptors; 0: it does not */
     struct http_exchange *all;
 };
 
@@ -72,8 +74,8 @@ struct http_server {
 /* Takes the socket, whatever comes of it. over: it is told to come again later. */
 void exchange_accept(struct http_server *s, int fd, const char *peer, bool over);
 void exchange_free(struct http_exchange *x);
-/* It waits for its peer, not for us: it may be let go to make room. */
-bool exchange_idles(const struct http_exchange *x);
+/* It waits for its peer, to send or to read, not for us: it may be let go to make room. */
+bool exchange_waits(const struct http_exchange *x);
 void exchange_sweep(struct http_server *s);
 
 /* --- server.c ----------------------------------------------------------------------------------------------------- */

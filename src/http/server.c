@@ -1,13 +1,14 @@
 /*
  * server - see server.h: addresses, tokens, and who gets a connection when there are more peers than places.
  *
- * An honest peer sends its request at once. So at the bound the one that has owed a whole request for longest makes
- * room, whether it is idle or drips: a flood of either kind pushes out itself. Only where all places are at work for
- * somebody is a newcomer told to come again, or, far beyond, not even that.
+ * An honest peer sends its request at once and reads its answer. So at the bound the one that has been waited for
+ * longest makes room, whether it is idle, drips or does not read: a flood of any kind pushes out itself. Only where all
+ * places are at work for somebody does a newcomer wait before the door, for a second; then it is told to come again, or,
+ * far beyond, not even that.
  *
  * After some newcomers the loop takes a breath, so that those who have a place are served during a flood. Where the
- * process is out of descriptors, it lets the oldest go and takes a longer breath; libevent alone would call again at
- * once, for ever.
+ * process is out of descriptors, there are fewer places for a minute, and a longer breath; libevent alone would call
+ * again at once, for ever.
  */
 #include <errno.h>
 #include <event2/util.h>
@@ -17,6 +18,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -27,7 +29,11 @@
 
 #define OVER_MAX 32 /* connections beyond the bound that are told so */
 #define ACCEPTS_A_BREATH 32
-#define ACCEPT_FAILED_MS 200
+#define FULL_MS_MAX 1000
+#define FULL_LOOK_MS 5
+#define ACCEPT_FAILED_MS 50
+#define PLACES_BACK_MS 60000
+#define PLACES_GIVEN_UP 8 /* when descriptors run out: so that Kafka can be reached again, too */
 
 static void on_sweep(evutil_socket_t fd, short what, void *opaque)
 {
@@ -38,16 +44,50 @@ static void on_sweep(evutil_socket_t fd, short what, void *opaque)
 
 /* --- newcomers ---------------------------------------------------------------------------------------------------- */
 
+/* Something has come that is not read yet: it is not this peer that we wait for. */
+static bool exchange_has_news(const struct http_exchange *x)
+{
+    int bytes = 0;
+
+    return x->state == X_HEAD && x->began_ms == 0 && ioctl(bufferevent_getfd(x->bev), FIONREAD, &bytes) == 0 &&
+           bytes > 0;
+}
+
+/* Who has been waited for longest, NULL: nobody is. Newest stand first; who came in this turn could not be read yet. */
+static struct http_exchange *server_oldest(struct http_server *s)
+{
+    struct http_exchange *oldest;
+
+    do {
+        oldest = NULL;
+        for (struct http_exchange *x = s->all; x; x = x->next)
+            if (exchange_waits(x) && x->breath != s->breaths && (!oldest || x->since_ms <= oldest->since_ms))
+                oldest = x;
+        if (!oldest || !exchange_has_news(oldest))
+            return oldest;
+        oldest->breath = s->breaths;
+    } while (true);
+}
+
 static bool server_let_go(struct http_server *s)
 {
-    struct http_exchange *oldest = NULL;
+    struct http_exchange *oldest = server_oldest(s);
 
-    for (struct http_exchange *x = s->all; x; x = x->next)
-        if (exchange_idles(x) && x->breath != s->breaths && (!oldest || x->since_ms <= oldest->since_ms))
-            oldest = x; /* newest stand first; who came in this turn could not be read yet */
     if (oldest)
         exchange_free(oldest);
     return oldest != NULL;
+}
+
+/* All places are at work: newcomers wait before the door for a moment, since most work is short; then they are told. */
+static bool server_full(struct http_server *s)
+{
+    if (s->connection_count < s->places || server_oldest(s)) {
+        s->full_ms = 0;
+        return false;
+    }
+    if (s->full_ms == 0)
+        s->full_ms = clock_ms();
+    return clock_ms() - s->full_ms < FULL_MS_MAX;
 }
 
 /* No newcomers until the breath is over. */
@@ -68,6 +108,10 @@ static void on_breath(evutil_socket_t fd, short what, void *opaque)
     (void)what;
     s->accepted = 0;
     s->breaths++;
+    if (server_full(s)) {
+        server_breathe(s, FULL_LOOK_MS);
+        return;
+    }
     for (int i = 0; i < s->listener_count && !s->stopping; i++)
         evconnlistener_enable(s->listeners[i]);
 }
@@ -87,22 +131,25 @@ static void on_accept(struct evconnlistener *listener, evutil_socket_t fd, struc
 {
     struct http_server *s = opaque;
     char peer[80];
+    bool over;
 
     (void)listener;
-    if (s->accept_failing)
-        log_info("http_accept_again", "connections=%d", s->connection_count);
-    s->accept_failing = false;
+    if (s->failed_ms && clock_ms() - s->failed_ms > PLACES_BACK_MS) {
+        s->failed_ms = 0;
+        s->places = s->connections_max;
+        log_info("http_accept_again", "places=%d", s->places);
+    }
     if (++s->accepted == 1)
         event_add(s->breath, &(struct timeval){ 0 });
-    if (s->accepted == ACCEPTS_A_BREATH)
-        server_breathe(s, 0);
-    if (s->connection_count >= s->connections_max && !server_let_go(s) &&
-        s->connection_count >= s->connections_max + OVER_MAX) {
+    over = s->connection_count >= s->places && !server_let_go(s);
+    if (over && s->connection_count >= s->places + OVER_MAX) {
         close(fd);
         return;
     }
     peer_format(peer, sizeof(peer), address, (socklen_t)len);
-    exchange_accept(s, fd, peer, s->connection_count >= s->connections_max);
+    exchange_accept(s, fd, peer, over);
+    if (s->accepted >= ACCEPTS_A_BREATH || (s->connection_count >= s->places && !server_oldest(s)))
+        server_breathe(s, 0);
 }
 
 /* Out of descriptors or memory: told when it begins and when it is over. */
@@ -110,14 +157,16 @@ static void on_accept_error(struct evconnlistener *listener, void *opaque)
 {
     struct http_server *s = opaque;
     const int code = EVUTIL_SOCKET_ERROR();
+    const bool told = s->failed_ms != 0;
 
     (void)listener;
-    if (!s->accept_failing)
-        log_warn("http_accept_failed",
-                 "error=\"%s\" connections=%d, letting the oldest idle ones go, trying again every %d ms",
-                 evutil_socket_error_to_string(code), s->connection_count, ACCEPT_FAILED_MS);
-    s->accept_failing = true;
-    server_let_go(s);
+    s->failed_ms = clock_ms();
+    s->places = s->connection_count > 2 * PLACES_GIVEN_UP ? s->connection_count - PLACES_GIVEN_UP : PLACES_GIVEN_UP;
+    if (!told)
+        log_warn("http_accept_failed", "error=\"%s\" connections=%d, going on with %d of %d places for a minute",
+                 evutil_socket_error_to_string(code), s->connection_count, s->places, s->connections_max);
+    while (s->connection_count > s->places && server_let_go(s))
+        continue;
     server_breathe(s, ACCEPT_FAILED_MS);
 }
 
@@ -240,6 +289,7 @@ int http_server_open(struct http_server **ret, struct event_base *base, const st
     s->handler = handler;
     s->opaque = opaque;
     s->connections_max = config->connections_max ? config->connections_max : 256;
+    s->places = s->connections_max;
     s->head_bytes_max = config->head_bytes_max ? config->head_bytes_max : 16 * 1024;
     s->body_bytes_max = config->body_bytes_max ? config->body_bytes_max : 256 * 1024;
     s->seconds_max = config->seconds_max ? config->seconds_max : 30;
