@@ -628,7 +628,7 @@ static void put_fleet(struct controller *c, struct call *call, const struct targ
         call_error(call, 409, "conflict", "apply the file again when it has ended", NULL, "%s %u is under way",
                    op_kind_name(s->op.kind), s->op.number);
     else if (!memcmp(&s->fleet->spec, call->spec, sizeof(*call->spec))) // NOLINT: both came out of one zeroed struct
-        call_json(call, 200, view_fleet(e, NULL)); /* nothing to write */
+        call_json(call, 200, view_fleet(e, NULL));                      /* nothing to write */
     else
         led_spec_take(e->led, call, call->spec);
 }

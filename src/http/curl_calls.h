@@ -12,16 +12,14 @@
 
 #include "base/err.h"
 
-#define CURL_CALLS(X)                                                                                     \
-    X(global_init)                                                                                        \
-    X(easy_init)                                                                                          \
-    X(easy_cleanup)                                                                                       \
-    X(easy_reset)                                                                                         \
-    X(easy_setopt)                                                                                        \
-    X(easy_perform)                                                                                       \
-    X(easy_getinfo)                                                                                       \
-    X(easy_strerror) X(slist_append) X(slist_free_all) X(multi_init) X(multi_cleanup) X(multi_add_handle) \
-        X(multi_remove_handle) X(multi_perform) X(multi_poll) X(multi_info_read)
+/* clang-format off */
+#define CURL_CALLS(X) \
+    X(global_init) \
+    X(easy_init) X(easy_cleanup) X(easy_reset) X(easy_setopt) X(easy_perform) X(easy_getinfo) X(easy_strerror) \
+    X(slist_append) X(slist_free_all) \
+    X(multi_init) X(multi_cleanup) X(multi_add_handle) X(multi_remove_handle) X(multi_perform) X(multi_poll) \
+    X(multi_info_read)
+/* clang-format on */
 
 struct curl_calls {
 #define CURL_CALL(name) __typeof__(curl_##name) *name;
