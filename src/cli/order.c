@@ -341,17 +341,19 @@ static int order_conflict(struct cli *cli, const char *fleet, const char *name)
     struct api_reply reply;
     json_t *op;
 
-    if (!api_leads(cli->api)) {
-        cli_say(cli, "Look on with 'baton status %s --watch', or take it back with 'baton rollback %s'.", name, name);
-        return EXITS_CONFLICT;
-    }
     snprintf(path, sizeof(path), "/v1/fleets/%s", fleet);
     if (cli_call(cli, &reply, "GET", path, NULL) != EXITS_DONE)
         return EXITS_CONFLICT;
     op = json_object_get(reply.json, "operation");
-    if (json_is_object(op) && !op_has_ended(op)) {
+    if (!json_is_object(op) || op_has_ended(op)) {
+        api_reply_free(&reply);
+        return EXITS_CONFLICT; /* nothing is under way: it was refused for what the fleet is */
+    }
+    if (api_leads(cli->api)) {
         cli_say(cli, "Nobody else leads, so this command sees that one through.");
         order_follow(cli, fleet, name, op, false);
+    } else {
+        cli_say(cli, "Look on with 'baton status %s --watch', or take it back with 'baton rollback %s'.", name, name);
     }
     api_reply_free(&reply);
     return EXITS_CONFLICT;
