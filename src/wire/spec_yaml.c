@@ -185,20 +185,40 @@ static bool is_null_word(const char *text)
            strcmp(text, "NULL") == 0;
 }
 
+/*
+ * The text of a scalar, the caller's to free(), piece by piece: libfyaml 0.7.12's fy_token_get_text() leaks where much is
+ * escaped, and its fy_token_iter_read() puts every piece at the beginning.
+ */
+static char *scalar_text(struct fy_token *token, size_t *ret_len)
+{
+    struct fy_token_iter *iter = fy_token_iter_create(token);
+    struct str text = STR_WITH_MAX(SPEC_BYTES_MAX);
+    const struct fy_iter_chunk *piece = NULL;
+    int error = 0;
+
+    while (iter && (piece = fy_token_iter_chunk_next(iter, piece, &error)))
+        str_add_bytes(&text, piece->str, piece->len);
+    if (!iter || error)
+        text.error = ERR_NOMEM;
+    fy_token_iter_destroy(iter);
+    *ret_len = text.len;
+    return str_take(&text);
+}
+
 static int add_scalar(struct builder *b, struct fy_token *token, const struct fy_mark *mark)
 {
     size_t len = 0;
-    const char *text = fy_token_get_text(token, &len);
     const bool plain = fy_token_scalar_style(token) == FYSS_PLAIN;
     struct spec_value *v;
-    char *copy;
+    char *copy = scalar_text(token, &len);
     int r;
 
-    if (text && memchr(text, 0, len))
-        return build_fail(b, mark, "a zero byte in a text");
-    copy = text ? strndup(text, len) : strdup("");
     if (!copy)
         return err_set(b->m, ERR_NOMEM, "read %.200s", b->source->name);
+    if (strlen(copy) != len) {
+        free(copy);
+        return build_fail(b, mark, "a zero byte in a text");
+    }
     if (wants_key(b)) {
         b->key = copy;
         b->key_line = mark->line + 1;
