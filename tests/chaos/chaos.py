@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Switches without end on a real Kafka while everything breaks; an auditor says what came of the records.
 
-    tests/chaos/chaos.py [--build DIR] [--switches N] [--seed N] [--spare KIND,...] [--keep]
+    tests/chaos/chaos.py [--build DIR] [--switches N] [--seed N] [--keep]; --help has those that narrow a failure down
 
 Three brokers, three controllers, three members a color, an idempotent producer, a proxy in every connection (parts.py,
 proxy.c). A run consists of chapters of at most CHAPTER_SWITCHES switches, each with a topic, a fleet and a seed of its own:
@@ -40,7 +40,7 @@ from kafka import Failure, ROOT, end_all_children, jars, wait_until
 
 CHAPTER_SWITCHES = 25
 ROUND_SWITCHES = 5
-ROUND_SECONDS = 60  # a round that gets nowhere ends, too
+ROUND_SECONDS = 40  # a round that gets nowhere ends, too
 PARTITIONS = 12
 RATE = 600  # records a second
 LOOK = 0.02
@@ -86,6 +86,7 @@ class Chapter:
 
     def up(self):
         protocol = self.random.choices(list(PROTOCOLS), (3, 1, 1))[0]
+        protocol = self.run.args.protocol or protocol
         unreachable = self.random.choices(("refuse", "fence"), (2, 1))[0]
         doubt = self.random.choices(("wait", "list"), (2, 1))[0]
         member_options, members = PROTOCOLS[protocol]
@@ -94,7 +95,8 @@ class Chapter:
                 "history": 1000}
         self.about = f"seed {self.seed}: {protocol}, on_unreachable {unreachable}, on_doubt {doubt}"
         self.say(self.about)
-        member_options = {"baton.commit.interval.ms": self.random.choice((100, 500, 2000)), **member_options}
+        member_options = {"baton.commit.interval.ms": self.random.choice((100, 500, 2000)), **member_options,
+                          **dict(o.split("=", 1) for o in self.run.args.member)}
         self.fleet = Fleet(self.run.brokers, self.run.tools, self.folder, self.name, PARTITIONS, RATE, spec, member_options)
         self.storm = Storm(self.fleet, random.Random(self.seed + 1), self.note, self.run.args.spare.split(","))
         self.wait(self.fleet.all_ready, REST_SECONDS, "all members to be ready")
@@ -274,7 +276,7 @@ class Run:
         self.switches = collections.Counter()  # by outcome
         self.operations = collections.Counter()
         self.codes = collections.Counter()
-        self.faults = collections.Counter()
+        self.faults = collections.Counter()  # (what, to whom) -> how often
         self.given_up = collections.Counter()
         self.audits = collections.Counter()
         self.failures = []
@@ -314,17 +316,23 @@ class Run:
         for op in chapter.seen.values():
             (self.switches if op["kind"] == "switch" else self.operations)[
                 op["state"] if op["kind"] == "switch" else f"{op['kind']} {op['state']}"] += 1
-        self.codes.update({str(k): n for k, n in chapter.codes.items()})
+        self.codes.update({"lost patience" if k is None else str(k): n for k, n in chapter.codes.items()})
         if hasattr(chapter, "storm"):
             self.faults.update(chapter.storm.counts)
             self.given_up.update(chapter.storm.given_up)
+
+    def faults_by_kind(self):
+        ret = {}
+        for (what, whom), n in sorted(self.faults.items()):
+            ret.setdefault(what, {})[whom] = n
+        return ret
 
     def sum(self):
         return {
             "chaos": "ok" if not self.failures else "failed", "seed": self.args.seed,
             "switches": {"all": self.switches.total(), **self.switches}, "other_operations": dict(sorted(self.operations.items())),
             "exit_codes": dict(sorted(self.codes.items())),
-            "faults": {"all": self.faults.total(), **dict(sorted(self.faults.items()))},
+            "faults": {"all": self.faults.total(), **self.faults_by_kind()},
             "gave_up_at_start": dict(self.given_up), "records": self.audits["produced"], "lost": self.audits["lost"],
             "repeated": {"listed": self.audits["repeated_across"] - self.audits["repeated_unlisted"],
                          "unlisted": self.audits["repeated_unlisted"], "within_color": self.audits["repeated_within"]},
@@ -338,6 +346,8 @@ def main():
     p.add_argument("--build", default=os.environ.get("BATON_BUILD") or os.path.join(ROOT, "build"))
     p.add_argument("--switches", type=int, default=25)
     p.add_argument("--seed", type=int, default=random.randrange(1, 10**9))
+    p.add_argument("--protocol", choices=PROTOCOLS, help="how members share partitions, in every chapter")
+    p.add_argument("--member", action="append", default=[], metavar="NAME=VALUE", help="one more option of every member: debug=cgrp")
     p.add_argument("--spare", default="", metavar="KIND,...", help="strike no broker, controller, member or producer: to narrow a failure down")
     p.add_argument("--keep", action="store_true", help="keep the logs of chapters that passed too")
     args = p.parse_args()

@@ -247,6 +247,10 @@ class Fleet(system.Fleet):
         ready = {m["client_id"] for c in colors.values() for m in c["members"] if m["ready"]}
         return ready >= {m.name for m in self.members}
 
+    def files(self):
+        """Without those of workers that were killed before they opened one."""
+        return [f for f in super().files() if os.path.exists(f)]
+
     def operations(self):
         return self.api("GET", f"/v1/fleets/{self.name}/switches")["switches"]
 

@@ -19,14 +19,15 @@ SECOND_ODDS = 0.15
 LONG_ODDS = 0.3
 SHORT_SECONDS = (0.1, 2.0)
 LONG_SECONDS = (2.0, 14.0)  # past the session and past the time after which a member is thought gone
-CALMS = (1, 2, 4, 8)  # mean seconds between two faults; each round draws one
+CALMS = (1.5, 3, 6)  # mean seconds between two faults; each round draws one
 
 
 class Fault:
-    """One that lasts. `strikes`: the names of parts and links that no other fault may strike meanwhile."""
+    """One that lasts. `strikes`: the names of parts and links that no other fault may strike meanwhile. `end` makes it good,
+    and when `settled` says so, everything is as before."""
 
-    def __init__(self, kind, strikes, end, settled=lambda: True):
-        self.kind, self.strikes, self.end, self.settled = kind, strikes, end, settled
+    def __init__(self, what, whom, strikes, end, settled=lambda: True):
+        self.what, self.whom, self.strikes, self.end, self.settled = what, whom, strikes, end, settled
         self.until = 0.0
         self.ended = False
 
@@ -75,7 +76,7 @@ class Storm:
         if part is None:
             return None
         part.kill()
-        return Fault(f"kill {part.kind}", [part.name], part.start, part.serves)
+        return Fault("kill", part.kind, [part.name], part.start, part.serves)
 
     def restart(self):
         part = self._part({"member": 5, "controller": 3, "broker": 2})
@@ -87,16 +88,16 @@ class Storm:
             part.kill()  # a stop that takes longer than it was given becomes a kill
             part.start()
 
-        return Fault(f"restart {part.kind}", [part.name], end, part.serves)
+        return Fault("restart", part.kind, [part.name], end, part.serves)
 
     def freeze(self):
         part = self._part({"member": 5, "controller": 3, "broker": 2, "producer": 1})
         if part is None:
             return None
         part.freeze()
-        return Fault(f"freeze {part.kind}", [part.name], part.thaw)
+        return Fault("freeze", part.kind, [part.name], part.thaw)
 
-    def _spoil(self, what, links, up, down, strikes=()):
+    def _spoil(self, what, whom, links, up, down, strikes=()):
         if not links:
             return None
         for link in links:
@@ -106,14 +107,13 @@ class Storm:
             for link in links:
                 self.proxy.say("link", *link, "-", "-")
 
-        return Fault(f"{what}", [*links, *strikes], end)
+        return Fault(what, whom, [*links, *strikes], end)
 
     def _spoil_one(self, what, state):
         """One way or both."""
         links = self._links()
         up, down = self.random.choice(((state, "-"), ("-", state), (state, state)))
-        side = "both ways" if up == down else "one way"
-        return self._spoil(f"{what} {side} {_about(links)}", links, up, down)
+        return self._spoil(what if up == down else f"{what} one way", _about(links), links, up, down)
 
     def cut(self):
         return self._spoil_one("cut", "cut")
@@ -128,7 +128,7 @@ class Storm:
         links = self._links()
         for link in links:
             self.proxy.say("reset", *link)
-        return Fault(f"reset {_about(links)}", links, lambda: None) if links else None
+        return Fault("reset", _about(links), links, lambda: None) if links else None
 
     def isolate(self):
         """Cut off from everybody, one way or both."""
@@ -137,7 +137,7 @@ class Storm:
             return None
         links = [link for link in self.fleet.links() if part.name in link and link not in self.struck()]
         up, down = self.random.choice((("cut", "-"), ("-", "cut"), ("cut", "cut"), ("cut", "cut")))
-        return self._spoil(f"isolate {part.kind}", links, up, down, [part.name])
+        return self._spoil("isolate" if up == down else "isolate one way", part.kind, links, up, down, [part.name])
 
     # -- looking after them -------------------------------------------------------------------------------------
 
@@ -155,7 +155,7 @@ class Storm:
             self.given_up[part.kind] += 1
             part.kill()
             part.start()
-            fault = Fault("", [part.name], lambda: None, part.serves)
+            fault = Fault("", "", [part.name], lambda: None, part.serves)
             fault.ended = True
             self.faults.append(fault)
         for f in list(self.faults):
@@ -175,7 +175,7 @@ class Storm:
             if not f.ended and now >= f.until:
                 f.end()
                 f.ended = True
-                self.note(f"end {f.kind} {_names(f.strikes)}")
+                self.note(f"end {f.what} {_names(f.strikes)}")
         self.supervise()
         if now < self.next or len(self.faults) >= AT_ONCE_MAX:
             return
@@ -186,13 +186,13 @@ class Storm:
         if fault is None:
             return
         seconds = self.random.uniform(*(LONG_SECONDS if self.random.random() < LONG_ODDS else SHORT_SECONDS))
-        if second and fault.kind.endswith(" broker"):
+        if second and fault.whom == "broker":
             seconds = min(seconds, SECOND_SECONDS)
-            self.counts["two brokers at once"] += 1
+            self.counts["two at once", "broker"] += 1
         fault.until = now + (0 if draw is Storm.reset else seconds)
         self.faults.append(fault)
-        self.counts[fault.kind] += 1
-        self.note(f"{fault.kind} {_names(fault.strikes)} for {fault.until - now:.1f} s")
+        self.counts[fault.what, fault.whom] += 1
+        self.note(f"{fault.what} {_names(fault.strikes)} for {fault.until - now:.1f} s")
 
     def calm(self):
         """Every fault ends now. Who was struck may still be starting: supervise() until none is left."""
@@ -200,7 +200,7 @@ class Storm:
             if not f.ended:
                 f.end()
                 f.ended = True
-                self.note(f"end {f.kind} {_names(f.strikes)}")
+                self.note(f"end {f.what} {_names(f.strikes)}")
         self.proxy.say("clear")
         self.note("calm")
 
