@@ -199,14 +199,14 @@ static void inbox_event_free(struct inbox_event *ie)
     free(ie);
 }
 
-static void led_read_free(struct led_read *read)
+static void led_read_free(struct led *l, struct led_read *read)
 {
-    struct led_read **at = &read->led->reads;
+    struct led_read **at = &l->reads;
 
     while (*at != read)
         at = &(*at)->next;
     *at = read->next;
-    brokers_forget(read->led->c->brokers, read);
+    brokers_forget(l->c->brokers, read);
     reading_free(read->reading);
     free(read->batons);
     free(read);
@@ -259,10 +259,8 @@ static void led_free(struct led *l, bool to_orphans)
         *ask = gone->next;
         free(gone);
     }
-    while (l->reads) {
-        ASSERT(l->reads->led == l);
-        led_read_free(l->reads);
-    }
+    while (l->reads)
+        led_read_free(l, l->reads);
     for (int i = 0; i < MEMBERS_MAX; i++) {
         struct report *report = l->switcher.members[i].used ? l->switcher.members[i].report : NULL;
 
@@ -513,7 +511,7 @@ static void on_tps(void *opaque, struct kafka_answer *a)
     if (ie->ev.failed)
         log_warn("brokers_answer_failed", "fleet=%s error=\"%s\", asked again", read->led->entry->mirror->name,
                  a->message.text);
-    led_read_free(read);
+    led_read_free(read->led, read);
 }
 
 /* GROUPS and SNAPSHOT. */
@@ -527,7 +525,7 @@ static void on_reading(void *opaque, struct reading *r)
     ie->ev.groups = reading_snapshot(r)->groups;
     ie->ev.snapshot = reading_snapshot(r);
     read->reading = NULL;
-    led_read_free(read);
+    led_read_free(read->led, read);
 }
 
 static void read_tps(struct led *l, enum switcher_event_type type, const struct switcher_effect *effect)
@@ -912,7 +910,7 @@ static void on_starts(void *opaque, struct kafka_answer *a)
         log_info("partitions_found", "fleet=%s topic=%s partitions=%d", read->led->entry->mirror->name,
                  read->led->fleet.spec.topics[read->topic], read->count);
     }
-    led_read_free(read); /* after a failure the next look asks again */
+    led_read_free(read->led, read); /* after a failure the next look asks again */
 }
 
 static void led_grow(struct led *l, int topic, int partition_count)
