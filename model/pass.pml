@@ -188,6 +188,14 @@ hidden byte i, j, low, offset, changed;
 #ifndef KINDS
 #define KINDS 127
 #endif
+/*
+ * Who may die or be cut off. With two partitions the two members of a color differ by the partitions' names alone, so one
+ * of them stands for both.
+ */
+#ifndef VICTIM
+#define VICTIM 7 /* anybody */
+#endif
+#define MAY_HIT(m) (VICTIM == 7 || VICTIM == (m))
 #define HAPPENS(kind) (faults > 0 && (KINDS & (kind)))
 #define CRASHES 1
 #define CUTS 2
@@ -1015,7 +1023,7 @@ inline disown(m)
 }
 
 /* Its session ends, and it goes on in the belief that it owns what it owned. */
-#define CAN_CUT(m) (HAPPENS(CUTS) && member[m].life == UP)
+#define CAN_CUT(m) (HAPPENS(CUTS) && MAY_HIT(m) && member[m].life == UP)
 inline session_lost(m)
 {
     faults--;
@@ -1024,7 +1032,7 @@ inline session_lost(m)
     printf("member %d loses its session\n", m)
 }
 
-#define CAN_CRASH(m) (HAPPENS(CRASHES) && LIVES(m))
+#define CAN_CRASH(m) (HAPPENS(CRASHES) && MAY_HIT(m) && LIVES(m))
 inline crash(m)
 {
     faults--;
