@@ -1023,6 +1023,24 @@ static void op_begin(struct switcher *s, const struct switcher_event *ev, struct
     reply(s, fx, REPLY_ACCEPTED, "");
 }
 
+/*
+ * A rollback goes back from the newest switch. Typed twice it must not go forth again: the second one finds nothing to take back.
+ * Of a pause or a resume in between only the number is known, so then it is taken at its word.
+ */
+static bool way_back_exists(const struct switcher *s, char *ret_why, size_t room)
+{
+    const struct op *op = &s->op;
+    const bool back_already =
+        (op->kind == OP_ROLLBACK && op->state == OP_COMPLETE) || (op->kind == OP_SWITCH && op->state == OP_ROLLED_BACK);
+
+    if (op->number == 0)
+        snprintf(ret_why, room, "the fleet was never switched: there is nothing to go back to");
+    else if (back_already)
+        snprintf(ret_why, room, "%s %u has left %s active already: there is nothing more to take back",
+                 op_kind_name(op->kind), (unsigned)op->number, color_name(s->fleet->active));
+    return op->number > 0 && !back_already;
+}
+
 static void on_order(struct switcher *s, const struct switcher_event *ev, struct switcher_effects *fx)
 {
     const struct order *o = ev->order;
@@ -1043,6 +1061,8 @@ static void on_order(struct switcher *s, const struct switcher_event *ev, struct
     } else if (under_way && !o->dry_run) {
         snprintf(text, sizeof(text), "%s %u is under way (%s)", op_kind_name(s->op.kind), (unsigned)s->op.number,
                  op_state_name(s->op.state));
+        reply(s, fx, REPLY_CONFLICT, text);
+    } else if (o->kind == ORDER_ROLLBACK && !way_back_exists(s, text, sizeof(text))) {
         reply(s, fx, REPLY_CONFLICT, text);
     } else if (o->kind == ORDER_RESUME && s->fleet->phase != PHASE_PAUSED && s->fleet->phase != PHASE_NEEDS_OPERATOR) {
         reply(s, fx, REPLY_CONFLICT, "the fleet is not paused");

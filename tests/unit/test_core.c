@@ -512,6 +512,49 @@ static void a_close_says_goodbye_last(void **state)
     said(&l, "report\nclosed\n");
 }
 
+/* --- orders ------------------------------------------------------------------------------------------------------- */
+
+static void a_rollback_typed_twice_does_not_go_forth(void **state)
+{
+    static struct switcher s;
+    static struct baton table[1], born[1];
+    static struct baton_fact facts[1];
+    static struct pass forth[1], back[1];
+    static const struct {
+        uint32_t number;
+        enum op_kind kind;
+        enum op_state state;
+        bool asks; /* its preflight begins */
+    } cases[] = {
+        { 0, OP_SWITCH, OP_COMPLETE, false },     { 1, OP_SWITCH, OP_COMPLETE, true },
+        { 1, OP_SWITCH, OP_ROLLED_BACK, false },  { 2, OP_ROLLBACK, OP_COMPLETE, false },
+        { 2, OP_ROLLBACK, OP_ROLLED_BACK, true }, { 2, OP_SWITCH, OP_NEEDS_OPERATOR, true },
+        { 3, OP_RESUME, OP_COMPLETE, true },
+    };
+    const struct order order = { .kind = ORDER_ROLLBACK, .observe_ms = -1, .deadline_ms = -1 };
+    const struct spec spec = { .topic_count = 1, .stage_count = 1, .stages_percent = { 100 }, .deadline_ms = 1000 };
+    int batons[4];
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct switcher_effects fx = { .batons = batons, .baton_max = 4 };
+        struct switcher_event ev = { .type = SWITCHER_ORDER, .now_ms = 1000, .now_unix_us = 1000000, .order = &order };
+        struct fleet fleet;
+
+        fleet_init(&fleet, table, 1);
+        switcher_init(&s, &(struct switcher_memory){ &fleet, facts, forth, back });
+        switcher_birth(&s, &spec, (struct version){ 1, 1 }, born, 1, 1000000);
+        s.op.number = cases[i].number;
+        s.op.kind = cases[i].kind;
+        s.op.state = cases[i].state;
+        switcher_step(&s, &ev, &fx);
+        assert_int_equal(fx.count, 1);
+        assert_int_equal(fx.items[0].type, cases[i].asks ? SWITCHER_READ_ALL : SWITCHER_REPLY);
+        if (!cases[i].asks)
+            assert_int_equal(fx.items[0].status, REPLY_CONFLICT);
+    }
+}
+
 /* --- receipts --------------------------------------------------------------------------------------------------------------------- */
 
 static void a_receipt_sums_up(void **state)
@@ -573,6 +616,7 @@ int main(void)
         cmocka_unit_test(what_cannot_be_committed_is_a_doubt),
         cmocka_unit_test(what_is_done_is_committed_though_others_are_in_flight),
         cmocka_unit_test(a_close_says_goodbye_last),
+        cmocka_unit_test(a_rollback_typed_twice_does_not_go_forth),
         cmocka_unit_test(a_receipt_sums_up),
     };
 
