@@ -99,6 +99,8 @@ class Chapter:
                           **dict(o.split("=", 1) for o in self.run.args.member)}
         self.fleet = Fleet(self.run.brokers, self.run.tools, self.folder, self.name, PARTITIONS, RATE, spec, member_options)
         self.storm = Storm(self.fleet, random.Random(self.seed + 1), self.note, self.run.args.spare.split(","))
+        self.wait(self.fleet.leader, REST_SECONDS, "a controller to lead")
+        self.fleet.apply()
         self.wait(self.fleet.all_ready, REST_SECONDS, "all members to be ready")
         self.fleet.wait_plan()
         self.fleet.wait_flowing()

@@ -214,7 +214,7 @@ class Producer:
 
 
 class Fleet(system.Fleet):
-    """One topic, three controllers, three members a color."""
+    """One topic, three controllers, three members a color, all started at once."""
 
     def __init__(self, brokers, tools, folder, name, partitions, rate, spec, member_options):
         self.proxy = brokers.proxy
@@ -223,12 +223,9 @@ class Fleet(system.Fleet):
                          member_options=member_options)
         for i in range(CONTROLLERS):
             self.controllers.append(Controller(self, i))
-            self.wait_serving(self.controllers[i])
-        self.apply()
         for color in system.COLORS:
             for i in range(MEMBERS):
-                m = Member(self, color, f"{color}-{i}", {})
-                self.members.append(m.start())
+                self.members.append(Member(self, color, f"{color}-{i}", {}).start())
         self.produce(rate)
         self.producer = Producer(self, self.producers[-1])
 

@@ -19,7 +19,7 @@ SECOND_ODDS = 0.15
 LONG_ODDS = 0.3
 SHORT_SECONDS = (0.1, 2.0)
 LONG_SECONDS = (2.0, 14.0)  # past the session and past the time after which a member is thought gone
-CALMS = (1.5, 3, 6)  # mean seconds between two faults; each round draws one
+CALMS = (0.8, 2, 4)  # mean seconds between two faults; each round draws one
 
 
 class Fault:
