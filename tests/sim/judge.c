@@ -161,12 +161,18 @@ static void judge_receipt_pass(struct world *w, int i, const struct pass *p)
          "the receipt's standstill is no shorter than what the world saw");
 }
 
+#define EPOCHS_MIN 40
+#define EPOCHS_PER_PARTITION \
+    16 /* it passes each forth and back, in steps of one document each, and again after a doubt */
+
 static void judge_op(struct world *w, const struct op *op)
 {
     const bool between_colors = op->kind == OP_SWITCH || op->kind == OP_ROLLBACK;
 
     if (!op_ended(op))
         return;
+    MUST((int64_t)(op->epoch_last - op->epoch_first) <= EPOCHS_MIN + EPOCHS_PER_PARTITION * w->partitions &&
+         "I6: an operation does not turn in circles");
     if (between_colors && op->state != OP_ROLLED_BACK)
         w->mixed = op->state == OP_NEEDS_OPERATOR;
     for (int i = 0; i < w->partitions; i++) {
@@ -220,6 +226,8 @@ void judge_commits(struct world *w, const struct member *m, int p, const struct 
         return;
     MUST(!(at->mark.kind == MARK_FOLLOW && before.kind == MARK_EPOCH && before.epoch == t->epoch) &&
          "I2: a follow-commit covers no holder's");
+    MUST((at->mark.kind != MARK_FOLLOW || t->state != RIGHT_GRANTED) &&
+         "rule 7: follow-commits are over before the grant");
     if (at->mark.kind != MARK_EPOCH || at->mark.epoch != t->epoch)
         return;
     MUST(at->offset >= t->committed && "I2: commits under one grant never go back");

@@ -37,6 +37,23 @@ static const struct world_config worlds[] = {
       BUSY,
       .faults = 5,
       .weight = { W(STOP_MEMBER) = 3, W(CUT_LOG) = 2, W(JOIN_MEMBER) = 1, W(CUT_BOTH) = 2 } },
+    { .name = "paused-unseen",
+      .rule = "2",
+      BUSY,
+      .members = { 1, 1 },
+      .partitions = 2,
+      .orders = 12,
+      .faults = 24,
+      .at_append = 700,
+      .weight = { W(PAUSE) = 6, W(LAG_LOG) = 3, W(LAG_REPORTS) = 3, W(CLOSE_MEMBER) = 4, W(JOIN_MEMBER) = 1 },
+      .chance = { W(LOST) = 60 } },
+    { .name = "newcomer-lags",
+      .rule = "2",
+      BUSY,
+      .partitions = 6,
+      .orders = 6,
+      .faults = 14,
+      .weight = { W(LAG_LOG) = 4, W(LAG_REPORTS) = 1, W(JOIN_MEMBER) = 3, W(CLOSE_MEMBER) = 3 } },
     { .name = "newcomer-behind",
       .rule = "2",
       BUSY,
@@ -274,9 +291,10 @@ void world_draw(struct world_config *ret, uint64_t seed)
     static const int stages[] = { 1, 1, 1, 2, 3, 4 };
     static const int deadlines_ms[] = { 4000, 4000, 4000, 2500, 800, 250, 60 };
     static const int work_ms[] = { 0, 2, 10, 40, 100 };
-    struct world dice = { .dice = seed * 0x2545f4914f6cdd1du + 1 };
+    static struct world dice; /* only its dice are used */
     struct world *w = &dice;
 
+    w->dice = seed * 0x2545f4914f6cdd1du + 1;
     memset(ret, 0, sizeof(*ret));
     ret->name = "random";
     ret->rule = "all";
