@@ -3,8 +3,8 @@
 
     mutants.py [--cc CC] [--worlds N] [--jobs N] [NAME...]
 
-Each mutant is one replacement in one file of the core. Everything is copied to a folder of its own, that file is
-compiled anew, and worlds are run until one breaks. A mutant that survives is a hole in the worlds or in the judge, and
+Each mutant is one replacement in the core, or a few where one rule is kept in two places. The files concerned are compiled
+anew in a folder of their own, and worlds are run until one breaks. A mutant that survives is a hole in the worlds or in the judge, and
 fails the run; so does a replacement that no longer fits, since it would prove nothing. The last line is one object of JSON.
 """
 import argparse
@@ -22,70 +22,252 @@ import time
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 FLAGS = ['-std=c11', '-D_GNU_SOURCE', '-DBATON_SIM', '-O1', '-w', '-include', f'{ROOT}/tests/sim/sim_limits.h', f'-I{ROOT}/src', f'-I{ROOT}/tests/sim']
 
-# name, rule, file, what is there, what the bug makes of it
+# name, rule, and the edits: file, what is there, what the bug makes of it
 MUTANTS = [
-    ('no barrier', '2', 'holder.c', '        p->barrier = BARRIER_REPORT;\n        p->barrier_report',
-     '        p->barrier = BARRIER_PASSED;\n        p->barrier_report'),
-    ('barrier before report', '2', 'holder.c', 'h->report_acked >= p->barrier_report && now_ms', 'now_ms'),
-    ('log end not caught up with', '2', 'holder.c', 'p->barrier == BARRIER_CATCH_UP && h->log_position >= p->barrier_end',
-     'p->barrier == BARRIER_CATCH_UP'),
-    ('reports not read to their end', '2', 'switch.c', 's->barrier_read >= b->order && ', ''),
-    ('barrier answered by a failed reading', '3', 'switch.c', '        if (!ev->failed)\n            s->barrier_read', '        s->barrier_read'),
-    ('release before in-flight work is done', '4', 'holder.c', 'else if (p->window.open == 0 && p->token == 0)', 'else if (p->token == 0)'),
-    ('only the owner is asked', '4', 'switch.c', '            if (part_busy(part, &s->fleet->batons[i]))',
-     '            if (part->owned && part_busy(part, &s->fleet->batons[i]))'),
-    ('work in flight does not count', '4', 'switch.c', '!s->facts[i].busy[b->holder] && all_ack', 'all_ack'),
-    ('grant before the read-back', '4', 'switch.c', 'const int64_t o = released_offset(b, reading->offset, reading->mark);',
-     'const int64_t o = owned ? owned->position : released_offset(b, reading->offset, reading->mark);'),
-    ('acknowledgement of an older order counts', '13', 'switch.c', ' ||\n           part->order != b->order;', ';'),
-    ('the receiver need not acknowledge', '5', 'switch.c', '(a->to == b->holder || all_acknowledged(s, a->to, b->order))', 'true'),
-    ('a foreign commit is believed', '4', 'switch.c', 'if (o == OFFSET_NONE || (owned && owned->local == LOCAL_RELEASED && owned->committed != o)) {',
-     'if (o == OFFSET_NONE) {'),
-    ('grant one too early', 'I3', 'switch.c', '    int64_t from = o;\n', '    int64_t from = o > 0 ? o - 1 : o;\n'),
-    ('grant one too late', 'I2', 'switch.c', '    p->from = from;\n', '    p->from = from = from + 1;\n'),
-    ('start at the grant whatever is committed', '6', 'holder.c', '*ret = mark.epoch == b->epoch ? committed : b->from;', '*ret = b->from;'),
-    ("a former life's commit is believed", '6', 'holder.c', '*ret = mark.epoch == b->epoch ? committed : b->from;', '*ret = committed;'),
-    ("a follower's commit is believed", '6', 'holder.c', '    case MARK_NOTHING:\n    case MARK_FOLLOW:\n        *ret = b->from;\n        return true;\n    case MARK_FOREIGN:',
-     '    case MARK_NOTHING:\n        *ret = b->from;\n        return true;\n    case MARK_FOLLOW:\n    case MARK_FOREIGN:'),
-    ('begins twice under one grant', '6', 'holder.c', ' && b->epoch != p->epoch && p->state == PART_IDLE', ' && p->state == PART_IDLE'),
-    ('late follow-commit', '7', 'holder.c', '        if (h->parts[i].used && h->parts[i].follow_commit)\n            return; /* rule 7', '        if (0)\n            return; /* rule 7'),
-    ('follows while a partition is released', '7', 'holder.c', '[RIGHT_RELEASING] = WORD_QUIET', '[RIGHT_RELEASING] = WORD_FOLLOW'),
-    ('partitions are born with the wrong color', '8', 'switch.c', '            .holder = s->fleet->active,\n            .from = ev->first_offsets[p],',
-     '            .holder = color_other(s->fleet->active),\n            .from = ev->first_offsets[p],'),
-    ('without a baton everything is delivered', '8', 'holder.c', 'return b ? words[b->holder == h->config.color][b->state] : WORD_NOTHING;',
-     'return b ? words[b->holder == h->config.color][b->state] : WORD_PROCESS;'),
-    ('silence is consent', '9', 'switch.c', '        if (member_counts(&s->members[i], c) && !acknowledged(s, s->members[i].report, order))',
-     '        if (member_counts(&s->members[i], c) && s->now_ms - s->members[i].heard_ms < 1500 && !acknowledged(s, s->members[i].report, order))'),
-    ('gone as soon as it is not listed', '9', 'switch.c',
-     '        if (g->rebalancing || ev->now_ms - m->missing_since_ms < gone_after_ms ||\n            ev->now_ms - m->heard_ms < gone_after_ms)\n            continue;\n', ''),
-    ('missing since before this reign', '9', 'switch.c', '        if (m->missing_since_ms == 0)\n            m->missing_since_ms = ev->now_ms;\n',
-     '        if (m->missing_since_ms == 0)\n            m->missing_since_ms = m->heard_ms;\n'),
-    ('doubt forgotten', '10', 'switch.c', 'if (b->holder == m->report->color && r->offset > b->doubt)', 'if (0)'),
-    ('doubt never waits', '10', 'switch.c', '        fact->waits_doubt = doubt_keeps(s, b);', '        fact->waits_doubt = false;'),
-    ('doubt not listed', '10', 'switch.c', '    p->doubt = b->doubt > o ? b->doubt : OFFSET_NONE;', '    p->doubt = OFFSET_NONE;'),
-    ('doubt cleared by what the brokers show', '10', 'switch.c', 'return owned && owned->order == b->order && owned->local == LOCAL_ACTIVE && owned->committed >= b->doubt;',
-     'return owned && owned->order == b->order && owned->local == LOCAL_ACTIVE;'),
-    ('a member never fences itself', '11', 'holder.c', 'return now_ms - h->contact_ms >= h->config.session_timeout_ms;', 'return false;'),
-    ('a revocation waits for nothing', '12', 'holder.c', 'h->answer_revoke && revoke_settled(h, ev->now_ms)', 'h->answer_revoke'),
-    ('what cannot be committed is forgotten', '12', 'holder.c', '        p->doubt = p->window.position;', '        (void)0;'),
-    ('what is left in flight is forgotten', '12', 'holder.c', '        .in_flight = (int32_t)p->window.open,', '        .in_flight = p->assigned ? (int32_t)p->window.open : 0,'),
-    ('older reports count', '13', 'switch.c', '    if (m && new->sequence <= m->report->sequence)\n        return;', '    if (0)\n        return;'),
-    ('dead terms count', '1', 'terms.c', 'return term >= t->highest;', 'return term >= -1;'),
-    ('older documents count', 'I4', 'fleet.c', 'if (version_compare(doc->version, f->version) < 0)', 'if (0)'),
-    ('an order taken back makes a new grant', '9', 'switch.c', 'baton_move(b, b->taken ? RIGHT_HELD : RIGHT_GRANTED);\n    b->order = s->fleet->version.epoch;',
-     'baton_move(b, b->taken ? RIGHT_HELD : RIGHT_GRANTED);\n    b->epoch = b->order = s->fleet->version.epoch;'),
-    ('the deadline is forgotten', '15', 'switch.c', 'return s->now_ms >= s->deadline_ms;', 'return false;'),
-    ('a new leader starts the time anew for ever', '15', 'switch.c', 'left_ms < 0 ? 0 : left_ms > lasts_ms ? lasts_ms : left_ms', '1000000'),
-    ('the way back forgets what was granted', '9', 'switch.c', '(a.back ? b->epoch >= op->epoch_first : i < stage_target(s))', '(a.back ? b->epoch > op->epoch_last : i < stage_target(s))'),
-    ('complete before all have moved', 'I6', 'switch.c', '        if (a.aim != AIM_REST)\n            return false;\n        if (op->kind == OP_PAUSE', '        if (op->kind == OP_PAUSE'),
-    ('a shard is written without its head', '1', 'switch.c', '        s->fleet->written_unix_us = now_unix_us;\n        s->dirty.head = true;', '        s->fleet->written_unix_us = now_unix_us;\n        s->dirty.head = s->fleet->baton_count <= SHARD_BATONS;'),
-    ('a shard is not written', '1', 'switch.c', '    s->dirty.shards[i / SHARD_BATONS] = true;\n    return &s->fleet->batons[i];', '    s->dirty.shards[0] = true;\n    return &s->fleet->batons[i];'),
-    ('a listed doubt is not written first', 'I3', 'switch.c', '    if (p->doubt != OFFSET_NONE || p->repeat_to != OFFSET_NONE)\n        s->dirty.passes[i / SHARD_BATONS] = true;\n', ''),
-    ('watermark of the newest, not the lowest', 'I2', 'window.c', 'return w->head == w->tail ? w->position : slot(w, w->head)->offset;', 'return w->position;'),
-    ('revoked partitions keep flowing', '12', 'holder.c', 'const bool may_begin = p->assigned && !p->revoking && !h->closing', 'const bool may_begin = p->assigned && !h->closing'),
-    ('goodbye with work in flight', '12', 'holder.c', 'ret->goodbye = h->left && nothing_in_flight(h);', 'ret->goodbye = h->left;'),
-    ('pauses a partition that is not released', '4', 'switch.c', 'ask = baton_quiet(s, i, &a);', 'ask = baton_quiet(s, i, &a) || a.aim == AIM_PAUSE;'),
-    ('taken before it is active', '6', 'switch.c', '        fact->owned[b->holder]->local == LOCAL_ACTIVE) {\n        b = baton_change', '        true) {\n        b = baton_change'),
+    ('no barrier', '2', [
+        ('holder.c',
+         '        p->barrier = BARRIER_REPORT;\n        p->barrier_report',
+         '        p->barrier = BARRIER_PASSED;\n        p->barrier_report'),
+    ]),
+    ('barrier before report', '2', [
+        ('holder.c',
+         'h->report_acked >= p->barrier_report && now_ms',
+         'now_ms'),
+    ]),
+    ('log end not caught up with', '2', [
+        ('holder.c',
+         'p->barrier == BARRIER_CATCH_UP && h->log_position >= p->barrier_end',
+         'p->barrier == BARRIER_CATCH_UP'),
+    ]),
+    ('reports not read to their end', '2', [
+        ('switch.c',
+         's->barrier_read >= b->order && ',
+         ''),
+    ]),
+    ('barrier answered by a failed reading', '3', [
+        ('switch.c',
+         '        if (!ev->failed)\n            s->barrier_read',
+         '        s->barrier_read'),
+    ]),
+    ('release before in-flight work is done', '4', [
+        ('holder.c',
+         'else if (p->window.open == 0 && p->token == 0)',
+         'else if (p->token == 0)'),
+    ]),
+    ('only the owner is asked', '4', [
+        ('switch.c',
+         '            if (part_busy(part, &s->fleet->batons[i]))',
+         '            if (part->owned && part_busy(part, &s->fleet->batons[i]))'),
+    ]),
+    ('work in flight does not count', '4', [
+        ('switch.c',
+         '!s->facts[i].busy[b->holder] && all_ack',
+         'all_ack'),
+    ]),
+    ('grant before the read-back', '4', [
+        ('switch.c',
+         'const int64_t o = released_offset(b, reading->offset, reading->mark);',
+         'const int64_t o = owned ? owned->position : released_offset(b, reading->offset, reading->mark);'),
+    ]),
+    ('the receiver need not acknowledge', '5', [
+        ('switch.c',
+         '(a->to == b->holder || all_acknowledged(s, a->to, b->order))',
+         'true'),
+    ]),
+    ('a foreign commit is believed', '4', [
+        ('switch.c',
+         'if (o == OFFSET_NONE || (owned && owned->local == LOCAL_RELEASED && owned->committed != o)) {',
+         'if (o == OFFSET_NONE) {'),
+    ]),
+    ('grant one too early', 'I3', [
+        ('switch.c',
+         '    int64_t from = o;\n',
+         '    int64_t from = o > 0 ? o - 1 : o;\n'),
+    ]),
+    ('grant one too late', 'I2', [
+        ('switch.c',
+         '    p->from = from;\n',
+         '    p->from = from = from + 1;\n'),
+    ]),
+    ('start at the grant whatever is committed', '6', [
+        ('holder.c',
+         '*ret = mark.epoch == b->epoch ? committed : b->from;',
+         '*ret = b->from;'),
+    ]),
+    ("a former life's commit is believed", '6', [
+        ('holder.c',
+         '*ret = mark.epoch == b->epoch ? committed : b->from;',
+         '*ret = committed;'),
+    ]),
+    ('begins twice under one grant', '6', [
+        ('holder.c',
+         ' && b->epoch != p->epoch && p->state == PART_IDLE',
+         ' && p->state == PART_IDLE'),
+    ]),
+    ('late follow-commit', '7', [
+        ('holder.c',
+         '        if (h->parts[i].used && h->parts[i].follow_commit)\n            return; /* rule 7',
+         '        if (0)\n            return; /* rule 7'),
+    ]),
+    ('follows while a partition is released', '7', [
+        ('holder.c',
+         '[RIGHT_RELEASING] = WORD_QUIET',
+         '[RIGHT_RELEASING] = WORD_FOLLOW'),
+    ]),
+    ('partitions are born with the wrong color', '8', [
+        ('switch.c',
+         '            .holder = s->fleet->active,\n            .from = ev->first_offsets[p],',
+         '            .holder = color_other(s->fleet->active),\n            .from = ev->first_offsets[p],'),
+    ]),
+    ('without a baton everything is delivered', '8', [
+        ('holder.c',
+         'return b ? words[b->holder == h->config.color][b->state] : WORD_NOTHING;',
+         'return b ? words[b->holder == h->config.color][b->state] : WORD_PROCESS;'),
+    ]),
+    ('gone as soon as it is not listed', '9', [
+        ('switch.c',
+         '        if (g->rebalancing || ev->now_ms - m->missing_since_ms < gone_after_ms ||\n            ev->now_ms - m->heard_ms < gone_after_ms)\n            continue;\n',
+         ''),
+    ]),
+    ('doubt forgotten', '10', [
+        ('switch.c',
+         'if (b->holder == m->report->color && r->offset > b->doubt)',
+         'if (0)'),
+    ]),
+    ('doubt never waits', '10', [
+        ('switch.c',
+         '        fact->waits_doubt = doubt_keeps(s, b);',
+         '        fact->waits_doubt = false;'),
+    ]),
+    ('doubt not listed', '10', [
+        ('switch.c',
+         '    p->doubt = b->doubt > o ? b->doubt : OFFSET_NONE;',
+         '    p->doubt = OFFSET_NONE;'),
+    ]),
+    ('a member never fences itself', '11', [
+        ('holder.c',
+         'return now_ms - h->contact_ms >= h->config.session_timeout_ms;',
+         'return false;'),
+    ]),
+    ('a revocation waits for nothing', '12', [
+        ('holder.c',
+         'h->answer_revoke && revoke_settled(h, ev->now_ms)',
+         'h->answer_revoke'),
+    ]),
+    ('what cannot be committed is forgotten', '12', [
+        ('holder.c',
+         '        p->doubt = p->window.position;',
+         '        (void)0;'),
+    ]),
+    ('what is left in flight is forgotten', '12', [
+        ('holder.c',
+         '        .in_flight = (int32_t)p->window.open,',
+         '        .in_flight = p->assigned ? (int32_t)p->window.open : 0,'),
+    ]),
+    ('older reports count', '13', [
+        ('switch.c',
+         '    if (m && new->sequence <= m->report->sequence)\n        return;',
+         '    if (0)\n        return;'),
+    ]),
+    ('dead terms count', '1', [
+        ('terms.c',
+         'return term >= t->highest;',
+         'return term >= -1;'),
+    ]),
+    ('older documents count', 'I4', [
+        ('fleet.c',
+         'if (version_compare(doc->version, f->version) < 0)',
+         'if (0)'),
+    ]),
+    ('an order taken back makes a new grant', '9', [
+        ('switch.c',
+         'baton_move(b, b->taken ? RIGHT_HELD : RIGHT_GRANTED);\n    b->order = s->fleet->version.epoch;',
+         'baton_move(b, b->taken ? RIGHT_HELD : RIGHT_GRANTED);\n    b->epoch = b->order = s->fleet->version.epoch;'),
+    ]),
+    ('the deadline is forgotten', '15', [
+        ('switch.c',
+         'return s->now_ms >= s->deadline_ms;',
+         'return false;'),
+    ]),
+    ('a new leader starts the time anew for ever', '15', [
+        ('switch.c',
+         'left_ms < 0 ? 0 : left_ms > lasts_ms ? lasts_ms : left_ms',
+         '1000000'),
+    ]),
+    ('the way back forgets what was granted', '9', [
+        ('switch.c',
+         '(a.back ? b->epoch >= op->epoch_first : i < stage_target(s))',
+         '(a.back ? b->epoch > op->epoch_last : i < stage_target(s))'),
+    ]),
+    ('complete before all have moved', 'I6', [
+        ('switch.c',
+         '        if (a.aim != AIM_REST)\n            return false;\n        if (op->kind == OP_PAUSE',
+         '        if (op->kind == OP_PAUSE'),
+    ]),
+    ('a shard is written without its head', '1', [
+        ('switch.c',
+         '        s->fleet->written_unix_us = now_unix_us;\n        s->dirty.head = true;',
+         '        s->fleet->written_unix_us = now_unix_us;\n        s->dirty.head = s->fleet->baton_count <= SHARD_BATONS;'),
+    ]),
+    ('a shard is not written', '1', [
+        ('switch.c',
+         '    s->dirty.shards[i / SHARD_BATONS] = true;\n    return &s->fleet->batons[i];',
+         '    s->dirty.shards[0] = true;\n    return &s->fleet->batons[i];'),
+    ]),
+    ('a listed doubt is not written first', 'I3', [
+        ('switch.c',
+         '    if (p->doubt != OFFSET_NONE || p->repeat_to != OFFSET_NONE)\n        s->dirty.passes[i / SHARD_BATONS] = true;\n',
+         ''),
+    ]),
+    ('watermark of the newest, not the lowest', 'I2', [
+        ('window.c',
+         'return w->head == w->tail ? w->position : slot(w, w->head)->offset;',
+         'return w->position;'),
+    ]),
+    ('revoked partitions keep flowing', '12', [
+        ('holder.c',
+         'const bool may_begin = p->assigned && !p->revoking && !h->closing',
+         'const bool may_begin = p->assigned && !h->closing'),
+    ]),
+    ('goodbye with work in flight', '12', [
+        ('holder.c',
+         'ret->goodbye = h->left && nothing_in_flight(h);',
+         'ret->goodbye = h->left;'),
+    ]),
+    ('pauses a partition that is not released', '4', [
+        ('switch.c',
+         'ask = baton_quiet(s, i, &a);',
+         'ask = baton_quiet(s, i, &a) || a.aim == AIM_PAUSE;'),
+    ]),
+    ('taken before it is active', '6', [
+        ('switch.c',
+         '        fact->owned[b->holder]->local == LOCAL_ACTIVE) {\n        b = baton_change',
+         '        true) {\n        b = baton_change'),
+    ]),
+    ('acknowledgement of an older order counts', '13', [
+        ('switch.c',
+         ' ||\n           part->order != b->order;',
+         ';'),
+        ('switch.c',
+         'r->applied.term == s->fleet->version.term && r->applied.epoch >= order',
+         'r->applied.term == s->fleet->version.term'),
+    ]),
+    ('only members that own it need answer', '4', [
+        ('switch.c',
+         ' ||\n           part->order != b->order;',
+         ';'),
+        ('switch.c',
+         'all_acknowledged(s, b->holder, b->order) &&\n',
+         'true &&\n'),
+    ]),
+    ('silence is consent', '9', [
+        ('switch.c',
+         '        if (!s->members[m].used || s->members[m].forgotten || r->goodbye)',
+         '        if (!s->members[m].used || s->members[m].forgotten || r->goodbye || s->now_ms - s->members[m].heard_ms > 1500)'),
+        ('switch.c',
+         'return m->used && !m->forgotten && !m->report->goodbye && m->report->color == c;',
+         'return m->used && !m->forgotten && !m->report->goodbye && m->report->color == c;'),
+    ]),
 ]
 
 
@@ -111,17 +293,22 @@ def compile_all(cc, folder):
 
 
 def judge(args, folder, objects, mutant):
-    name, rule, file, old, new = mutant
+    name, rule, edits = mutant
     place = folder / re.sub(r'\W+', '-', name)
     place.mkdir()
-    text = (ROOT / 'src/core' / file).read_text()
-    if text.count(old) < 1:
-        return name, rule, None, 'the replacement does not fit any more'
-    (place / file).write_text(text.replace(old, new, 1))
-    made = run([args.cc, *FLAGS, '-c', str(place / file), '-o', str(place / 'mutant.o')])
-    if made.returncode:
-        return name, rule, None, 'it does not compile: ' + made.stderr.splitlines()[0]
-    linked = [str(place / 'mutant.o')] + [str(o) for n, o in objects.items() if n != file]
+    texts = {}
+    for file, old, new in edits:
+        text = texts.get(file) or (ROOT / 'src/core' / file).read_text()
+        if old not in text:
+            return name, rule, None, 'the replacement does not fit any more'
+        texts[file] = text.replace(old, new, 1)
+    linked = [str(o) for n, o in objects.items() if n not in texts]
+    for file, text in texts.items():
+        (place / file).write_text(text)
+        made = run([args.cc, *FLAGS, '-c', str(place / file), '-o', str(place / (file + '.o'))])
+        if made.returncode:
+            return name, rule, None, 'it does not compile: ' + made.stderr.splitlines()[0]
+        linked.append(str(place / (file + '.o')))
     made = run([args.cc, *linked, '-o', str(place / 'sim'), '-lpthread'])
     if made.returncode:
         return name, rule, None, 'it does not link: ' + made.stderr.splitlines()[0]
