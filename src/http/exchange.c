@@ -128,7 +128,7 @@ void exchange_sweep(struct http_server *s)
     struct http_exchange *next;
 
     for (struct http_exchange *x = s->all; x; x = next) {
-        next = x->next;
+        next = x->next; // NOLINT: whoever was freed is in the list no more
         if (x->state != X_DOOMED)
             continue;
         if (x->on_hung_up) {
