@@ -110,7 +110,8 @@ static void part_move(struct holder *h, struct holder_part *p, enum part_state t
 /* Given away, and nothing of it is left here. */
 static bool part_over(const struct holder_part *p)
 {
-    return p->used && !p->assigned && p->state == PART_IDLE && p->doubt == OFFSET_NONE && p->want == 0;
+    return p->used && !p->assigned && p->state == PART_IDLE && p->doubt == OFFSET_NONE && p->want == 0 &&
+           !p->follow_commit;
 }
 
 static void part_free(struct holder_part *p)
@@ -165,9 +166,11 @@ static void part_let_go(struct holder_part *p)
 {
     p->assigned = p->revoking = false;
     p->lost = p->state != PART_IDLE;
-    p->follow_commit = false;
     p->want &= ~(unsigned)(WANT_COMMIT | WANT_READ | WANT_ATTACH);
-    p->token = 0;
+    if (!p->follow_commit)
+        p->token = 0;
+    else if (p->token == 0)
+        p->follow_commit = false; /* one that is under way is waited for: nothing is acknowledged before (rule 7) */
 }
 
 static void part_flow(struct holder *h, struct holder_part *p, const struct holder_event *ev)
