@@ -24,7 +24,7 @@ sha512_base64='KVePUBn21EqCVP9mfxzEuM3SYJHHEF7X+iiC2e43QQgDSyEaksInmCGooT3w5q+cN
 # with OIDC, wants a system librdkafka, and so does Kerberos (GSSAPI). -fPIC: libbaton.so carries it.
 options='--enable-ssl --enable-zlib --enable-zstd --disable-curl --disable-gssapi --disable-lz4-ext --disable-syslog'
 cflags='-O2 -g -fPIC'
-recipe="5 $version $options $cflags"
+recipe="6 $version $options $cflags"
 
 say() { printf 'librdkafka: %s\n' "$*" >&2; }
 die() { say "$*"; exit 1; }
@@ -104,6 +104,14 @@ sed -i '/^rd_kafka_coord_cache_find(/,/^}/ {
     s/^        if (cce->cce_rkb != rkb) {$/        cce->cce_ts_used = rd_clock();\n&/
 }' src/rdkafka_coord.c
 [ "$(grep -c 'cce_ts_used' src/rdkafka_coord.c)" = 4 ] || die "src/rdkafka_coord.c does not look as it did when this script was written"
+# Under KIP-848 a coordinator tells a member its new assignment once. When that answer came too late, librdkafka asked again
+# with a heartbeat that does not make the broker repeat it: the member kept what it should have let go, and the group never
+# came to rest. A heartbeat that timed out is now treated like one whose connection broke: the next one says everything.
+sed -i '/^void rd_kafka_cgrp_handle_ConsumerGroupHeartbeat(/,/^}/ {
+    s/^        case RD_KAFKA_RESP_ERR__TRANSPORT:$/&\n        case RD_KAFKA_RESP_ERR__TIMED_OUT:/
+}' src/rdkafka_cgrp.c
+[ "$(sed -n '/^void rd_kafka_cgrp_handle_ConsumerGroupHeartbeat(/,/^}/p' src/rdkafka_cgrp.c | grep -c 'case RD_KAFKA_RESP_ERR__TIMED_OUT:')" = 1 ] ||
+    die "src/rdkafka_cgrp.c does not look as it did when this script was written"
 # CXX: the C++ wrapper is not built, but configure insists on a compiler for it.
 # shellcheck disable=SC2086 # the options are words
 run 'configure' env CFLAGS="$cflags" CXX="${CC:-cc}" bash ./configure $options
