@@ -84,8 +84,8 @@ bool http_host_split(const char *host_port, char *ret_host, size_t ret_host_size
 
     if (*begin == '[') {
         end = strchr(++begin, ']');
-        if (!end || (end[1] && end[1] != ':'))
-            return false;
+        if (!end || (end[1] && end[1] != ':') || !memchr(begin, ':', (size_t)(end - begin)))
+            return false; /* brackets are for IPv6 alone */
         port = end[1] ? end + 2 : NULL;
     } else {
         end = begin + strcspn(begin, ":");

@@ -71,6 +71,7 @@ def main():
                     print(''.join(f'    | {line}\n' for line in r['broken'].splitlines()[-SHOWN_LINES_MAX:]), flush=True)
             if total() >= args.runs or not alive:
                 break
+            print(f'{total():.3g} of {args.runs:.3g} executions', file=sys.stderr, flush=True)
     for t, s in sums.items():
         print(f"{t:<12} {s['executions']:>12} executions {s['edges']:>6} edges{'  BROKEN' if s['broken'] else ''}")
     broken = sum(s['broken'] for s in sums.values())
