@@ -549,8 +549,10 @@ static void controller_append(struct world *w, struct at *at)
     }
     if (!good)
         count = below(w, count + 1); /* of a lost leader's last batch some may still arrive */
-    for (int i = 0; i < count; i++)
+    for (int i = 0; i < count; i++) {
+        b->records[i].writer = at->who;
         log_append(w, b->records[i]);
+    }
     if (count > 0)
         fault_soon(w);
     if (good && at->life == c->life)

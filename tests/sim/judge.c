@@ -53,10 +53,41 @@ static void judge_grant(struct world *w, int p, const struct baton *b)
     }
 }
 
-static void judge_baton(struct world *w, const struct baton *b)
+/*
+ * Somebody of the other color has records of it in hand: is that excused? Only by a process that slept, or an application that
+ * worked, longer than the operator promised; its sink has to refuse it by epoch, and I3 holds all the same.
+ */
+static bool excused(const struct world *w, const struct member *o, int part)
+{
+    return (o->frozen_ms_max && w->now_ms >= o->frozen_ms_max) || w->now_ms - member_oldest_ms(o, part) > WORK_MS_BOUND;
+}
+
+/* A release is believed: were the reports read so far as rule 2 wants it, and is nobody of the color at work? */
+static void judge_release(struct world *w, int p, int writer)
+{
+    const struct truth *t = &w->truth[p];
+
+    MUST(w->controllers[writer].reports_next >= t->order_reports &&
+         "rule 2: the reports were read to where they stood at the order");
+    for (int k = 0; k < w->incarnations; k++) {
+        const struct member *o = &w->members[k];
+        const enum color c = t->released_of;
+        const int part =
+            o->exists && o->alive && o->color == c && !o->frozen_ms_max ? holder_find(&o->holder, 0, p) : -1;
+
+        MUST((part < 0 || o->parts[part].state != PART_ACTIVE) &&
+             "I1: what is released is delivered to nobody of its color");
+        MUST((part < 0 || o->parts[part].window.open == 0 || excused(w, o, part)) &&
+             "I1: what is released is in nobody's hand");
+    }
+}
+
+static void judge_baton(struct world *w, const struct baton *b, int writer)
 {
     struct truth *t = &w->truth[b->partition];
+    const bool anew = b->epoch != t->epoch; /* else an order taken back */
 
+    t->released_of = t->holder;
     if (!w->fleet_exists || t->epoch == 0) { /* born */
         t->holder = t->before = b->holder;
         t->epoch = b->epoch;
@@ -75,12 +106,18 @@ static void judge_baton(struct world *w, const struct baton *b)
         t->stood_ms = -1;
     }
     MUST(t->holder == b->holder && "I1: a holder changes only by a grant");
+    if (t->state == RIGHT_RELEASING && ((b->state == RIGHT_GRANTED && anew) || b->state == RIGHT_PAUSED))
+        judge_release(w, b->partition, writer);
     if (b->state == RIGHT_RELEASING && t->state != RIGHT_RELEASING)
         t->ordered_ms = w->now_ms;
+    if (b->state == RIGHT_RELEASING && b->order != t->order) {
+        t->order = b->order;
+        t->order_reports = w->report_count;
+    }
     t->state = b->state;
 }
 
-static void judge_doc(struct world *w, const struct doc *doc)
+static void judge_doc(struct world *w, const struct doc *doc, int writer)
 {
     if (doc->kind == DOC_GONE) {
         w->fleet_exists = false;
@@ -91,7 +128,7 @@ static void judge_doc(struct world *w, const struct doc *doc)
     MUST(version_compare(doc->version, w->version) >= 0 && "I4: what counts is never older than what counted before");
     w->version = doc->version;
     for (int i = 0; i < doc->fleet.baton_count && doc->kind != DOC_HEAD; i++)
-        judge_baton(w, &doc->fleet.batons[i]);
+        judge_baton(w, &doc->fleet.batons[i], writer);
     if (doc->kind != DOC_SHARD)
         w->fleet_exists = true;
 }
@@ -196,10 +233,10 @@ void judge_appended(struct world *w, int64_t offset)
     if (r->kind == LOG_CLAIM) {
         w->claim_highest = offset;
     } else if (r->kind == LOG_HEAD && r->doc->kind == DOC_GONE) {
-        judge_doc(w, r->doc);
+        judge_doc(w, r->doc, r->writer);
     } else if (r->term >= w->claim_highest) {
         if (r->kind == LOG_HEAD || r->kind == LOG_SHARD)
-            judge_doc(w, r->doc);
+            judge_doc(w, r->doc, r->writer);
         else if (r->kind == LOG_PASSES)
             judge_passes(w, r);
         else
@@ -235,15 +272,6 @@ void judge_commits(struct world *w, const struct member *m, int p, const struct 
 }
 
 /* --- the applications -------------------------------------------------------------------------------------------------------------- */
-
-/*
- * Somebody of the other color has records of it in hand: is that excused? Only by a process that slept, or an application that
- * worked, longer than the operator promised; its sink has to refuse it by epoch, and I3 holds all the same.
- */
-static bool excused(const struct world *w, const struct member *o, int part)
-{
-    return (o->frozen_ms_max && w->now_ms >= o->frozen_ms_max) || w->now_ms - member_oldest_ms(o, part) > WORK_MS_BOUND;
-}
 
 void judge_delivered(struct world *w, int n, int part, int64_t offset)
 {

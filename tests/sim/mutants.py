@@ -238,6 +238,9 @@ MUTANTS = [
         ('switch.c',
          'ask = baton_quiet(s, i, &a);',
          'ask = baton_quiet(s, i, &a) || a.aim == AIM_PAUSE;'),
+        ('switch.c',
+         '(a.aim == AIM_PASS || a.aim == AIM_PAUSE) && baton_quiet(s, i, &a))',
+         '(a.aim == AIM_PASS || a.aim == AIM_PAUSE) && (baton_quiet(s, i, &a) || a.aim == AIM_PAUSE))'),
     ]),
     ('taken before it is active', '6', [
         ('switch.c',
@@ -315,6 +318,8 @@ def judge(args, folder, objects, mutant):
     ran = run([str(place / 'sim'), '--worlds', str(args.worlds), '--seed', str(args.seed), '--no-shrink'])
     said = re.search(r'BROKEN: .*--world (\S+) .*\n  (.*)', ran.stdout)
     worlds = re.search(r'"worlds":(\d+)', ran.stdout)
+    if ran.returncode < 0:
+        return name, rule, 1, f'a crash in the first worlds: signal {-ran.returncode}'
     if ran.returncode == 0 or not (said and worlds):
         return name, rule, None, 'SURVIVED' if ran.returncode == 0 else f'ended by itself, exit {ran.returncode}'
     fact = said.group(2)

@@ -79,6 +79,7 @@ struct control_record {
     enum record_kind kind;
     int shard;       /* of LOG_SHARD, LOG_PASSES */
     uint32_t number; /* of LOG_OP, LOG_PASSES */
+    int writer;      /* which controller */
     int64_t term;
     int64_t ms;
     bool compacted; /* away */
@@ -172,11 +173,14 @@ struct truth {
     int64_t done_ms[COLOR_COUNT];         /* when the color was last done with a record of it */
     int64_t stopped_ms[COLOR_COUNT];      /* when one of the color last stopped fetching it ... */
     int stopper[COLOR_COUNT], stopped_by; /* ... and who; of the last grant */
-    int64_t ordered_ms;                   /* when its release was last ordered */
-    int64_t committed;                    /* by a holder under this grant, OFFSET_NONE */
-    int64_t low;                          /* all below is done */
-    bool reset;                           /* somebody else committed: repeats of it are his */
-    int64_t stood_ms; /* of the last grant: from the old color's last work to the new one's first record, -1 */
+    uint64_t order;                       /* the newest of a release, and how many reports there were then */
+    int order_reports;
+    enum color released_of;
+    int64_t ordered_ms; /* when its release was last ordered */
+    int64_t committed;  /* by a holder under this grant, OFFSET_NONE */
+    int64_t low;        /* all below is done */
+    bool reset;         /* somebody else committed: repeats of it are his */
+    int64_t stood_ms;   /* of the last grant: from the old color's last work to the new one's first record, -1 */
 };
 
 struct listed {
