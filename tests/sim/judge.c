@@ -356,6 +356,8 @@ void judge_end(struct world *w)
     const struct controller *c = leader(w);
 
     MUST(all_done(w) && "nothing is lost");
+    MUST((!w->gentle || w->config.replay || w->result->repeats_in_color == 0) &&
+         "rule 12: on a good day nothing is done twice");
     for (int i = 0; i < c->fleet.baton_count; i++)
         MUST((w->mixed || c->fleet.batons[i].holder == c->fleet.active) && "I6: one color is active");
 }
@@ -505,6 +507,7 @@ void world_run(struct world_result *ret, const struct world_config *config, uint
     w->records_left = config->records;
     w->faults_left = config->faults;
     w->claim_highest = -1;
+    w->gentle = true;
     w->version = (struct version){ .term = -1 };
     for (int n = 0; n < CONTROLLERS_MAX; n++)
         w->controllers[n].inbox_end = &w->controllers[n].inbox;

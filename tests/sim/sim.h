@@ -234,6 +234,7 @@ struct world {
     struct pass *passes[2]; /* of the newest operation as written, forth and back */
     uint32_t passes_number;
     bool clocks_lie;
+    bool gentle;    /* nothing happened but what happens on a good day: members join, the operator changes his mind */
     bool disturbed; /* a member was killed, stopped, cut off or revoked: who stopped when is not known for all */
     bool mixed;     /* an operation ended with "needs operator", and no color has all since */
 
