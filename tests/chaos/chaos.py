@@ -48,6 +48,7 @@ COMMAND_SECONDS = 40  # then the operator loses patience and is killed
 # What is left of a pass and its way back (16 s each), a session and its afterlife, an election of brokers and
 # one of controllers, a JVM that starts on a busy machine.
 REST_SECONDS = 120
+FAILURES_MAX = 3
 ENDED = ("complete", "rolled-back", "needs-operator")
 
 # What a chapter's fleet is: drawn by its seed.
@@ -265,6 +266,12 @@ class Chapter:
         with contextlib.suppress(Exception), open(os.path.join(self.folder, "state.json"), "w", encoding="utf-8") as f:
             json.dump({"status": self.fleet.status(), "operations": self.fleet.operations()}, f, indent=1)
 
+    def calm(self):
+        """The brokers as the next chapter wants them."""
+        if hasattr(self, "storm"):
+            self.storm.calm()
+            self.wait(lambda: not self.storm.faults, REST_SECONDS, "what was struck to serve again")
+
     def end(self):
         if hasattr(self, "fleet"):
             self.fleet.end()
@@ -296,22 +303,23 @@ class Run:
         self.brokers = Brokers(self.proxy, os.path.join(self.folder, "kafka")).start()
 
     def play(self):
+        """A chapter that fails is kept, and the next one begins on the same brokers; not after FAILURES_MAX of them."""
         done = 0
-        while done < self.args.switches:
+        while done < self.args.switches and len(self.failures) < FAILURES_MAX:
             chapter = Chapter(self, self.args.seed + done // CHAPTER_SWITCHES, min(CHAPTER_SWITCHES, self.args.switches - done))
             try:
                 chapter.play()
+                if not self.args.keep:
+                    shutil.rmtree(chapter.folder, ignore_errors=True)
             except Exception as e:
-                text = str(e) if isinstance(e, Failure) else traceback.format_exc()
+                text = (str(e) if isinstance(e, Failure) else traceback.format_exc()).strip()
                 chapter.dump()
-                chapter.say(f"FAIL with --seed {chapter.seed} --switches {chapter.switches}: {text.strip()}")
-                self.failures.append({"seed": chapter.seed, "why": text.strip()[:500]})
-                raise
+                chapter.say(f"FAIL with --seed {chapter.seed} --switches {chapter.switches}: {text}")
+                self.failures.append({"seed": chapter.seed, "why": text[:500]})
+                chapter.calm()
             finally:
                 chapter.end()
                 self.add(chapter)
-            if not self.args.keep:
-                shutil.rmtree(chapter.folder, ignore_errors=True)
             done += CHAPTER_SWITCHES
 
     def add(self, chapter):
@@ -364,14 +372,13 @@ def main():
     try:
         run.up()
         run.play()
-        code = 0
+        code = 1 if run.failures else 0
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         code = 130
     except Exception as e:
-        if not run.failures:
-            run.failures.append({"seed": args.seed, "why": str(e)})
-            print(e if isinstance(e, Failure) else traceback.format_exc(), file=sys.stderr)
+        run.failures.append({"seed": args.seed, "why": str(e)})
+        print(e if isinstance(e, Failure) else traceback.format_exc(), file=sys.stderr)
     finally:
         end_all_children()
         if run.failures:
