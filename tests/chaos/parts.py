@@ -58,6 +58,7 @@ class Proxy:
         if not os.access(program, os.X_OK):
             raise Failure(f"{program} is missing: build first (make)")
         self.log = os.path.join(folder, "proxy.log")
+        self.named = {}
         # Commands cannot come by stdin of start_child(), which is nothing; so a pipe of our own.
         ours, self.pipe = os.pipe()
         self.child = start_child(["sh", "-c", f"exec '{program}' <&{ours}"], self.log, pass_fds=(ours,), stdout=subprocess.PIPE)
@@ -67,6 +68,13 @@ class Proxy:
         if self.child.poll() is not None:
             raise Failure(f"the proxy ended with {self.child.returncode}, see {self.log}")
         os.write(self.pipe, (" ".join(map(str, words)) + "\n").encode())
+
+    def ports_of(self, name):
+        """A port of its own and ours that leads there: the same in every chapter."""
+        if name not in self.named:
+            own = new_port()
+            self.named[name] = own, self.listen(own, name)
+        return self.named[name]
 
     def listen(self, to_port, name):
         port = new_port()
@@ -148,8 +156,7 @@ class Controller(system.Controller):
 
     def __init__(self, fleet, number):  # not the parent's: that starts it
         self.fleet, self.number, self.name, self.kind = fleet, number, f"controller-{number}", "controller"
-        self.own_port = new_port()
-        self.port = fleet.proxy.listen(self.own_port, self.name)
+        self.own_port, self.port = fleet.proxy.ports_of(self.name)
         self.proxied = {self.port: self.own_port}
         self.url = f"http://127.0.0.1:{self.port}"
         self.log = fleet.path(f"{self.name}.log")
