@@ -9,6 +9,54 @@
 
 #include "core/types.h"
 
+/* ppm: a millionth, the unit of every share in the fleet file. */
+#define PPM 1000000
+
+#define SIGNALS_MAX 8
+#define SIGNAL_NAME_MAX 31
+#define SIGNAL_QUERY_MAX 511
+#define URL_MAX 255
+
+/* `guard`: only what needs no statistics (vanished, crash loop, no progress, half of all fails) turns a switch back. */
+enum judge_mode { JUDGE_GUARD, JUDGE_AUTO, JUDGE_OFF, JUDGE_MODE_COUNT };
+enum on_undecided { UNDECIDED_HOLD, UNDECIDED_PROMOTE, UNDECIDED_ROLLBACK, ON_UNDECIDED_COUNT };
+enum on_unknown { UNKNOWN_HOLD, UNKNOWN_IGNORE, ON_UNKNOWN_COUNT };
+enum on_worse { WORSE_ROLLBACK, WORSE_HOLD, ON_WORSE_COUNT };
+enum judge_promote { PROMOTE_AT_END, PROMOTE_EARLY, JUDGE_PROMOTE_COUNT };
+enum signal_worse { SIGNAL_HIGHER_IS_WORSE, SIGNAL_LOWER_IS_WORSE, SIGNAL_WORSE_COUNT };
+
+/* A query to Prometheus; $fleet, $color, $group and $version stand in it for those of the color that is asked for. */
+struct signal_policy {
+    char name[SIGNAL_NAME_MAX + 1];
+    char query[SIGNAL_QUERY_MAX + 1];
+    enum signal_worse worse;
+    bool limited;
+    double limit; /* beyond it (above or, where lower is worse, below) it is worse whatever the other color does */
+};
+
+struct judge_policy {
+    enum judge_mode mode;
+    int alpha_ppm;       /* false rollbacks, all metrics and stages of a switch together */
+    int64_t interval_ms; /* between two looks */
+    int64_t warmup_ms;
+    int records_min;   /* before any statistical verdict */
+    int tolerance_ppm; /* how much worse is still as good, relative */
+    enum judge_promote promote;
+    enum on_undecided on_undecided;
+    enum on_unknown on_unknown;
+    enum on_worse on_worse, on_worse_full;   /* full: once the new color holds everything */
+    bool error_rate, latency, lag, metadata; /* the metrics that are judged */
+    int error_rate_limit_ppm;                /* hard limits; 0 each: none */
+    int64_t latency_p99_limit_ms;
+    int64_t time_lag_limit_ms;
+    int64_t no_progress_ms;  /* a partition with records to do stands still */
+    int64_t catch_up_ms;     /* longest time to work off the backlog */
+    int crash_loop;          /* so many starts of one process ... */
+    int64_t crash_window_ms; /* ... within this */
+    struct signal_policy signals[SIGNALS_MAX];
+    int signal_count;
+};
+
 struct spec_color {
     char group[GROUP_NAME_MAX + 1]; /* default <fleet>-<color> */
 };
@@ -34,6 +82,9 @@ struct spec {
     int64_t follow_interval_ms;
     int64_t keep_standby_ms;
     int history_count; /* switches kept in the control log */
+
+    struct judge_policy judge;
+    char prometheus_url[URL_MAX + 1]; /* "": none */
 };
 
 /* session timeout + longest processing time: PROTOCOL rule 9. */

@@ -1,0 +1,228 @@
+/*
+ * judge - is the new color worse than the old one?
+ *
+ * While the old color works alone, judge_baseline() gathers what is normal. judge_begin() freezes that when a stage has
+ * passed, and judge_step() looks once an interval: a bet against "the new color is no worse", one a metric, whose stake
+ * grows only if that is false (an e-process). Whoever stops when the stake has grown m/alpha-fold is wrong in at most
+ * alpha of all switches, however often he looks; docs/judge.md has the formulae and what they were measured to do.
+ * Beside the bets stand plain rules (limits, no progress, crash loop, vanished), which need no statistics.
+ *
+ * Pure: values in, a verdict out; no clock, no allocation, everything bounded. A figure that is missing, not a number or
+ * makes no sense is *unknown*: it moves no bet, and a metric without figures never votes.
+ */
+#ifndef CORE_JUDGE_H
+#define CORE_JUDGE_H
+
+#include "core/histogram.h"
+#include "core/spec.h"
+
+/* Figures of one color over one interval. All is unknown in a zeroed one, except the signals: set them to NAN. */
+struct judge_figures {
+    bool counted;   /* records and errors are known */
+    double records; /* done in the interval ... */
+    double errors;  /* ... of which failed */
+    bool latency_known, metadata_known;
+    struct histogram latency;    /* of the interval, all members of the color: delivered to done */
+    struct histogram metadata;   /* of the interval: metadata refreshes */
+    double signals[SIGNALS_MAX]; /* in the order of spec.judge.signals; NAN: missing, stale or no number */
+};
+
+/* A partition that the new color holds, as the lag reader or its owner's report has it. */
+struct judge_part {
+    int baton;        /* index into fleet.batons: the judge knows it again by that */
+    int64_t position; /* next offset to do (committed, or the owner's position) */
+    int64_t end;      /* log end; the last stable offset for read_committed */
+    bool blocked;     /* an open transaction holds the end: not the consumer's fault */
+};
+
+/* A process of the new color that was not there at the last look. */
+struct judge_birth {
+    uint64_t slot; /* hash of what a restarted process keeps: client id and host */
+    int peers;     /* live members of the same slot, this one too */
+};
+#define JUDGE_BIRTHS_MAX 32
+
+struct judge_sample {
+    int64_t now_ms;
+    bool excluded; /* a rebalance or a broker's trouble lies in the interval: counts for neither side, within bounds */
+    struct judge_figures of[COLOR_COUNT];
+    bool lag_known;
+    const struct judge_part *parts; /* of the new color (judge_baseline: of the only one) */
+    int part_count;
+    bool control_lag_known; /* canary: what the old color still holds */
+    int64_t control_lag;    /* records */
+    bool members_known;     /* reports are being read */
+    int live[COLOR_COUNT];  /* members heard from lately */
+    struct judge_birth births[JUDGE_BIRTHS_MAX];
+    int birth_count;
+};
+
+enum verdict { VERDICT_UNDECIDED, VERDICT_OK, VERDICT_WORSE };
+#define VERDICT_COUNT (VERDICT_WORSE + 1)
+const char *verdict_name(enum verdict v);
+bool verdict_parse(enum verdict *ret, const char *name);
+
+/* What decided. */
+enum judge_rule {
+    RULE_NONE,
+    RULE_EVIDENCE,    /* a metric's bet, either way */
+    RULE_LIMIT,       /* a hard limit of the fleet file */
+    RULE_BREAKER,     /* more than half of everything fails */
+    RULE_CATCH_UP,    /* the backlog was not worked off in its time */
+    RULE_NO_PROGRESS, /* partitions held, records waiting, position unchanged */
+    RULE_CRASH_LOOP,
+    RULE_VANISHED,
+    JUDGE_RULE_COUNT
+};
+const char *judge_rule_name(enum judge_rule r);
+bool judge_rule_parse(enum judge_rule *ret, const char *name);
+
+/* METRIC_SIGNAL + i: signal i of the fleet file. */
+enum judge_metric { METRIC_ERROR_RATE, METRIC_LATENCY, METRIC_LAG, METRIC_METADATA, METRIC_SIGNAL };
+#define JUDGE_METRICS_MAX (METRIC_SIGNAL + SIGNALS_MAX)
+
+enum metric_state { METRIC_UNKNOWN, METRIC_UNDECIDED, METRIC_OK, METRIC_WORSE };
+#define METRIC_STATE_COUNT (METRIC_WORSE + 1)
+const char *metric_state_name(enum metric_state s);
+bool metric_state_parse(enum metric_state *ret, const char *name);
+
+/* One metric's case. Shares are of `what`: errors of records, records slower than a bound, intervals in which lag grew. */
+struct judge_evidence {
+    char name[SIGNAL_NAME_MAX + 1];
+    enum metric_state state;
+    bool votes;           /* an `ok` needs it; the others may only say no */
+    double records, bad;  /* counted since the stage's clock began */
+    double observed;      /* bad / records; NAN: nothing yet */
+    double expected;      /* the old color's share; NAN: no baseline */
+    double tolerated;     /* the largest share that still passes */
+    double e_value;       /* the stake: 1 at the start; "1 in e_value" that chance alone did it */
+    double e_bound;       /* from here on it is worse */
+    double e_promote;     /* the same against "twice the tolerated share": 20 makes it ok */
+    double design_effect; /* how much the old color's bad records come in bursts, 1: not at all */
+    int64_t looks;
+    char sentence[240];
+};
+
+struct judge_verdict {
+    enum verdict verdict;
+    enum judge_rule rule;
+    int64_t after_ms; /* since the stage had passed */
+    int64_t looks;
+    char sentence[320];
+    struct judge_evidence metrics[JUDGE_METRICS_MAX];
+    int metric_count;
+};
+
+/* --- state: the caller's storage, not to be looked into ------------------------------------------------------------------- */
+
+#define JUDGE_ALTERNATIVES 6
+#define JUDGE_QUANTILES 3
+#define JUDGE_BLOCKS 3 /* sizes over which burstiness is measured: one interval, 10 s, 60 s */
+#define JUDGE_WINDOW 6 /* of 10 s: what limits and breaker look at */
+#define JUDGE_BIRTH_RING 64
+
+/* Sums over closed blocks of a baseline, for n, x and the spread of x around its share. */
+struct judge_tally {
+    double n, x;
+    double block_n[JUDGE_BLOCKS], block_x[JUDGE_BLOCKS], block_xx[JUDGE_BLOCKS]; /* xx: sum of x^2/n */
+};
+
+/* Of a distribution: x is how many lay above each bucket. */
+struct judge_spread {
+    double n, x[HISTOGRAM_BUCKETS];
+    double block_n[JUDGE_BLOCKS], block_x[JUDGE_BLOCKS][HISTOGRAM_BUCKETS], block_xx[JUDGE_BLOCKS][HISTOGRAM_BUCKETS];
+};
+
+struct judge_open_block {
+    int64_t since_ms;
+    double n, x;
+};
+
+struct judge_open_spread {
+    int64_t since_ms;
+    double counts[HISTOGRAM_BUCKETS];
+};
+
+/* One generation of up to 30 minutes; the baseline is the present one and the one before. */
+struct judge_generation {
+    int64_t since_ms;
+    int blocks[JUDGE_BLOCKS];
+    struct judge_tally errors;
+    struct judge_spread spreads[JUDGE_METRICS_MAX]; /* latency, metadata, signals; the others' stay empty */
+    double lag_counted, lag_grew;
+    double rate_max; /* records a second, best 10 s: what the old color can do */
+};
+
+/* One bet: a share against what is tolerated. */
+struct judge_bet {
+    bool usable;
+    int bucket; /* bad is above it; of counts and lag: not used */
+    double share, tolerated, design;
+    double log_stake[JUDGE_ALTERNATIVES]; /* the log of each alternative's stake */
+    double log_promote;
+    double n, x;
+};
+
+struct judge_case {
+    bool on;
+    int bet_count;
+    struct judge_bet bets[JUDGE_QUANTILES];
+    double log_e_max; /* the highest stake so far: a bet that was won stays won */
+    int64_t looks, known_ms;
+    int over_limit; /* intervals in a row beyond the hard limit */
+};
+
+struct judge_progress {
+    int64_t position, since_ms;
+    bool watched;
+};
+
+struct judge {
+    struct judge_policy policy;
+    int64_t processing_ms_max;
+    struct judge_generation generations[2]; /* 0: the present one */
+    struct judge_open_block open_errors[JUDGE_BLOCKS];
+    struct judge_open_spread open_spreads[JUDGE_BLOCKS][JUDGE_METRICS_MAX];
+    int64_t last_ms; /* of the last sample, 0: none */
+
+    bool judging;
+    enum color from, to;
+    int phases; /* over which alpha is split */
+    double log_bound;
+    int64_t began_ms, evidence_ms, steady_ms; /* stage passed; first records; backlog worked off. 0: not yet */
+    int64_t drain_until_ms, drained_since_ms;
+    int64_t excluded_ms;
+    int64_t split_ms; /* the last time a new bet was opened for what may begin late */
+    int splits;
+    struct judge_case cases[JUDGE_METRICS_MAX];
+    double lag_before, control_before, lag_now, lag_ends_before;
+    int64_t lag_ms;
+    double arrivals; /* a second, smoothed */
+    double backlog;
+    int lag_over;
+    struct {
+        double n, x, slow, timed;
+        int intervals;
+        int64_t since_ms;
+    } window[JUDGE_WINDOW];
+    struct {
+        uint64_t slot;
+        int64_t at_ms;
+    } births[JUDGE_BIRTH_RING];
+    int birth_next;
+    int silent_looks;
+    struct judge_progress *progress; /* caller's, one a baton */
+    int progress_max;
+    struct judge_verdict verdict;
+};
+
+/* `progress`: the caller's, one a baton. Big (some 300 KB): on the heap. */
+void judge_init(struct judge *j, const struct spec *spec, struct judge_progress *progress, int progress_max);
+/* The old color at work alone, steadily: called once an interval while no operation is under way. */
+void judge_baseline(struct judge *j, enum color active, const struct judge_sample *s);
+/* A stage has passed: freezes the baseline, starts the clock. `stages`: of the whole switch, they share alpha. */
+void judge_begin(struct judge *j, const struct spec *spec, enum color to, int stages, int64_t now_ms);
+/* One look. The verdict is the judge's and changes with the next look; `worse` stays until the next judge_begin(). */
+const struct judge_verdict *judge_step(struct judge *j, const struct judge_sample *s);
+
+#endif
