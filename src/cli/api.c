@@ -283,6 +283,7 @@ static int call_controller(struct api *api, struct api_reply *ret, const char *m
     struct asked asked = { .api = api, .reply = ret };
     int64_t deadline_ms = clock_ms() + PATIENCE_MS + 5000;
     int seen = interrupts_count();
+    bool told = false;
 
     snprintf(bare, sizeof(bare), "%.*s", (int)strcspn(path, "?"), path);
     controller_request(api->controller, &request, on_answer, &asked);
@@ -290,11 +291,14 @@ static int call_controller(struct api *api, struct api_reply *ret, const char *m
         /* The first Ctrl-C lets an answer that is near still come; the second does not wait for it. */
         if (interrupts_count() > seen + 1)
             break;
+        if (interrupts_count() > seen && !told)
+            cli_say(api->cli, "waiting for the answer that is under way; Ctrl-C again does not wait for it");
+        told = interrupts_count() > seen;
         event_base_loop(api->base, EVLOOP_ONCE);
     }
     if (!asked.answered) {
         controller_forget(api->controller, on_answer, &asked);
-        return err_set(m, ERR_TIMEOUT, "no answer to %s %s; what was ordered may be under way, 'baton status' tells",
+        return err_set(m, ERR_TIMEOUT, "no answer to %s %s; the order may have been taken: look with 'baton status'",
                        method, path);
     }
     return asked.failed ? err_set(m, ERR_NOMEM, "out of memory") : ERR_OK;
@@ -433,19 +437,41 @@ int cli_api(struct cli *cli)
     return r < 0 ? cli_fail(cli, exit_of_error(r), "%s", m.text) : EXITS_DONE;
 }
 
+/*
+ * A change cannot be called back once it is sent, and libcurl is not waited for with a Ctrl-C at hand: what is known is said by the
+ * signal itself. (A controller in this process is asked by call_controller(), which says so.) `ret` must live while it is out.
+ */
+static void last_words(const struct api *api, char ret[FLEET_PATH_MAX + 128], const char *method, const char *path)
+{
+    const char *fleet = strncmp(path, "/v1/fleets/", 11) == 0 ? path + 11 : "";
+    const char *plan = strstr(path, "/plan");
+
+    if (api_in_process(api) || word_is(method, "GET") || (plan && !plan[5]) || interrupts_catch() < 0)
+        return;
+    snprintf(
+        ret, FLEET_PATH_MAX + 128,
+        "\nbaton: interrupted before the answer came: the order may have been taken; look with: baton status %.*s\n",
+        (int)strcspn(fleet, "/"), fleet);
+    interrupts_last_words(ret);
+}
+
 int cli_call_text(struct cli *cli, struct api_reply *ret, const char *method, const char *path,
                   const char *content_type, const char *body, size_t len)
 {
     struct str page = STR_WITH_MAX(1024 * 1024);
     struct errmsg m = { 0 };
-    int r, code = cli_api(cli);
+    char words[FLEET_PATH_MAX + 128];
+    int r, code = cli_api(cli), seen = interrupts_count();
 
     *ret = (struct api_reply){ 0 };
     if (code != EXITS_DONE)
         return code;
+    last_words(cli->api, words, method, path);
     r = api_call(cli->api, ret, method, path, content_type, body, len, &m);
+    interrupts_last_words(NULL);
     if (r < 0)
-        return cli_fail(cli, exit_of_error(r), "%s", m.text);
+        return cli_fail(cli, r == ERR_TIMEOUT && interrupts_count() > seen ? EXITS_LOOKED_AWAY : exit_of_error(r), "%s",
+                        m.text);
     code = exit_of_status(ret->status, ret->json);
     if (code == EXITS_DONE)
         return code;

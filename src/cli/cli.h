@@ -86,6 +86,11 @@ void markdown_write(struct str *ret); /* docs/cli.md */
  */
 int interrupts_catch(void);
 int interrupts_count(void);
+/*
+ * While a request is out that cannot be called back, and nobody looks at the descriptor: the first signal says `words` (a whole
+ * line, which stays the caller's) on stderr and ends the process with EXITS_LOOKED_AWAY. NULL: as before.
+ */
+void interrupts_last_words(const char *words);
 void interrupts_drain(void);
 
 #endif

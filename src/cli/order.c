@@ -189,7 +189,7 @@ static int follow_result(struct follow *f)
     return code;
 }
 
-int order_follow(struct cli *cli, const char *fleet, const char *name, json_t *first, bool rollback)
+int order_follow(struct cli *cli, const char *fleet, const char *name, json_t *first, bool rollback, int seen)
 {
     struct follow f = {
         .cli = cli,
@@ -199,12 +199,11 @@ int order_follow(struct cli *cli, const char *fleet, const char *name, json_t *f
         .op = json_incref(first),
         .back = rollback && !word_is(pick_text(first, "kind", ""), "rollback"),
     };
-    int code = EXITS_DONE, seen;
+    int code = EXITS_DONE;
     bool led = false;
 
     snprintf(f.path, sizeof(f.path), "/v1/fleets/%s/switches/%lld", fleet, (long long)f.number);
     api_interrupts(cli->api);
-    seen = interrupts_count();
     f.live = cli->err.terminal && !cli->quiet && !cli->args.times[OPT_VERBOSE];
     if (f.live)
         live_begin(&cli->err, STDERR_FILENO, false);
@@ -215,7 +214,8 @@ int order_follow(struct cli *cli, const char *fleet, const char *name, json_t *f
             code = follow_result(&f);
             break;
         }
-        api_wait(cli->api, LOOK_MS, NULL);
+        if (interrupts_count() == seen)
+            api_wait(cli->api, LOOK_MS, NULL);
         if (interrupts_count() > seen) {
             seen = interrupts_count();
             led = api_leads(cli->api);
@@ -351,7 +351,7 @@ static int order_conflict(struct cli *cli, const char *fleet, const char *name)
     }
     if (api_leads(cli->api)) {
         cli_say(cli, "Nobody else leads, so this command sees that one through.");
-        order_follow(cli, fleet, name, op, false);
+        order_follow(cli, fleet, name, op, false, interrupts_count());
     } else {
         cli_say(cli, "Look on with 'baton status %s --watch', or take it back with 'baton rollback %s'.", name, name);
     }
@@ -365,7 +365,7 @@ static int order_send(struct cli *cli, const char *what)
     json_t *body = order_body(cli);
     struct api_reply reply;
     int64_t number;
-    int code;
+    int code, seen = interrupts_count();
 
     if (!body)
         return EXITS_USAGE;
@@ -390,7 +390,7 @@ static int order_send(struct cli *cli, const char *what)
         api_reply_free(&reply);
         return code;
     }
-    code = order_follow(cli, fleet, name, reply.json, word_is(what, "rollback"));
+    code = order_follow(cli, fleet, name, reply.json, word_is(what, "rollback"), seen);
     api_reply_free(&reply);
     return code;
 }

@@ -38,7 +38,7 @@ import cases_switch
 from fleet import Fleet, Tools
 from kafka import PR_SET_PDEATHSIG, Failure, Kafka, ROOT, end_all_children, jars, take_ports
 
-JOBS = 3  # measured on two processors: with four, sessions begin to run out that nobody cut
+JOBS = 3  # on two processors; with four, a test that must see a session live begins to see it run out
 SLOWEST_SHOWN = 10
 LOG_LINES_SHOWN = 60  # of all logs of a failed test together; everything is in its folder
 
