@@ -114,21 +114,21 @@ struct baton_record;
 /* The numbers never change; new ones are added at the end. */
 enum baton_error {
     BATON_OK = 0,
-    BATON_ERR_NOMEM = -1,        /* out of memory */
-    BATON_ERR_IO = -2,           /* the operating system refused: descriptors, threads */
-    BATON_ERR_INVALID = -3,      /* an unknown option, a bad value, a bad argument */
-    BATON_ERR_NOT_FOUND = -4,    /* no such thing */
-    BATON_ERR_CORRUPT = -5,      /* a record of the control log is broken */
-    BATON_ERR_CONFLICT = -6,     /* contradicts something else, such as the fleet file */
-    BATON_ERR_DENIED = -7,       /* the brokers do not allow it: TLS, SASL, ACL */
-    BATON_ERR_TIMEOUT = -8,      /* took longer than allowed */
-    BATON_ERR_UNAVAILABLE = -9,  /* no broker can be reached */
-    BATON_ERR_TOO_LARGE = -10,   /* does not fit */
-    BATON_ERR_NEWER = -11,       /* written by a newer Baton: update this library */
-    BATON_ERR_STATE = -12,       /* not possible now: not opened yet, opened already */
-    BATON_ERR_CLOSED = -13,      /* the consumer is closing or closed */
-    BATON_ERR_KAFKA = -14,       /* Kafka refused for good; baton_get(consumer, "baton.why", ...) has the sentence */
-    BATON_ERR_INTERNAL = -15     /* a mistake of this library: please report it */
+    BATON_ERR_NOMEM = -1,       /* out of memory */
+    BATON_ERR_IO = -2,          /* the operating system refused: descriptors, threads */
+    BATON_ERR_INVALID = -3,     /* an unknown option, a bad value, a bad argument */
+    BATON_ERR_NOT_FOUND = -4,   /* no such thing */
+    BATON_ERR_CORRUPT = -5,     /* a record of the control log is broken */
+    BATON_ERR_CONFLICT = -6,    /* contradicts something else, such as the fleet file */
+    BATON_ERR_DENIED = -7,      /* the brokers do not allow it: TLS, SASL, ACL */
+    BATON_ERR_TIMEOUT = -8,     /* took longer than allowed */
+    BATON_ERR_UNAVAILABLE = -9, /* no broker can be reached */
+    BATON_ERR_TOO_LARGE = -10,  /* does not fit */
+    BATON_ERR_NEWER = -11,      /* written by a newer Baton: update this library */
+    BATON_ERR_STATE = -12,      /* not possible now: not opened yet, opened already */
+    BATON_ERR_CLOSED = -13,     /* the consumer is closing or closed */
+    BATON_ERR_KAFKA = -14,      /* Kafka refused for good; baton_get(consumer, "baton.why", ...) has the sentence */
+    BATON_ERR_INTERNAL = -15    /* a mistake of this library: please report it */
 };
 
 /* Two or three words for an error number; never NULL. */
@@ -162,9 +162,10 @@ BATON_API const char *baton_version(void);
  * enable.partition.eof (true), auto.offset.reset (the fleet file says it). group.id is the fleet file's; set to
  * anything else, the consumer fails when it learns so.
  *
- * Three defaults differ from librdkafka's. fetch.wait.max.ms is 50 instead of 500: a partition that is handed over may
+ * Four defaults differ from librdkafka's. fetch.wait.max.ms is 50 instead of 500: a partition that is handed over may
  * have to wait for a fetch that lingers at its broker; 50 keeps that short and costs an idle consumer 20 empty fetches
- * a second and broker. partition.assignment.strategy is cooperative-sticky instead of range, so that a consumer that
+ * a second and broker. fetch.queue.backoff.ms is 10 instead of 1000: a consumer whose queue is full (queued.min.messages)
+ * would fetch nothing for a second and run dry meanwhile. partition.assignment.strategy is cooperative-sticky instead of range, so that a consumer that
  * comes or goes stops only the partitions that move; all consumers of one group must have the same. session.timeout.ms
  * is the fleet file's, and may be set lower, not higher.
  */
@@ -194,6 +195,14 @@ BATON_API int baton_poll(struct baton_consumer *consumer, struct baton_record **
  */
 BATON_API void baton_done(struct baton_record *record);
 BATON_API void baton_done_all(struct baton_record *const *records, int count);
+
+/*
+ * The same as baton_done(), and the record counts as failed: it could not be processed as it should, and that has been
+ * dealt with (it was skipped, or laid aside for somebody to look at). It is not delivered again. Baton compares how many
+ * fail in the two colors. `failure` says what kind it was, in a word of letters, digits, '_', '-' and '.', at most 31 of
+ * them: "timeout", "schema". A program can have seven kinds, what comes after them counts as "other"; NULL is "other".
+ */
+BATON_API void baton_failed(struct baton_record *record, const char *failure);
 
 /*
  * Stop, finish, commit, leave: nothing more is delivered; when the last record in flight is done (by other threads,
@@ -242,6 +251,7 @@ BATON_API uint64_t baton_record_epoch(const struct baton_record *record);
  *   baton.incarnation  random name of this consumer        baton.applied     "<term>/<epoch>" of the document it obeys
  *   baton.assigned     partitions that Kafka assigns it    baton.active      those of them that it processes now
  *   baton.in.flight    records in flight                   baton.done        records done since it was opened
+ *   baton.failed       those of them that failed
  *   baton.gated        records fetched that were not its to deliver
  *
  * Returns 0, BATON_ERR_NOT_FOUND for another name, BATON_ERR_TOO_LARGE when `ret` is too small.

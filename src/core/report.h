@@ -6,6 +6,7 @@
 #ifndef CORE_REPORT_H
 #define CORE_REPORT_H
 
+#include "core/signals.h"
 #include "core/types.h"
 
 struct report_part {
@@ -47,8 +48,9 @@ struct report {
     int64_t heard_unix_us;               /* ... and its own wall clock when it read that: for the skew */
     /* for the judge and the status page, since the start of the process */
     uint64_t records_done;
-    uint64_t records_gated; /* stopped by the gate: fetched, never delivered */
-    uint64_t stale_ignored; /* documents of a lower (term, epoch) (I4) */
+    uint64_t records_gated;  /* stopped by the gate: fetched, never delivered */
+    uint64_t stale_ignored;  /* documents of a lower (term, epoch) (I4) */
+    struct signals *signals; /* of the same owner as parts; NULL: it tells nothing */
 
     struct report_part *parts; /* owner: whoever allocated the report */
     int part_count;

@@ -225,6 +225,16 @@ void baton_done_all(struct baton_record *const *records, int count)
         intake_done(records[0]->consumer, records, count);
 }
 
+void baton_failed(struct baton_record *record, const char *failure)
+{
+    struct baton_consumer *c = record->consumer;
+
+    pthread_mutex_lock(&c->lock);
+    signals_fail(&c->signals, failure ? failure : "", 1);
+    pthread_mutex_unlock(&c->lock);
+    intake_done(c, &record, 1);
+}
+
 const char *baton_record_topic(const struct baton_record *record)
 {
     return rd_kafka_topic_name(record->message->rkt);
@@ -409,6 +419,8 @@ static int get_locked(struct baton_consumer *c, const char *name, char *ret, siz
         return give_number(ret, ret_size, c->intake.in_flight);
     if (strcmp(name, "baton.done") == 0)
         return give_number(ret, ret_size, (long long)c->holder.records_done);
+    if (strcmp(name, "baton.failed") == 0)
+        return give_number(ret, ret_size, (long long)signals_failed(&c->signals));
     if (strcmp(name, "baton.gated") == 0)
         return give_number(ret, ret_size, (long long)c->holder.records_gated);
     return options_get(&c->options, name, ret, ret_size);

@@ -33,6 +33,7 @@ struct baton_record {
     int part;
     uint64_t epoch;
 };
+    int64_t delivered_us; /* 0: how long this one takes is not measured */
 
 struct record_chunk {
     struct record_chunk *next;
@@ -87,6 +88,9 @@ struct intake {
     int free_count;
     int64_t in_flight;
 };
+    int64_t taken_us;    /* when records were last given to the program */
+    int64_t returned_us; /* when the last thread left baton_poll(), 0: none has yet */
+    int pollers;         /* threads inside it */
 
 /* To a rebalance. */
 enum answer { ANSWER_NONE, ANSWER_ASSIGN, ANSWER_REVOKE };
@@ -110,6 +114,7 @@ struct baton_consumer {
     struct fleet fleet;
     struct intake intake;
 
+    struct signals signals;
     /* From here on the library's thread alone. */
     pthread_t thread;
     bool thread_runs;
@@ -134,6 +139,7 @@ struct baton_consumer {
     struct doc *doc; /* storage of one record's decoding */
     struct holder_effects fx;
     struct report report;
+    struct signals reported; /* the report's */
     char reports_topic[PREFIX_MAX + sizeof(REPORTS_TOPIC)];
     char control_topic[PREFIX_MAX + sizeof(CONTROL_TOPIC)];
     char member_id[MEMBER_ID_MAX + 1]; /* written under the lock */

@@ -11,6 +11,11 @@
 
 #define WAIT_MS_MAX 1000 /* a waiting thread looks up this often */
 #define DONE_MAX 64      /* records done under one taking of the lock */
+/*
+ * Of a partition's records in one poll the first is measured, and so many later the next: a clock for every record would
+ * cost as much as all else that is done for it.
+ */
+#define MEASURE_EVERY 16
 
 /* --- the pool --- */
 
@@ -303,6 +308,7 @@ static int take_lane(struct baton_consumer *c, int slot, struct baton_record **r
         }
     }
     if (!lane->head)
+            record->delivered_us = count % MEASURE_EVERY == 0 ? in->taken_us : 0;
         lane->tail = NULL;
     return count;
 }
@@ -310,7 +316,8 @@ static int take_lane(struct baton_consumer *c, int slot, struct baton_record **r
 static int take(struct baton_consumer *c, struct baton_record **ret, int max)
 {
     struct intake *in = &c->intake;
-    const int64_t now_ms = clock_ms(); /* read here: after a SIGSTOP the fence must know */
+    const int64_t now_us = clock_us(); /* read here: after a SIGSTOP the fence must know */
+    const int64_t now_ms = now_us / 1000;
     const int last = in->last_lane;
     int count = 0, slot = -1;
 
@@ -321,6 +328,7 @@ static int take(struct baton_consumer *c, struct baton_record **ret, int max)
             turn_append(in, slot);
     }
     in->in_flight += count;
+    in->taken_us = now_us;
     if (count > 0 && holder_wants_turn(&c->holder))
         consumer_wake(c);
     return count;
@@ -370,7 +378,8 @@ static int poll_locked(struct baton_consumer *c, struct baton_record **ret, int 
 
 int intake_poll(struct baton_consumer *c, struct baton_record **ret, int max, int timeout_ms)
 {
-    const int64_t deadline_ms = timeout_ms < 0 ? INT64_MAX : timeout_ms == 0 ? 0 : clock_ms() + timeout_ms;
+    const int64_t now_us = clock_us();
+    const int64_t deadline_ms = timeout_ms < 0 ? INT64_MAX : timeout_ms == 0 ? 0 : now_us / 1000 + timeout_ms;
     struct intake *in = &c->intake;
     int r;
 
@@ -382,7 +391,11 @@ int intake_poll(struct baton_consumer *c, struct baton_record **ret, int max, in
     return r;
 }
 
+    if (in->pollers++ == 0 && in->returned_us > 0)
+        histogram_add(&c->signals.poll_gap, now_us - in->returned_us, 1);
 /* --- done --- */
+    if (--in->pollers == 0)
+        in->returned_us = r > 0 ? in->taken_us : clock_us();
 
 /* At most DONE_MAX at a time; their messages are freed without the lock. */
 static void done_some(struct baton_consumer *c, struct baton_record *const *records, int count)
@@ -397,6 +410,7 @@ static void done_some(struct baton_consumer *c, struct baton_record *const *reco
 
         messages[i] = record->message;
         ASSERT(record->consumer == c && messages[i]); /* done twice? */
+    int64_t now_us = 0; /* one clock for all that are measured */
         wake = holder_done(&c->holder, record->part, messages[i]->offset,
                            c->holder.parts[record->part].state == PART_DRAINING ? clock_unix_us() : 0) ||
                wake;
@@ -408,6 +422,10 @@ static void done_some(struct baton_consumer *c, struct baton_record *const *reco
         consumer_wake(c);
     if (unblocked && in->fetching)
         rd_kafka_queue_yield(in->queue); /* a thread waits for others while these may go */
+        if (record->delivered_us > 0) {
+            now_us = now_us > 0 ? now_us : clock_us();
+            histogram_add(&c->signals.processing, now_us - record->delivered_us, 1);
+        }
     if (unblocked && in->waiters > 0)
         pthread_cond_signal(&in->ready_cond);
     pthread_mutex_unlock(&c->lock);

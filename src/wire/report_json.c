@@ -33,6 +33,9 @@ static const struct {
 /* A time that has not come is told as the one difference that no two times from 0 on have. */
 #define AGO_NONE INT64_MIN
 
+/* A process that did a thousand million records a second would get here in a hundred days; no sum of buckets overflows. */
+#define SIGNALS_COUNT_MAX (INT64_C(1) << 53)
+
 static int64_t column_none(enum column_kind kind)
 {
     return kind == COLUMN_OFFSET ? OFFSET_NONE : kind == COLUMN_COUNT32 ? 0 : AGO_NONE;
@@ -75,6 +78,40 @@ static void put_run(struct json_out *o, const struct fleet *f, const struct repo
     json_close(o, '}');
 }
 
+/* Pairs of bucket and count: a few dozen of the buckets are ever used. */
+static void put_histogram(struct json_out *o, const char *key, const struct histogram *h)
+{
+    if (histogram_count(h) == 0)
+        return;
+    json_open(o, key, '{');
+    json_put_uint(o, "sum_us", h->sum_us);
+    json_open(o, "buckets", '[');
+    for (int i = 0; i < HISTOGRAM_BUCKETS; i++)
+        if (h->counts[i] > 0) {
+            json_put_int(o, NULL, i);
+            json_put_uint(o, NULL, h->counts[i]);
+        }
+    json_close(o, ']');
+    json_close(o, '}');
+}
+
+static void put_signals(struct json_out *o, const struct signals *s)
+{
+    json_open(o, "signals", '{');
+    json_open(o, "failed", '[');
+    for (int i = 0; i < s->failed_count; i++) {
+        json_open(o, NULL, '{');
+        json_put_text(o, "class", s->failed[i].name);
+        json_put_uint(o, "count", s->failed[i].count);
+        json_close(o, '}');
+    }
+    json_close(o, ']');
+    put_histogram(o, "processing", &s->processing);
+    put_histogram(o, "poll_gap", &s->poll_gap);
+    put_histogram(o, "metadata", &s->metadata);
+    json_close(o, '}');
+}
+
 int report_encode(struct str *ret, const struct report *r, const struct fleet *f, struct errmsg *m)
 {
     struct json_out o;
@@ -110,6 +147,8 @@ int report_encode(struct str *ret, const struct report *r, const struct fleet *f
     json_put_uint(&o, "records_done", r->records_done);
     json_put_uint(&o, "records_gated", r->records_gated);
     json_put_uint(&o, "stale_ignored", r->stale_ignored);
+    if (r->signals)
+        put_signals(&o, r->signals);
     json_open(&o, "parts", '[');
     for (int i = 0; i < r->part_count;) {
         const struct report_part *p = &r->parts[i];
@@ -157,6 +196,63 @@ static void read_member(struct report *r, const struct json_at *record)
     r->records_done = (uint64_t)record_count(record, "records_done");
     r->records_gated = (uint64_t)record_count(record, "records_gated");
     r->stale_ignored = (uint64_t)record_count(record, "stale_ignored");
+}
+
+static void read_histogram(struct histogram *h, const struct json_at *signals, const char *key)
+{
+    struct json_at at, buckets;
+    int64_t last = -1;
+
+    if (!json_has(signals, key) || !json_object_member(&at, signals, key) ||
+        !json_array_member(&buckets, &at, "buckets", 2 * HISTOGRAM_BUCKETS))
+        return;
+    h->sum_us = (uint64_t)record_count(&at, "sum_us");
+    if (json_array_size(buckets.value) % 2 != 0)
+        json_fail(&at, "buckets", "they are not pairs of bucket and count");
+    for (size_t i = 0; i + 1 < json_array_size(buckets.value) && !at.reader->error; i += 2) {
+        const struct json_at bucket = json_item(&buckets, i), count = json_item(&buckets, i + 1);
+
+        last = json_int(&bucket, NULL, last + 1, HISTOGRAM_BUCKETS - 1);
+        if (!at.reader->error)
+            h->counts[last] = (uint64_t)json_int(&count, NULL, 1, SIGNALS_COUNT_MAX);
+    }
+}
+
+static void read_failed(struct signals *s, const struct json_at *signals)
+{
+    struct json_at list;
+
+    if (!json_array_member(&list, signals, "failed", FAILURE_CLASSES_MAX))
+        return;
+    for (size_t i = 0; i < json_array_size(list.value) && !list.reader->error; i++) {
+        const struct json_at one = json_item(&list, i);
+        struct failure_class *f = &s->failed[s->failed_count++];
+
+        json_copy_text(&one, "class", f->name, sizeof(f->name));
+        f->count = (uint64_t)json_int(&one, "count", 0, SIGNALS_COUNT_MAX);
+        if (!id_valid(f->name, FAILURE_CLASS_MAX))
+            json_fail(&one, "class", "it is not of letters, digits, '-', '_' and '.'");
+        for (int k = 0; k < s->failed_count - 1; k++)
+            if (strcmp(s->failed[k].name, f->name) == 0)
+                json_fail(&one, "class", "'%s' stands there twice", f->name);
+    }
+}
+
+static void read_signals(struct report *r, const struct json_at *record)
+{
+    struct json_at at;
+
+    if (!json_has(record, "signals") || !json_object_member(&at, record, "signals"))
+        return;
+    r->signals = calloc(1, sizeof(*r->signals));
+    if (!r->signals) {
+        record->reader->error = err_set(record->reader->m, ERR_NOMEM, "read a report");
+        return;
+    }
+    read_failed(r->signals, &at);
+    read_histogram(&r->signals->processing, &at, "processing");
+    read_histogram(&r->signals->poll_gap, &at, "poll_gap");
+    read_histogram(&r->signals->metadata, &at, "metadata");
 }
 
 static void read_column(struct report_part *p, const struct json_at *run, size_t column, int count,
@@ -237,6 +333,7 @@ static void read_report(struct report *r, const struct fleet *f, const struct js
     struct json_at list;
 
     read_member(r, record);
+    read_signals(r, record);
     if (!fleet_name_valid(r->fleet) || (f->spec.fleet[0] && strcmp(f->spec.fleet, r->fleet) != 0))
         json_fail(record, "fleet", "'%.63s' is not '%s'", r->fleet, f->spec.fleet);
     if (!id_valid(r->incarnation, INCARNATION_MAX))
@@ -277,7 +374,9 @@ int report_decode(struct report **ret, const struct fleet *f, const char *json, 
 
 void report_free(struct report *r)
 {
-    if (r)
-        free(r->parts);
+    if (!r)
+        return;
+    free(r->parts);
+    free(r->signals);
     free(r);
 }

@@ -1,4 +1,6 @@
 /* report - what a member says of itself; topics that the reader does not know are dropped, the rest stays. */
+#include <string.h>
+
 #include "core/fleet.h"
 #include "fuzz.h"
 #include "wire/record.h"
@@ -34,6 +36,8 @@ void fuzz_report(const char *text, size_t len)
     ASSERT(report->color == again->color && report->sequence == again->sequence);
     ASSERT(report->goodbye == again->goodbye && report->ready == again->ready);
     ASSERT(version_compare(report->applied, again->applied) == 0);
+    ASSERT(!report->signals == !again->signals);
+    ASSERT(!report->signals || memcmp(report->signals, again->signals, sizeof(*report->signals)) == 0);
     parts_equal(report, again);
     fuzz_accepted(report_encode(&twice, again, &fleet, &m), &m, once.buf);
     fuzz_same(&once, &twice);

@@ -292,6 +292,49 @@ static void commits_the_low_watermark(void **state)
     close_all(&c, 1);
 }
 
+static const struct signals *heard_signals(const struct world *w)
+{
+    static const struct signals none;
+
+    return w->heard_count > 0 && w->heard[0]->signals ? w->heard[0]->signals : &none;
+}
+
+/* A record that failed is done, and its member says how many of which kind, how long records took, how often it asked. */
+static void failures_are_told(void **state)
+{
+    struct world *w = *state;
+    struct baton_consumer *c = consumer_open(w, BLUE);
+    struct baton_record *records[10];
+    const struct signals *s;
+    char number[20];
+    int count = 0;
+
+    make_fleet(w, BLUE);
+    WORK_UNTIL(w, &c, 1, all_are(w, BLUE, LOCAL_ACTIVE));
+    produce(w, 0, 10);
+    for (const int64_t until_ms = clock_ms() + PATIENCE_MS; count < 10 && clock_ms() < until_ms;)
+        count += baton_poll(c, records + count, 10 - count, 100);
+    assert_int_equal(count, 10);
+    for (int i = 0; i < 10; i++)
+        note(w, records[i]);
+    for (int i = 0; i < 3; i++)
+        baton_failed(records[i], "timeout");
+    baton_failed(records[3], NULL);
+    baton_done_all(records + 4, 6);
+    assert_int_equal(baton_get(c, "baton.failed", number, sizeof(number)), 0);
+    assert_string_equal(number, "4");
+    WORK_UNTIL(w, &c, 1, signals_failed(heard_signals(w)) == 4 && w->heard[0]->records_done == 10);
+    s = heard_signals(w);
+    assert_int_equal(s->failed_count, 2);
+    assert_string_equal(s->failed[0].name, "timeout");
+    assert_int_equal(s->failed[0].count, 3);
+    assert_string_equal(s->failed[1].name, "other");
+    assert_in_range(histogram_count(&s->processing), 1, 10);
+    assert_true(histogram_count(&s->poll_gap) > 0);
+    audit(w);
+    close_all(&c, 1);
+}
+
 static void an_order_is_taken_back(void **state)
 {
     struct world *w = *state;
@@ -618,6 +661,7 @@ int main(void)
         STORY(a_gap_is_jumped_only_if_it_may_be),
         STORY(waits_for_records_in_flight),
         STORY(commits_the_low_watermark),
+        STORY(failures_are_told),
         STORY(an_order_is_taken_back),
         STORY(passes_one_partition),
         STORY(survives_rebalances),

@@ -920,6 +920,29 @@ static struct report *new_report(const struct fleet *f, int parts)
     return r;
 }
 
+static void add_signals(struct report *r)
+{
+    r->signals = calloc(1, sizeof(*r->signals));
+    assert_non_null(r->signals);
+    signals_fail(r->signals, "time out/1", 3);
+    signals_fail(r->signals, "schema", UINT64_C(1) << 40);
+    histogram_add(&r->signals->processing, 0, 1);
+    histogram_add(&r->signals->processing, 1500, 70000);
+    histogram_add(&r->signals->processing, INT64_MAX, 2);
+    histogram_add(&r->signals->metadata, 12000, 1);
+}
+
+static void check_signals(const struct report *a, const struct report *b)
+{
+    if (!a->signals) {
+        assert_null(b->signals);
+        return;
+    }
+    assert_non_null(b->signals);
+    assert_memory_equal(a->signals, b->signals, sizeof(*a->signals));
+    assert_string_equal(b->signals->failed[0].name, "time_out_1");
+}
+
 static void check_report(int topics, int parts)
 {
     struct fleet *f = new_fleet(topics, 0);
@@ -927,6 +950,8 @@ static void check_report(int topics, int parts)
     struct str text = new_text(), again = new_text();
     struct errmsg m = { 0 };
 
+    if (parts % 2 == 0)
+        add_signals(r);
     assert_int_equal(report_encode(&text, r, f, &m), ERR_OK);
     if (report_decode(&back, f, text.buf, text.len, &m) < 0)
         print_error("%s\n", m.text);
@@ -942,6 +967,7 @@ static void check_report(int topics, int parts)
         assert_true(a->stopped_unix_us == b->stopped_unix_us && a->drained_unix_us == b->drained_unix_us);
         assert_true(a->attached_unix_us == b->attached_unix_us && a->first_unix_us == b->first_unix_us);
     }
+    check_signals(r, back);
     assert_string_equal(back->member_id, r->member_id);
     assert_true(back->sequence == (uint64_t)INT64_MAX && back->applied.term == 1042 && back->applied.epoch == 17);
     assert_int_equal(report_encode(&again, back, f, &m), ERR_OK);
