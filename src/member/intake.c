@@ -301,6 +301,7 @@ static int take_lane(struct baton_consumer *c, int slot, struct baton_record **r
         in->ready--;
         if (verdict == DELIVER_NOW) {
             record->epoch = c->holder.parts[slot].epoch;
+            record->delivered_us = count % MEASURE_EVERY == 0 ? in->taken_us : 0;
             ret[count++] = record;
         } else {
             rd_kafka_message_destroy(record->message);
@@ -308,7 +309,6 @@ static int take_lane(struct baton_consumer *c, int slot, struct baton_record **r
         }
     }
     if (!lane->head)
-            record->delivered_us = count % MEASURE_EVERY == 0 ? in->taken_us : 0;
         lane->tail = NULL;
     return count;
 }
@@ -321,6 +321,7 @@ static int take(struct baton_consumer *c, struct baton_record **ret, int max)
     const int last = in->last_lane;
     int count = 0, slot = -1;
 
+    in->taken_us = now_us;
     while (in->first_lane >= 0 && count < max && slot != last) { /* each lane once */
         slot = turn_pop(in);
         count += take_lane(c, slot, ret + count, max - count, now_ms);
@@ -328,7 +329,6 @@ static int take(struct baton_consumer *c, struct baton_record **ret, int max)
             turn_append(in, slot);
     }
     in->in_flight += count;
-    in->taken_us = now_us;
     if (count > 0 && holder_wants_turn(&c->holder))
         consumer_wake(c);
     return count;
@@ -384,18 +384,18 @@ int intake_poll(struct baton_consumer *c, struct baton_record **ret, int max, in
     int r;
 
     pthread_mutex_lock(&c->lock);
+    if (in->pollers++ == 0 && in->returned_us > 0)
+        histogram_add(&c->signals.poll_gap, now_us - in->returned_us, 1);
     r = poll_locked(c, ret, max, deadline_ms);
+    if (--in->pollers == 0)
+        in->returned_us = r > 0 ? in->taken_us : clock_us();
     if (in->waiters > 0 && (in->ready > 0 || !in->fetching))
         pthread_cond_signal(&in->ready_cond); /* somebody else takes the rest, or fetches */
     pthread_mutex_unlock(&c->lock);
     return r;
 }
 
-    if (in->pollers++ == 0 && in->returned_us > 0)
-        histogram_add(&c->signals.poll_gap, now_us - in->returned_us, 1);
 /* --- done --- */
-    if (--in->pollers == 0)
-        in->returned_us = r > 0 ? in->taken_us : clock_us();
 
 /* At most DONE_MAX at a time; their messages are freed without the lock. */
 static void done_some(struct baton_consumer *c, struct baton_record *const *records, int count)
@@ -403,6 +403,7 @@ static void done_some(struct baton_consumer *c, struct baton_record *const *reco
     struct intake *in = &c->intake;
     rd_kafka_message_t *messages[DONE_MAX];
     bool wake = false, unblocked = false;
+    int64_t now_us = 0; /* one clock for all that are measured */
 
     pthread_mutex_lock(&c->lock);
     for (int i = 0; i < count; i++) {
@@ -410,11 +411,14 @@ static void done_some(struct baton_consumer *c, struct baton_record *const *reco
 
         messages[i] = record->message;
         ASSERT(record->consumer == c && messages[i]); /* done twice? */
-    int64_t now_us = 0; /* one clock for all that are measured */
         wake = holder_done(&c->holder, record->part, messages[i]->offset,
                            c->holder.parts[record->part].state == PART_DRAINING ? clock_unix_us() : 0) ||
                wake;
         unblocked = unblocked || in->lanes[record->part].blocked;
+        if (record->delivered_us > 0) {
+            now_us = now_us > 0 ? now_us : clock_us();
+            histogram_add(&c->signals.processing, now_us - record->delivered_us, 1);
+        }
         pool_put(in, record);
     }
     in->in_flight -= count;
@@ -422,10 +426,6 @@ static void done_some(struct baton_consumer *c, struct baton_record *const *reco
         consumer_wake(c);
     if (unblocked && in->fetching)
         rd_kafka_queue_yield(in->queue); /* a thread waits for others while these may go */
-        if (record->delivered_us > 0) {
-            now_us = now_us > 0 ? now_us : clock_us();
-            histogram_add(&c->signals.processing, now_us - record->delivered_us, 1);
-        }
     if (unblocked && in->waiters > 0)
         pthread_cond_signal(&in->ready_cond);
     pthread_mutex_unlock(&c->lock);
