@@ -32,8 +32,8 @@ struct baton_record {
     struct baton_record *next;   /* in its lane, or among the free */
     int part;
     uint64_t epoch;
-};
     int64_t delivered_us; /* 0: how long this one takes is not measured */
+};
 
 struct record_chunk {
     struct record_chunk *next;
@@ -87,10 +87,10 @@ struct intake {
     struct baton_record *free;
     int free_count;
     int64_t in_flight;
-};
     int64_t taken_us;    /* when records were last given to the program */
     int64_t returned_us; /* when the last thread left baton_poll(), 0: none has yet */
     int pollers;         /* threads inside it */
+};
 
 /* To a rebalance. */
 enum answer { ANSWER_NONE, ANSWER_ASSIGN, ANSWER_REVOKE };
@@ -113,8 +113,8 @@ struct baton_consumer {
     struct holder holder;
     struct fleet fleet;
     struct intake intake;
-
     struct signals signals;
+
     /* From here on the library's thread alone. */
     pthread_t thread;
     bool thread_runs;
