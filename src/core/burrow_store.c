@@ -1,0 +1,649 @@
+/*
+ * burrow_store - the windows of one cluster: rings of ends by topic-partition, rings of commits by group-partition.
+ *
+ * Where a commit goes is decided by its order alone (where its record stands in __consumer_offsets), never by its time:
+ *
+ *     newer than all      at the end; when the ring is full the oldest goes
+ *     older than some     (the back-fill) between its neighbours, without a lag; in a full ring the oldest goes. One that would
+ *                         stand right behind the oldest of a full ring takes its place
+ *     there already, or older than all of a full ring: dropped
+ *
+ * and one that comes less than min_distance_s after the one before it overwrites that one and keeps its time, so that a
+ * group which commits all the time still gets a window that spans some. That holds for time that runs backwards too.
+ *
+ * A ring is an array here, oldest first: it is short, and moved rather than turned.
+ */
+#include "core/burrow.h"
+
+#include <search.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/check.h"
+
+struct ends {
+    int count;
+    int64_t *offsets; /* oldest first, config.intervals of them, and behind them ... */
+    int64_t *at_ms;   /* ... when each was sampled */
+};
+
+struct topic {
+    char *name; /* first: names are compared through it */
+    int count;
+    struct ends *parts;
+};
+
+struct ring {
+    char *owner, *client_id; /* NULL: not known */
+    int count;
+    struct burrow_commit commits[]; /* oldest first, config.intervals of them */
+};
+
+/* The partitions of a topic in a group. */
+struct consumed {
+    struct topic *topic;
+    int count;
+    struct ring **rings; /* NULL: nothing was ever committed there */
+};
+
+struct group {
+    char *name; /* first */
+    int64_t last_commit_ms;
+    int count;
+    struct consumed *topics; /* by name */
+};
+
+struct burrow {
+    struct burrow_config config;
+    void *topics, *groups; /* tsearch's */
+    int topic_count, group_count, end_count, ring_count;
+    uint64_t left_out;
+};
+
+static int compare_names(const void *a, const void *b)
+{
+    return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+static void *named(void *const *tree, const char *name)
+{
+    void *found = tfind(&name, tree, compare_names);
+
+    return found ? *(void **)found : NULL;
+}
+
+static enum burrow_taken no_room(struct burrow *b)
+{
+    b->left_out++;
+    return BURROW_NO_ROOM;
+}
+
+/* A new one of `size` bytes that begins with its name, in the tree; NULL: no room. */
+static void *name_add(void **tree, const char *name, size_t size, int *count, int max)
+{
+    char **one;
+
+    if (*count >= max || strlen(name) > BURROW_NAME_MAX)
+        return NULL;
+    one = calloc(1, size);
+    if (!one)
+        return NULL;
+    *one = strdup(name);
+    if (!*one || !tsearch(one, tree, compare_names)) {
+        free(*one);
+        free(one);
+        return NULL;
+    }
+    (*count)++;
+    return one;
+}
+
+/* --- topics and their ends ---------------------------------------------------------------------------------------- */
+
+static void topic_free(struct burrow *b, struct topic *t)
+{
+    for (int i = 0; i < t->count; i++)
+        free(t->parts[i].offsets);
+    b->end_count -= t->count;
+    b->topic_count--;
+    free(t->parts);
+    free(t->name);
+    free(t);
+}
+
+static bool topic_grow(struct burrow *b, struct topic *t, int count)
+{
+    struct ends *parts;
+
+    if (count <= t->count)
+        return true;
+    if (count - t->count > b->config.limits.topic_partitions - b->end_count)
+        return false;
+    parts = realloc(t->parts, (size_t)count * sizeof(*parts));
+    if (!parts)
+        return false;
+    memset(&parts[t->count], 0, (size_t)(count - t->count) * sizeof(*parts));
+    b->end_count += count - t->count;
+    t->parts = parts;
+    t->count = count;
+    return true;
+}
+
+enum burrow_taken burrow_end(struct burrow *b, const char *topic, int32_t partition, int32_t partition_count,
+                             int64_t offset, int64_t at_ms)
+{
+    const int slots = b->config.intervals;
+    struct topic *t = named(&b->topics, topic);
+    struct ends *e;
+
+    if (partition < 0 || partition >= partition_count)
+        return BURROW_NO_END;
+    if (!t)
+        t = name_add(&b->topics, topic, sizeof(*t), &b->topic_count, b->config.limits.topics);
+    if (!t || !topic_grow(b, t, partition_count))
+        return no_room(b);
+    e = &t->parts[partition];
+    if (!e->offsets) {
+        e->offsets = calloc((size_t)slots, 2 * sizeof(*e->offsets));
+        if (!e->offsets)
+            return no_room(b);
+        e->at_ms = e->offsets + slots;
+    }
+    if (e->count == slots) {
+        memmove(e->offsets, e->offsets + 1, (size_t)(slots - 1) * sizeof(*e->offsets));
+        memmove(e->at_ms, e->at_ms + 1, (size_t)(slots - 1) * sizeof(*e->at_ms));
+        e->count--;
+    }
+    e->offsets[e->count] = offset;
+    e->at_ms[e->count++] = at_ms;
+    return BURROW_TAKEN;
+}
+
+/* The samples of a partition; NULL: none yet. */
+static const struct ends *ends_of(const struct topic *t, int32_t partition)
+{
+    return t && partition >= 0 && partition < t->count && t->parts[partition].count > 0 ? &t->parts[partition] : NULL;
+}
+
+static int64_t end_of(const struct ends *e)
+{
+    return e->offsets[e->count - 1];
+}
+
+static uint64_t lag_of(int64_t end, int64_t offset)
+{
+    return end > offset ? (uint64_t)end - (uint64_t)offset : 0;
+}
+
+/* --- groups ------------------------------------------------------------------------------------------------------- */
+
+static void consumed_free(struct burrow *b, struct consumed *c)
+{
+    for (int i = 0; i < c->count; i++)
+        if (c->rings[i]) {
+            free(c->rings[i]->owner);
+            free(c->rings[i]->client_id);
+            free(c->rings[i]);
+            b->ring_count--;
+        }
+    free(c->rings);
+}
+
+static int consumed_index(const struct group *g, const char *topic)
+{
+    for (int i = 0; i < g->count; i++)
+        if (!strcmp(g->topics[i].topic->name, topic))
+            return i;
+    return -1;
+}
+
+static void consumed_remove(struct burrow *b, struct group *g, const char *topic)
+{
+    const int i = consumed_index(g, topic);
+
+    if (i < 0)
+        return;
+    consumed_free(b, &g->topics[i]);
+    g->count--;
+    memmove(&g->topics[i], &g->topics[i + 1], (size_t)(g->count - i) * sizeof(*g->topics));
+}
+
+static struct consumed *consumed_add(struct group *g, struct topic *topic)
+{
+    struct consumed *topics = realloc(g->topics, (size_t)(g->count + 1) * sizeof(*topics));
+    int at = 0;
+
+    if (!topics)
+        return NULL;
+    g->topics = topics;
+    while (at < g->count && strcmp(topics[at].topic->name, topic->name) < 0)
+        at++;
+    memmove(&topics[at + 1], &topics[at], (size_t)(g->count - at) * sizeof(*topics));
+    topics[at] = (struct consumed){ .topic = topic };
+    g->count++;
+    return &topics[at];
+}
+
+static void group_free(struct burrow *b, struct group *g)
+{
+    for (int i = 0; i < g->count; i++)
+        consumed_free(b, &g->topics[i]);
+    b->group_count--;
+    free(g->topics);
+    free(g->name);
+    free(g);
+}
+
+static struct group *group_make(struct burrow *b, const char *name)
+{
+    struct group *g = named(&b->groups, name);
+
+    return g ? g : name_add(&b->groups, name, sizeof(*g), &b->group_count, b->config.limits.groups);
+}
+
+/* The ring of a partition that the topic has; every partition of it counts as the group's from then on. */
+static struct ring *ring_make(struct burrow *b, struct group *g, struct topic *t, int32_t partition)
+{
+    const int i = consumed_index(g, t->name);
+    struct consumed *c = i >= 0 ? &g->topics[i] : consumed_add(g, t);
+
+    if (!c)
+        return NULL;
+    if (partition >= c->count) {
+        struct ring **rings = realloc(c->rings, (size_t)t->count * sizeof(struct ring *));
+
+        if (!rings)
+            return NULL;
+        memset(&rings[c->count], 0, (size_t)(t->count - c->count) * sizeof(struct ring *));
+        c->rings = rings;
+        c->count = t->count;
+    }
+    if (!c->rings[partition] && b->ring_count < b->config.limits.group_partitions) {
+        c->rings[partition] =
+            calloc(1, sizeof(struct ring) + (size_t)b->config.intervals * sizeof(struct burrow_commit));
+        b->ring_count += c->rings[partition] != NULL;
+    }
+    return c->rings[partition];
+}
+
+/* --- commits ------------------------------------------------------------------------------------------------------ */
+
+/* Where in the ring: before the `at`th. */
+struct place {
+    int at;
+    bool append;   /* newer than all */
+    bool replaces; /* a late one that takes the `at`th's slot */
+};
+
+static bool place_find(struct place *ret, const struct ring *r, int slots, int64_t order)
+{
+    const bool full = r->count == slots;
+    int at = r->count;
+
+    if (full && r->commits[0].order >= order)
+        return false;
+    while (at > 0 && r->commits[at - 1].order > order)
+        at--;
+    if (at > 0 && r->commits[at - 1].order == order)
+        return false;
+    *ret = (struct place){ .at = at, .append = at == r->count };
+    if (full && !ret->append && at == 1)
+        *ret = (struct place){ .at = 0, .replaces = true };
+    return true;
+}
+
+static void ring_put(struct ring *r, int slots, struct place place, const struct burrow_commit *commit)
+{
+    int at = place.at;
+
+    if (!place.replaces && r->count == slots) { /* the oldest goes */
+        memmove(&r->commits[0], &r->commits[1], (size_t)(at - 1) * sizeof(*commit));
+        at--;
+    } else if (!place.replaces) {
+        memmove(&r->commits[at + 1], &r->commits[at], (size_t)(r->count - at) * sizeof(*commit));
+        r->count++;
+    }
+    r->commits[at] = *commit;
+}
+
+/* Does it come too soon after the one before it? */
+static bool is_too_soon(const struct burrow *b, const struct ring *r, struct place place,
+                        const struct burrow_commit *commit)
+{
+    return !place.replaces && place.at > 0 &&
+           (int64_t)((uint64_t)commit->timestamp_ms - (uint64_t)r->commits[place.at - 1].timestamp_ms) <
+               b->config.min_distance_s * 1000;
+}
+
+static int64_t expired_before_ms(const struct burrow *b, int64_t now_s)
+{
+    return (int64_t)(((uint64_t)now_s - (uint64_t)b->config.expire_group_s) * 1000);
+}
+
+enum burrow_taken burrow_commit(struct burrow *b, const char *group, const char *topic, int32_t partition,
+                                const struct burrow_commit *commit, int64_t now_s)
+{
+    struct burrow_commit c = { .offset = commit->offset,
+                               .order = commit->order,
+                               .timestamp_ms = commit->timestamp_ms,
+                               .observed_s = (uint32_t)now_s,
+                               .replayed = commit->replayed };
+    struct topic *t = named(&b->topics, topic);
+    const struct ends *ends = ends_of(t, partition);
+    struct place place;
+    struct group *g;
+    struct ring *r;
+
+    if (c.timestamp_ms < expired_before_ms(b, now_s))
+        return BURROW_EXPIRED;
+    if (!ends)
+        return BURROW_NO_END;
+    g = group_make(b, group);
+    r = g ? ring_make(b, g, t, partition) : NULL;
+    if (!r)
+        return no_room(b);
+    if (!place_find(&place, r, b->config.intervals, c.order))
+        return BURROW_LATE;
+    if (place.append) {
+        c.lag = lag_of(end_of(ends), c.offset);
+        c.lag_known = true;
+        g->last_commit_ms = c.timestamp_ms;
+    }
+    if (is_too_soon(b, r, place, &c)) {
+        place = (struct place){ .at = place.at - 1, .replaces = true };
+        c.timestamp_ms = r->commits[place.at].timestamp_ms;
+    }
+    ring_put(r, b->config.intervals, place, &c);
+    return BURROW_TAKEN;
+}
+
+void burrow_commit_gone(struct burrow *b, const char *group, const char *topic, int32_t partition)
+{
+    struct group *g = named(&b->groups, group);
+    const int i = g ? consumed_index(g, topic) : -1;
+    bool any = false;
+
+    if (b->config.policy.rules == BURROW_RULES_BURROW || i < 0 || partition < 0 || partition >= g->topics[i].count ||
+        !g->topics[i].rings[partition])
+        return;
+    g->topics[i].rings[partition]->count = 0;
+    for (int p = 0; p < g->topics[i].count; p++)
+        any = any || (g->topics[i].rings[p] && g->topics[i].rings[p]->count > 0);
+    if (!any)
+        burrow_group_delete(b, group, topic);
+}
+
+/* --- owners ------------------------------------------------------------------------------------------------------- */
+
+static void text_set(char **text, const char *to)
+{
+    free(*text);
+    *text = to && *to ? strdup(to) : NULL;
+}
+
+enum burrow_taken burrow_owner(struct burrow *b, const char *group, const char *topic, int32_t partition,
+                               const char *owner, const char *client_id)
+{
+    struct topic *t = named(&b->topics, topic);
+    struct group *g = group_make(b, group); /* even when nothing is known of the topic */
+    struct ring *r;
+
+    if (!g)
+        return no_room(b);
+    if (!ends_of(t, partition))
+        return BURROW_NO_END;
+    r = ring_make(b, g, t, partition);
+    if (!r)
+        return no_room(b);
+    text_set(&r->owner, owner);
+    text_set(&r->client_id, client_id);
+    return BURROW_TAKEN;
+}
+
+void burrow_owners_clear(struct burrow *b, const char *group)
+{
+    struct group *g = named(&b->groups, group);
+
+    for (int i = 0; g && i < g->count; i++)
+        for (int p = 0; p < g->topics[i].count; p++)
+            if (g->topics[i].rings[p]) {
+                text_set(&g->topics[i].rings[p]->owner, NULL);
+                text_set(&g->topics[i].rings[p]->client_id, NULL);
+            }
+}
+
+/* --- deleting ----------------------------------------------------------------------------------------------------- */
+
+static void group_remove(struct burrow *b, struct group *g)
+{
+    tdelete(g, &b->groups, compare_names);
+    group_free(b, g);
+}
+
+void burrow_group_delete(struct burrow *b, const char *group, const char *topic)
+{
+    struct group *g = named(&b->groups, group);
+
+    if (!g)
+        return;
+    if (topic)
+        consumed_remove(b, g, topic);
+    if (!topic || g->count == 0)
+        group_remove(b, g);
+}
+
+/* twalk_r() hands on a node and how often it was met; names come in order at these. */
+static bool in_order(VISIT which)
+{
+    return which == postorder || which == leaf;
+}
+
+struct topic_gone {
+    struct burrow *b;
+    const char *topic;
+};
+
+static void on_group_of_topic_gone(const void *node, VISIT which, void *closure)
+{
+    const struct topic_gone *gone = closure;
+
+    if (in_order(which))
+        consumed_remove(gone->b, *(struct group *const *)node, gone->topic);
+}
+
+void burrow_topic_delete(struct burrow *b, const char *topic)
+{
+    struct topic_gone gone = { b, topic };
+    struct topic *t = named(&b->topics, topic);
+
+    if (!t)
+        return;
+    twalk_r(b->groups, on_group_of_topic_gone, &gone);
+    tdelete(t, &b->topics, compare_names);
+    topic_free(b, t);
+}
+
+/* --- what is kept ------------------------------------------------------------------------------------------------- */
+
+struct name_walk {
+    burrow_name *each;
+    void *opaque;
+    const char *topic; /* only groups that have it; NULL: all */
+};
+
+static void on_name(const void *node, VISIT which, void *closure)
+{
+    const struct name_walk *walk = closure;
+    char *const *const *named_one = node;
+
+    if (in_order(which))
+        walk->each(walk->opaque, **named_one);
+}
+
+static void on_group_of_topic(const void *node, VISIT which, void *closure)
+{
+    const struct name_walk *walk = closure;
+    const struct group *g = *(struct group *const *)node;
+
+    if (in_order(which) && consumed_index(g, walk->topic) >= 0)
+        walk->each(walk->opaque, g->name);
+}
+
+void burrow_topics(const struct burrow *b, burrow_name *each, void *opaque)
+{
+    struct name_walk walk = { each, opaque, NULL };
+
+    twalk_r(b->topics, on_name, &walk);
+}
+
+void burrow_groups(const struct burrow *b, burrow_name *each, void *opaque)
+{
+    struct name_walk walk = { each, opaque, NULL };
+
+    twalk_r(b->groups, on_name, &walk);
+}
+
+void burrow_topic_groups(const struct burrow *b, const char *topic, burrow_name *each, void *opaque)
+{
+    struct name_walk walk = { each, opaque, topic };
+
+    twalk_r(b->groups, on_group_of_topic, &walk);
+}
+
+bool burrow_topic(const struct burrow *b, const char *topic, burrow_topic_end *each, void *opaque)
+{
+    const struct topic *t = named(&b->topics, topic);
+
+    for (int p = 0; t && p < t->count; p++)
+        each(opaque, p, t->parts[p].count > 0, t->parts[p].count > 0 ? end_of(&t->parts[p]) : 0);
+    return t != NULL;
+}
+
+static void partition_view(struct burrow_partition *ret, const struct burrow *b, const struct consumed *c, int32_t p)
+{
+    const struct ends *e = ends_of(c->topic, p);
+    const struct ring *r = c->rings[p];
+
+    *ret = (struct burrow_partition){ .topic = c->topic->name, .partition = p, .owner = "", .client_id = "" };
+    if (e) {
+        ret->window.ends = e->offsets;
+        ret->window.end_ms = e->at_ms;
+        ret->window.end_count = e->count;
+    }
+    if (!r)
+        return;
+    ret->owner = r->owner ? r->owner : "";
+    ret->client_id = r->client_id ? r->client_id : "";
+    ret->window.commits = r->commits;
+    ret->window.count = r->count;
+    ret->window.slots = b->config.intervals;
+    if (e && r->count > 0)
+        ret->window.current_lag = lag_of(end_of(e), r->commits[r->count - 1].offset);
+}
+
+bool burrow_group(struct burrow *b, const char *group, int64_t now_s, burrow_each *each, void *opaque)
+{
+    struct group *g = named(&b->groups, group);
+    struct burrow_partition view;
+
+    if (g && expired_before_ms(b, now_s) > g->last_commit_ms) {
+        group_remove(b, g);
+        g = NULL;
+    }
+    for (int i = 0; g && i < g->count; i++)
+        for (int32_t p = 0; p < g->topics[i].count; p++) {
+            partition_view(&view, b, &g->topics[i], p);
+            each(opaque, &view);
+        }
+    return g != NULL;
+}
+
+struct judging {
+    struct burrow_group_verdict *ret;
+    const struct burrow_policy *policy;
+    int64_t now_s;
+    int full;
+    burrow_judged *each;
+    void *opaque;
+};
+
+/* UNKNOWN, the highest number, is worse than OK and better than everything else. */
+static enum burrow_status worse_of(enum burrow_status group, enum burrow_status partition)
+{
+    if (partition == BURROW_UNKNOWN)
+        return group == BURROW_OK ? BURROW_UNKNOWN : group;
+    if (partition > BURROW_ERR)
+        partition = BURROW_ERR;
+    if (group == BURROW_UNKNOWN)
+        return partition == BURROW_OK ? group : partition;
+    return partition > group ? partition : group;
+}
+
+static void on_judged(void *opaque, const struct burrow_partition *p)
+{
+    struct judging *j = opaque;
+    struct burrow_group_verdict *ret = j->ret;
+    struct burrow_verdict v;
+
+    burrow_judge(&v, &p->window, j->policy, j->now_s);
+    ret->status = worse_of(ret->status, v.status);
+    ret->partition_count++;
+    ret->total_lag += p->window.current_lag;
+    j->full += v.complete >= 1.0F;
+    if (!ret->has_max || p->window.current_lag > ret->max.window.current_lag) {
+        ret->has_max = true;
+        ret->max = *p;
+        ret->max_verdict = v;
+    }
+    if (j->each)
+        j->each(j->opaque, p, &v);
+}
+
+void burrow_group_judge(struct burrow_group_verdict *ret, struct burrow *b, const char *group, int64_t now_s,
+                        burrow_judged *each, void *opaque)
+{
+    struct judging j = { ret, &b->config.policy, now_s, 0, each, opaque };
+
+    *ret = (struct burrow_group_verdict){ .status = BURROW_OK };
+    if (!burrow_group(b, group, now_s, on_judged, &j))
+        *ret = (struct burrow_group_verdict){ .status = BURROW_NOTFOUND, .complete = 1.0F };
+    else if (ret->partition_count > 0)
+        ret->complete = (float)j.full / (float)ret->partition_count;
+}
+
+/* --- life --------------------------------------------------------------------------------------------------------- */
+
+struct burrow *burrow_new(const struct burrow_config *config)
+{
+    struct burrow *b = calloc(1, sizeof(*b));
+
+    ASSERT(config->intervals > 0 && config->intervals <= BURROW_SLOTS_MAX);
+    if (b)
+        b->config = *config;
+    return b;
+}
+
+void burrow_free(struct burrow *b)
+{
+    if (!b)
+        return;
+    while (b->groups)
+        group_remove(b, *(struct group **)b->groups);
+    while (b->topics) {
+        struct topic *t = *(struct topic **)b->topics;
+
+        tdelete(t, &b->topics, compare_names);
+        topic_free(b, t);
+    }
+    free(b);
+}
+
+const struct burrow_config *burrow_config(const struct burrow *b)
+{
+    return &b->config;
+}
+
+uint64_t burrow_left_out(const struct burrow *b)
+{
+    return b->left_out;
+}
