@@ -44,6 +44,7 @@ void reports_append(struct world *w, const char *incarnation, struct report *r)
         w->reports = grown;
         w->report_room = w->report_room ? 2 * w->report_room : 64;
     }
+    rules_reported(w, incarnation, r);
     w->reports[w->report_count++] = (struct report_record){ .incarnation = incarnation, .report = r, .ms = w->now_ms };
     controllers_notice(w);
 }
@@ -195,6 +196,7 @@ void group_join(struct world *w, int n)
     w->members[n].in_group = true;
     w->members[n].revoke_out = false;
     w->members[n].session++;
+    w->members[n].out_until_ms = w->now_ms;
     member_callback(w, n, answer_new(HOLDER_ASSIGNED, 0, 0));
     group_balance(w, w->members[n].color);
 }
@@ -206,6 +208,8 @@ void group_drop(struct world *w, int n)
     if (!w->members[n].in_group)
         return;
     w->members[n].in_group = w->members[n].revoke_out = false;
+    w->members[n].out_since_ms = w->now_ms;
+    w->members[n].out_until_ms = 0;
     for (int p = 0; p < w->partitions; p++)
         if (g->owner[p] == n) {
             g->owner[p] = -1;
@@ -225,6 +229,8 @@ void broker_commit(struct world *w, struct commit *c, bool heard)
     const bool refused = !m->in_group || c->session != m->session ||
                          strikes(w, FAULT_COMMIT_FAILED, w->config.chance[FAULT_COMMIT_FAILED]);
 
+    if (!refused)
+        m->contact_ms = w->now_ms;
     for (int i = 0; i < c->count; i++) {
         if (!refused && g->committed[c->partition[i]] != c->at[i].offset)
             say(w, "%s commits partition %d at %lld", m->incarnation, (int)c->partition[i], (long long)c->at[i].offset);

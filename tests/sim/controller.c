@@ -93,6 +93,8 @@ static void effect_read(struct world *w, int n, const struct switcher_effect *e)
         const int baton = c->fx.batons[e->first + i], p = c->fleet.batons[baton].partition;
 
         readings[i] = (struct switcher_reading){ .baton = baton, .offset = w->ends[p] };
+        if (offsets && !t->ev.failed)
+            rules_read_back(w, n, e->color, p);
         if (offsets) {
             readings[i].offset = w->groups[e->color].committed[p];
             readings[i].mark = w->groups[e->color].mark[p];
@@ -153,6 +155,7 @@ static void controller_effect(struct world *w, int n, const struct switcher_effe
         char *incarnation = arena(sizeof(e->incarnation));
 
         say(w, "controller %d forgets member %s", n, e->incarnation);
+        rules_forgets(w, e->incarnation);
         memcpy(incarnation, e->incarnation, sizeof(e->incarnation));
         put(w, (struct at){
                    .ms = w->now_ms + hop_ms(w), .kind = AT_CONTROLLER_FORGETS, .who = n, .payload = incarnation });
@@ -277,6 +280,7 @@ static void controller_turn(struct world *w, int n)
     switcher_effects_clear(&c->fx);
     while (c->inbox && c->fx.count < SWITCHER_EFFECTS_MAX - 16 && c->fx.baton_count <= 2 * w->partitions_max) {
         struct told *t = c->inbox;
+        const struct report *given = t->ev.report;
 
         c->inbox = t->next;
         if (!c->inbox)
@@ -284,6 +288,10 @@ static void controller_turn(struct world *w, int n)
         t->ev.now_ms = clock_of_ms(w, &c->clock);
         t->ev.now_unix_us = clock_of_unix_us(w, &c->clock);
         switcher_step(&c->switcher, &t->ev, &c->fx);
+        if (t->ev.type == SWITCHER_REPORT)
+            rules_report_taken(w, n, given, t->ev.report);
+        else if (t->ev.type == SWITCHER_REPORT_GONE && t->ev.report)
+            c->report_taken[member_number(t->ev.incarnation)] = 0;
     }
     if (op->number != number || op->state != state)
         say(w, "controller %d: %s %u is %s %s", n, op_kind_name(op->kind), op->number, op_state_name(op->state),
@@ -449,6 +457,9 @@ void controller_begin(struct world *w, int n)
     c->heal = c->sharded = c->head_void = c->op_void = false;
     memset(c->shard_void, 0, sizeof(c->shard_void));
     memset(c->passes_void, 0, sizeof(c->passes_void));
+    memset(c->read_back, 0, sizeof(c->read_back));
+    memset(c->report_taken, 0, sizeof(c->report_taken));
+    w->led_since_ms = w->now_ms;
     c->term = log_append(w, (struct control_record){ .kind = LOG_CLAIM });
     read_log(w, c);
     replay_passes(w, c);

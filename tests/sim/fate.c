@@ -108,6 +108,7 @@ void operator_at(struct world *w)
     const struct op *op = c ? &c->switcher.op : NULL;
 
     put(w, (struct at){ .ms = w->now_ms + 40, .kind = AT_OPERATOR, .who = -1 });
+    rules_deadline(w);
     if (w->order_out && w->now_ms - w->ordered_ms > 3000)
         w->order_out = false; /* went down with a leader, or on its way */
     if (!c || !c->fleet.exists || w->order_out)

@@ -62,18 +62,14 @@ static bool excused(const struct world *w, const struct member *o, int part)
     return (o->frozen_ms_max && w->now_ms >= o->frozen_ms_max) || w->now_ms - member_oldest_ms(o, part) > WORK_MS_BOUND;
 }
 
-/* A release is believed: were the reports read so far as rule 2 wants it, and is nobody of the color at work? */
-static void judge_release(struct world *w, int p, int writer)
+/* A release is believed: is nobody of the color at work? */
+static void judge_release(struct world *w, int p)
 {
-    const struct truth *t = &w->truth[p];
-
-    MUST(w->controllers[writer].reports_next >= t->order_reports &&
-         "rule 2: the reports were read to where they stood at the order");
     for (int k = 0; k < w->incarnations; k++) {
         const struct member *o = &w->members[k];
-        const enum color c = t->released_of;
-        const int part =
-            o->exists && o->alive && o->color == c && !o->frozen_ms_max ? holder_find(&o->holder, 0, p) : -1;
+        const int part = o->exists && o->alive && o->color == w->truth[p].holder && !o->frozen_ms_max
+                             ? holder_find(&o->holder, 0, p)
+                             : -1;
 
         MUST((part < 0 || o->parts[part].state != PART_ACTIVE) &&
              "I1: what is released is delivered to nobody of its color");
@@ -85,15 +81,20 @@ static void judge_release(struct world *w, int p, int writer)
 static void judge_baton(struct world *w, const struct baton *b, int writer)
 {
     struct truth *t = &w->truth[b->partition];
+    const bool born = !w->fleet_exists || t->epoch == 0;
     const bool anew = b->epoch != t->epoch; /* else an order taken back */
 
-    t->released_of = t->holder;
-    if (!w->fleet_exists || t->epoch == 0) { /* born */
+    if (!born && (anew || (b->state == RIGHT_PAUSED && t->state != RIGHT_PAUSED))) {
+        rules_believed(w, b->partition, b, writer);
+        if (t->state == RIGHT_RELEASING)
+            judge_release(w, b->partition);
+    }
+    if (born) {
         t->holder = t->before = b->holder;
         t->epoch = b->epoch;
         t->from = b->from;
         t->first = t->committed = OFFSET_NONE;
-    } else if (b->epoch != t->epoch) {
+    } else if (anew) {
         MUST(b->epoch > t->epoch && "I4: a grant is newer than the last");
         judge_grant(w, b->partition, b);
         say(w, "partition %d is granted to %s from %lld (epoch %llu)", (int)b->partition, color_name(b->holder),
@@ -106,21 +107,16 @@ static void judge_baton(struct world *w, const struct baton *b, int writer)
         t->stood_ms = -1;
     }
     MUST(t->holder == b->holder && "I1: a holder changes only by a grant");
-    if (t->state == RIGHT_RELEASING && ((b->state == RIGHT_GRANTED && anew) || b->state == RIGHT_PAUSED))
-        judge_release(w, b->partition, writer);
-    if (b->state == RIGHT_RELEASING && t->state != RIGHT_RELEASING)
-        t->ordered_ms = w->now_ms;
-    if (b->state == RIGHT_RELEASING && b->order != t->order) {
-        t->order = b->order;
-        t->order_reports = w->report_count;
-    }
+    rules_ordered(w, b->partition, b);
     t->state = b->state;
+    t->doc = *b;
 }
 
 static void judge_doc(struct world *w, const struct doc *doc, int writer)
 {
     if (doc->kind == DOC_GONE) {
         w->fleet_exists = false;
+        w->seen.number = 0;
         w->version = (struct version){ .term = -1 };
         w->passes_number = 0;
         return;
@@ -206,6 +202,7 @@ static void judge_op(struct world *w, const struct op *op)
 {
     const bool between_colors = op->kind == OP_SWITCH || op->kind == OP_ROLLBACK;
 
+    rules_operation(w, op);
     if (!op_ended(op))
         return;
     MUST((int64_t)(op->epoch_last - op->epoch_first) <= EPOCHS_MIN + EPOCHS_PER_PARTITION * w->partitions &&
@@ -351,6 +348,8 @@ bool judge_at_rest(struct world *w)
     return all_done(w);
 }
 
+#define FAIR_DEADLINE_MS 2000
+
 void judge_end(struct world *w)
 {
     const struct controller *c = leader(w);
@@ -358,6 +357,9 @@ void judge_end(struct world *w)
     MUST(all_done(w) && "nothing is lost");
     MUST((!w->gentle || w->config.replay || w->result->repeats_in_color == 0) &&
          "rule 12: on a good day nothing is done twice");
+    MUST((w->result->faults > 0 || w->config.deadline_ms < FAIR_DEADLINE_MS ||
+          (w->result->rolled_back == 0 && w->result->need_operator == 0)) &&
+         "I6: where nothing goes wrong, nothing is rolled back");
     for (int i = 0; i < c->fleet.baton_count; i++)
         MUST((w->mixed || c->fleet.batons[i].holder == c->fleet.active) && "I6: one color is active");
 }

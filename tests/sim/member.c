@@ -230,11 +230,14 @@ static void member_read(struct world *w, int n)
             ev.doc = r->doc;
         }
         ev.log_position = ++m->log_next;
+        if (m->log_next > m->log_seen)
+            m->log_seen = m->log_next;
         if (m->log_next < w->log_count && ev.type == HOLDER_LOG_POSITION)
             continue; /* the position alone is told once, at the end */
         member_step(w, n, &ev);
         judge_heard(w, m, before);
     }
+    rules_caught_up(w, n);
 }
 
 static void member_fetch(struct world *w, int n)
@@ -257,6 +260,7 @@ static void member_fetch(struct world *w, int n)
             if (d == DELIVER_DROP)
                 continue;
             m->given[i][slot] = w->now_ms;
+            rules_given(w, n, part->partition);
             judge_delivered(w, n, i, offset);
             if (strikes(w, FAULT_OUT_OF_ORDER, w->config.chance[FAULT_OUT_OF_ORDER]))
                 work_ms = below(w, WORK_MS_BOUND);
@@ -330,6 +334,8 @@ void member_start(struct world *w, enum color c)
     m->fetch = arena((size_t)pmax * sizeof(*m->fetch));
     m->given = arena((size_t)pmax * sizeof(*m->given));
     m->first_given = arena((size_t)pmax * sizeof(*m->first_given));
+    m->shown = arena((size_t)pmax * sizeof(*m->shown));
+    m->known_at = -1;
     slots = arena((size_t)pmax * SLOTS * sizeof(*slots));
     fleet_init(&m->fleet, arena((size_t)pmax * sizeof(struct baton)), pmax);
     holder_init(&m->holder, &config, &m->fleet, m->parts, pmax, clock_of_ms(w, &m->clock));
@@ -476,6 +482,8 @@ static void member_event(struct world *w, int n, struct answer *a)
             : a->ev.type == HOLDER_REVOKED ? "has to give up"
                                            : "has lost",
             (int)a->tps[i].partition);
+    if (a->ev.type == HOLDER_ASSIGNED)
+        rules_assigned(w, n, &a->ev);
     member_step(w, n, &a->ev);
     if (m->alive && !callback && strikes(w, FAULT_REPEATED, w->config.chance[FAULT_REPEATED]))
         member_step(w, n, &a->ev);

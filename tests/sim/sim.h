@@ -2,13 +2,15 @@
  * sim - what the files of the simulation share: one world, its queue of events and its dice.
  *
  * Reading order: world.h (what a world is made of), this, queue.c (time and chance), broker.c (groups, offsets, the two logs),
- * member.c and controller.c (what the shells of both halves do), fate.c (operator and faults), judge.c (what must
- * hold), worlds.c (the table of worlds), coverage.c, main.c.
+ * member.c and controller.c (what the shells of both halves do), fate.c (operator and faults), judge.c (what must come
+ * out), rules.c (how), worlds.c (the table of worlds), coverage.c, main.c.
  *
  * All memory of a world comes from one arena that is emptied when the next world begins: nothing is freed one by one.
  */
 #ifndef SIM_SIM_H
 #define SIM_SIM_H
+
+#include <stdlib.h>
 
 #include "base/check.h"
 #include "core/holder.h"
@@ -94,6 +96,11 @@ struct report_record {
     bool compacted;
 };
 
+struct shown {         /* what rule 2 asks of a member that is given a partition */
+    uint64_t sequence; /* a report newer than this has to show that it owns it ... */
+    int64_t log_end;   /* ... and this is where the control log stood when that was written, -1: it has not been yet */
+};
+
 struct first_given { /* the first record that a member got under a grant */
     uint64_t epoch;
     int64_t offset;
@@ -112,6 +119,7 @@ struct member {
     int64_t *fetch;                  /* by part: next offset to fetch, -1: not attached */
     int64_t (*given)[SLOTS];         /* by part and slot of its window: when it was delivered */
     struct first_given *first_given; /* by partition */
+    struct shown *shown;             /* by partition: rule 2 */
     struct terms terms;
     int64_t log_next;
     bool revoke_out;      /* it owes the group an answer */
@@ -120,7 +128,13 @@ struct member {
     int64_t from_broker_ms;
     int64_t away_ms;       /* since when its coordinator has not heard of it, 0: it does */
     int64_t frozen_ms_max; /* from here on its sleep is longer than any promise, 0: it is not */
-    struct at *kept;       /* events while stopped */
+    int64_t contact_ms;    /* its coordinator last heard of it */
+    int64_t log_seen;      /* the control log was read so far, once */
+    int known_at;          /* how many reports there were when its first was written, -1: it is not known */
+    struct version acked;  /* the newest that a written report of it has acknowledged */
+    bool parted;           /* said goodbye, or was forgotten, and has not spoken since */
+    int64_t out_since_ms, out_until_ms; /* of its group, the last time; until: 0, it still is */
+    struct at *kept;                    /* events while stopped */
     int kept_count, kept_room;
 };
 
@@ -159,6 +173,12 @@ struct controller {
     uint64_t reports_token;
     bool heal, sharded;
     bool head_void, op_void, shard_void[SHARDS_MAX], passes_void[SHARDS_MAX];
+    struct read_back { /* a partition's committed offset, as this reign was last told */
+        int64_t ms, offset;
+        struct mark mark;
+        enum color color;
+    } read_back[PARTITIONS_MAX];
+    uint64_t report_taken[LIVES_MAX]; /* the newest report of each that it has taken in */
 };
 
 /* What the judge has seen with its own eyes. */
@@ -175,7 +195,8 @@ struct truth {
     int stopper[COLOR_COUNT], stopped_by; /* ... and who; of the last grant */
     uint64_t order;                       /* the newest of a release, and how many reports there were then */
     int order_reports;
-    enum color released_of;
+    int64_t order_ms;   /* when that order was written */
+    struct baton doc;   /* as last written */
     int64_t ordered_ms; /* when its release was last ordered */
     int64_t committed;  /* by a holder under this grant, OFFSET_NONE */
     int64_t low;        /* all below is done */
@@ -226,6 +247,9 @@ struct world {
 
     /* the judge */
     int64_t claim_highest;
+    struct op seen;        /* the newest operation as written ... */
+    int64_t seen_since_ms; /* ... and since when it is in this state and stage */
+    int64_t led_since_ms;  /* by the present leader */
     struct truth truth[PARTITIONS_MAX];
     struct version version;
     bool fleet_exists;
@@ -296,6 +320,10 @@ void members_fetch(struct world *w, int partition);
 int64_t member_oldest_ms(const struct member *m, int part); /* when the oldest record in its hands was given to it */
 
 /* controller.c */
+static inline int member_number(const char *incarnation) /* "b12" is the twelfth that was started */
+{
+    return atoi(incarnation + 1);
+}
 struct told *told_new(enum switcher_event_type type, size_t more);
 void controller_queue(struct world *w, int n, struct told *t);
 void controller_begin(struct world *w, int n);
@@ -311,6 +339,19 @@ void operator_order(struct world *w, enum order_kind kind);
 void fault_at(struct world *w);
 void fault_soon(struct world *w);
 void produce(struct world *w);
+
+/* rules.c */
+void rules_assigned(struct world *w, int n, const struct holder_event *ev);
+void rules_reported(struct world *w, const char *incarnation, const struct report *r);
+void rules_given(struct world *w, int n, int partition);
+void rules_caught_up(struct world *w, int n);
+void rules_read_back(struct world *w, int n, enum color c, int partition);
+void rules_report_taken(struct world *w, int n, const struct report *given, const struct report *back);
+void rules_forgets(struct world *w, const char *incarnation);
+void rules_ordered(struct world *w, int partition, const struct baton *b);
+void rules_believed(struct world *w, int partition, const struct baton *b, int writer);
+void rules_operation(struct world *w, const struct op *op);
+void rules_deadline(struct world *w);
 
 /* judge.c */
 #define MUST(fact) ((fact) ? (void)0 : judge_broken(#fact, __FILE__, __LINE__))

@@ -1,0 +1,227 @@
+/*
+ * rules - what PROTOCOL's rules ask of both halves, looked at where a rule is kept or broken, not where harm comes of it.
+ *
+ * judge.c sees what comes out: a record done twice, a gap, an operation that never ends. Many a broken rule does harm only when two
+ * or three rare things meet. So here each rule is looked at by itself, with the world's own books: what was written when, who was told
+ * what, who has spoken. The numbers in the facts are those of docs/protocol.md.
+ */
+#include "sim.h"
+
+#define GONE_AFTER_MS (SESSION_MS + WORK_MS_BOUND) /* as spec_gone_after_ms() */
+#define NOTICE_MS 3000                             /* from a fact to what a leader makes of it, with late messages */
+
+/* Clocks drift: what is a second for an actor is a little more or less here. */
+static int64_t at_most_ms(const struct world *w, int64_t ms)
+{
+    return ms + ms * w->config.drift / 1000 + 1;
+}
+
+static int64_t at_least_ms(const struct world *w, int64_t ms)
+{
+    return ms - 2 * ms * w->config.drift / 1000 - 1;
+}
+
+/* --- rule 2, the member's half: report, have it written, read the log's end, apply up to there, deliver ---------------------------- */
+
+void rules_assigned(struct world *w, int n, const struct holder_event *ev)
+{
+    struct member *m = &w->members[n];
+
+    m->contact_ms = w->now_ms;
+    for (int i = 0; i < ev->tp_count; i++)
+        m->shown[ev->tps[i].partition] = (struct shown){ m->holder.report_sequence, -1 };
+}
+
+static void shows(const struct world *w, struct member *m, const struct report *r)
+{
+    for (int i = 0; i < r->part_count; i++) {
+        struct shown *s = &m->shown[r->parts[i].partition];
+
+        if (r->parts[i].owned && s->log_end < 0 && r->sequence > s->sequence)
+            s->log_end = w->log_count;
+    }
+}
+
+void rules_given(struct world *w, int n, int partition)
+{
+    const struct member *m = &w->members[n];
+
+    MUST(m->shown[partition].log_end >= 0 && "rule 2: who delivers has written before that he owns it");
+    MUST(m->log_seen >= m->shown[partition].log_end && "rule 2: who delivers has read on to where the log stood then");
+    MUST(w->now_ms - m->contact_ms <= at_most_ms(w, SESSION_MS) &&
+         "rule 11: who delivers has had contact with his coordinator");
+}
+
+/* Rule 1, I4: whoever has read the log to its end has the very document that counts. */
+void rules_caught_up(struct world *w, int n)
+{
+    const struct member *m = &w->members[n];
+
+    if (!m->alive || m->log_next < w->log_count)
+        return;
+    MUST(m->fleet.exists == w->fleet_exists && "rule 1: at the log's end a member knows whether there is a fleet");
+    for (int i = 0; i < m->fleet.baton_count && m->fleet.exists; i++) {
+        const struct baton *b = &m->fleet.batons[i];
+        const struct baton *doc = b->partition < 0 ? NULL : &w->truth[b->partition].doc;
+
+        MUST(doc && doc->state == b->state && doc->holder == b->holder && doc->from == b->from &&
+             doc->epoch == b->epoch && doc->order == b->order && doc->taken == b->taken && doc->doubt == b->doubt &&
+             "rule 1: at the log's end a member has the document that counts");
+    }
+}
+
+/* --- reports ------------------------------------------------------------------------------------------------------------------------- */
+
+void rules_reported(struct world *w, const char *incarnation, const struct report *r)
+{
+    struct member *m = &w->members[member_number(incarnation)];
+
+    if (!r) {
+        m->known_at = -1;
+        m->parted = true;
+        return;
+    }
+    if (m->known_at < 0)
+        m->known_at = w->report_count;
+    if (version_compare(r->applied, m->acked) > 0)
+        m->acked = r->applied;
+    m->parted = r->goodbye;
+    shows(w, m, r);
+}
+
+void rules_report_taken(struct world *w, int n, const struct report *given, const struct report *back)
+{
+    uint64_t *taken = &w->controllers[n].report_taken[member_number(given->incarnation)];
+    const bool counts = back != given;
+
+    MUST((!counts || given->sequence > *taken) && "rule 13: a report older than its member's last counts for nothing");
+    MUST((counts || given->sequence <= *taken) && "rule 13: a report newer than its member's last counts");
+    if (counts)
+        *taken = given->sequence;
+}
+
+/* Rule 9: out of its group for so long, now or a moment ago. Who said goodbye, or was forgotten before, is nobody's concern. */
+static bool is_gone(const struct world *w, const struct member *m)
+{
+    if (m->parted)
+        return true;
+    if (m->in_group && w->now_ms - m->out_until_ms > NOTICE_MS)
+        return false;
+    return (m->in_group ? m->out_until_ms : w->now_ms) - m->out_since_ms >= at_least_ms(w, GONE_AFTER_MS);
+}
+
+void rules_forgets(struct world *w, const char *incarnation)
+{
+    MUST(is_gone(w, &w->members[member_number(incarnation)]) &&
+         "rule 9: forgotten is only who said goodbye, or was out of his group so long");
+}
+
+/* --- a release, and what may follow ---------------------------------------------------------------------------------------------------- */
+
+void rules_read_back(struct world *w, int n, enum color c, int partition)
+{
+    const struct group *g = &w->groups[c];
+
+    w->controllers[n].read_back[partition] =
+        (struct read_back){ w->now_ms, g->committed[partition], g->mark[partition], c };
+}
+
+/* Rule 6, as docs/protocol.md has it. */
+static bool may_start_at(const struct truth *t, const struct read_back *r, int64_t from)
+{
+    const enum mark_kind kind = r->offset == OFFSET_NONE ? MARK_NOTHING : r->mark.kind;
+
+    if (kind == MARK_EPOCH && r->mark.epoch > t->epoch)
+        return false;
+    if (kind == MARK_EPOCH && r->mark.epoch == t->epoch)
+        return from == r->offset;
+    return from == t->from || (kind == MARK_FOREIGN && from == r->offset);
+}
+
+void rules_ordered(struct world *w, int partition, const struct baton *b)
+{
+    struct truth *t = &w->truth[partition];
+
+    if (b->state != RIGHT_RELEASING)
+        return;
+    if (t->state != RIGHT_RELEASING)
+        t->ordered_ms = w->now_ms;
+    if (b->order != t->order) {
+        t->order = b->order;
+        t->order_ms = w->now_ms;
+        t->order_reports = w->report_count;
+    }
+}
+
+/* Every member of the color that was known at the order has shown that it has applied it (rules 4, 5, 7, 9, 13). */
+static bool color_has_answered(struct world *w, const struct truth *t, enum color c)
+{
+    for (int k = 0; k < w->incarnations; k++) {
+        const struct member *m = &w->members[k];
+
+        if (!m->exists || m->color != c || m->known_at < 0 || m->known_at >= t->order_reports || is_gone(w, m) ||
+            (m->acked.term == w->version.term && m->acked.epoch >= t->order))
+            continue;
+        say(w, "!! %s has acknowledged %lld/%llu only, of %lld/%llu", m->incarnation, (long long)m->acked.term,
+            (unsigned long long)m->acked.epoch, (long long)w->version.term, (unsigned long long)t->order);
+        return false;
+    }
+    return true;
+}
+
+/* The document says that partition `p`, as it was in w->truth, was let go of: it is granted anew, or paused. */
+void rules_believed(struct world *w, int p, const struct baton *b, int writer)
+{
+    const struct truth *t = &w->truth[p];
+    const struct controller *c = &w->controllers[writer];
+    const struct read_back *r = &c->read_back[p];
+
+    if (t->state == RIGHT_PAUSED) {
+        MUST(b->holder == t->holder && b->from == t->doc.from && "rule 5: what was paused goes on where it stopped");
+        return;
+    }
+    MUST(t->state == RIGHT_RELEASING && "I7: what is granted or paused was ordered before, in writing");
+    MUST(c->reports_next >= t->order_reports && "rule 2: the reports were read to where they stood at the order");
+    MUST(color_has_answered(w, t, t->holder) && "rule 4: every member of the color has answered the order");
+    MUST((b->holder == t->holder || color_has_answered(w, t, b->holder)) &&
+         "rules 5 and 7: every member of the receiving color has answered the order");
+    MUST(r->ms >= t->order_ms && r->color == t->holder && r->ms > 0 &&
+         "rule 4: the committed offset was read back after the order");
+    MUST((may_start_at(t, r, b->from) || (w->config.replay && b->from < r->offset)) &&
+         "rule 4: a grant begins at what was read back");
+}
+
+/* --- rule 15: it ends ---------------------------------------------------------------------------------------------------------------- */
+
+static int64_t lasts_ms(const struct op *op)
+{
+    return op->state == OP_PASSING     ? op->deadline_ms
+           : op->state == OP_RETURNING ? op->deadline_ms + GONE_AFTER_MS
+                                       : op->observe_ms;
+}
+
+/* A record of the operation was written. */
+void rules_operation(struct world *w, const struct op *op)
+{
+    const bool turned = op->number == w->seen.number && w->seen.state == OP_PASSING && op->state == OP_RETURNING;
+
+    if (op->number == w->seen.number && op->state == w->seen.state && op->stage == w->seen.stage)
+        return;
+    if (turned && op->cause == CAUSE_DEADLINE && !w->clocks_lie && !w->config.drift && !w->config.chance[FAULT_LATE])
+        MUST(w->now_ms - w->seen_since_ms >= at_least_ms(w, op->deadline_ms) - 100 &&
+             "rule 15: nothing is turned back before its deadline");
+    w->seen = *op;
+    w->seen_since_ms = w->now_ms;
+}
+
+/* A deadline is the operation's, not a reign's: whoever leads carries on with what is left of it. */
+void rules_deadline(struct world *w)
+{
+    const int64_t ends_ms = w->seen_since_ms + at_most_ms(w, lasts_ms(&w->seen));
+    const struct controller *c = leader(w);
+
+    if (op_ended(&w->seen) || !c || w->clocks_lie || w->config.drift)
+        return;
+    MUST(w->now_ms <= (ends_ms > w->led_since_ms ? ends_ms : w->led_since_ms) + NOTICE_MS &&
+         "rule 15: a state of an operation lasts no longer than its deadline");
+}
