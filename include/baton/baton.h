@@ -164,10 +164,10 @@ BATON_API const char *baton_version(void);
  *
  * Four defaults differ from librdkafka's. fetch.wait.max.ms is 50 instead of 500: a partition that is handed over may
  * have to wait for a fetch that lingers at its broker; 50 keeps that short and costs an idle consumer 20 empty fetches
- * a second and broker. fetch.queue.backoff.ms is 10 instead of 1000: a consumer whose queue is full (queued.min.messages)
- * would fetch nothing for a second and run dry meanwhile. partition.assignment.strategy is cooperative-sticky instead of range, so that a consumer that
- * comes or goes stops only the partitions that move; all consumers of one group must have the same. session.timeout.ms
- * is the fleet file's, and may be set lower, not higher.
+ * a second and broker. fetch.queue.backoff.ms is 10 instead of 1000: a consumer whose queue is full, as it is after
+ * every backlog, would fetch nothing for a second and run dry. partition.assignment.strategy is cooperative-sticky
+ * instead of range, so that a consumer that comes or goes stops only the partitions that move; all consumers of one
+ * group must have the same. session.timeout.ms is the fleet file's, and may be set lower, not higher.
  */
 BATON_API int baton_new(struct baton_consumer **ret);
 BATON_API int baton_set(struct baton_consumer *consumer, const char *name, const char *value, char *why,

@@ -247,7 +247,7 @@ int32_t baton_record_partition(const struct baton_record *record)
 
 int64_t baton_record_offset(const struct baton_record *record)
 {
-    return record->message->offset;
+    return record->offset;
 }
 
 static const void *bytes(const void *at, size_t size, size_t *len)

@@ -30,6 +30,7 @@ struct baton_record {
     struct baton_consumer *consumer;
     rd_kafka_message_t *message; /* NULL: the record is free */
     struct baton_record *next;   /* in its lane, or among the free */
+    int64_t offset;              /* the message's: whoever only looks at the order leaves the message in peace */
     int part;
     uint64_t epoch;
     int64_t delivered_us; /* 0: how long this one takes is not measured */

@@ -102,6 +102,7 @@ static void lane_append(struct intake *in, int slot, rd_kafka_message_t *message
     struct baton_record *record = pool_get(in);
 
     record->message = message;
+    record->offset = message->offset;
     record->part = slot;
     if (lane->tail) {
         lane->tail->next = record;
@@ -110,7 +111,7 @@ static void lane_append(struct intake *in, int slot, rd_kafka_message_t *message
         turn_append(in, slot);
     }
     lane->tail = record;
-    lane->taken = message->offset + 1;
+    lane->taken = record->offset + 1;
     in->ready++;
 }
 
@@ -236,18 +237,24 @@ static bool sort(struct baton_consumer *c, int count)
 {
     struct intake *in = &c->intake;
     const int64_t now_unix_us = clock_unix_us();
+    const rd_kafka_topic_t *rkt = NULL;
+    int32_t partition = -1;
+    int slot = -1;
     bool wake = false;
 
     for (int i = 0; i < count; i++) {
         rd_kafka_message_t *message = in->batch[i];
-        int slot;
 
         if (message->err) {
             wake = intake_event(c, message, now_unix_us) || wake;
             rd_kafka_message_destroy(message);
             continue;
         }
-        slot = slot_of(c, message);
+        if (message->rkt != rkt || message->partition != partition) { /* they come in runs of one partition */
+            slot = slot_of(c, message);
+            rkt = message->rkt;
+            partition = message->partition;
+        }
         if (slot >= 0) {
             lane_append(in, slot, message);
         } else {
@@ -291,7 +298,7 @@ static int take_lane(struct baton_consumer *c, int slot, struct baton_record **r
 
     lane->blocked = false;
     while (count < max && (record = lane->head)) {
-        const enum deliver verdict = holder_deliver(&c->holder, slot, record->message->offset, now_ms, now_unix_us);
+        const enum deliver verdict = holder_deliver(&c->holder, slot, record->offset, now_ms, now_unix_us);
 
         if (verdict == DELIVER_LATER) {
             lane->blocked = true;
@@ -411,7 +418,7 @@ static void done_some(struct baton_consumer *c, struct baton_record *const *reco
 
         messages[i] = record->message;
         ASSERT(record->consumer == c && messages[i]); /* done twice? */
-        wake = holder_done(&c->holder, record->part, messages[i]->offset,
+        wake = holder_done(&c->holder, record->part, record->offset,
                            c->holder.parts[record->part].state == PART_DRAINING ? clock_unix_us() : 0) ||
                wake;
         unblocked = unblocked || in->lanes[record->part].blocked;

@@ -346,3 +346,5 @@ int options_consumer(const struct options *o, const struct spec *spec, struct ka
     *ret = s;
     return ERR_OK;
 }
+    if (r == ERR_OK)
+        r = complete(s, "fetch.queue.backoff.ms", "10", m);
