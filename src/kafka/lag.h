@@ -82,6 +82,7 @@ struct lag_row {
     int64_t end, log_start;    /* OFFSET_UNKNOWN: not known */
     struct lag lag;
     struct time_lag time;
+    const char *why; /* what a broker said where the lag is not known; "" */
 };
 /* Sorted by name; rows by topic and partition. Pointers live until the next lag_reader_poll(). */
 int lag_group_count(const struct lag_reader *r);

@@ -1,0 +1,694 @@
+/*
+ * lag - see lag.h: the questions of a refresh, one phase after the other, and what their answers do to the table (lag_table.c).
+ *
+ *     IDLE -> GROUPS -> COMMITS -> ENDS -> TOPICS -> BOUNDS -> IDLE, and all of it is known
+ *
+ * GROUPS   who is there, and in which state.
+ * COMMITS  one request a group for all it has committed.
+ * ENDS     the ends of the partitions that somebody has committed in, grouped by their leaders, some hundred a request (librdkafka
+ *          is quadratic in the partitions of one call).
+ * TOPICS   ids, leaders and partition counts of topics that are new, that look strange, or were last looked at a minute ago.
+ * BOUNDS   what only few partitions need: where the log starts, if somebody is behind in it and a minute has passed; the high
+ *          watermark, if somebody has committed past the last stable offset.
+ *
+ * A phase has a window of requests that are out. Each has a time-out, and a phase that got no answer at all for so long gives the
+ * rest up, so that a cluster whose brokers are gone does not hold up a refresh for ever; who failed last time is asked last.
+ */
+#include "kafka/lag.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/check.h"
+#include "base/clock.h"
+#include "base/str.h"
+#include "kafka/internal.h"
+#include "kafka/lag_table.h"
+
+#define TIMEOUT_MS 5000
+#define WINDOW_GROUPS 32
+#define WINDOW_CHUNKS 8
+#define CHUNK_PARTITIONS 200
+#define CHUNK_TOPICS 500
+#define TOPICS_FRESH_MS 60000
+#define EVENTS_A_POLL 4
+#define CLOSE_GRACE_MS 500
+#define CLOSE_MS_MAX 6000
+#define EMBEDDED_MS 200
+
+enum phase_name { IDLE, GROUPS, COMMITS, ENDS, TOPICS, BOUNDS };
+
+enum bound { BOUND_END, BOUND_START, BOUND_HIGH };
+
+/* One request that is out. */
+struct asked {
+    struct lag_entry *entry; /* COMMITS */
+    enum bound bound;        /* ENDS, BOUNDS */
+    int64_t asked_ms;
+};
+
+/* What a phase has to ask, in this order. */
+struct todo {
+    int32_t index; /* of a group, a partition or a topic */
+    int32_t leader;
+    enum bound bound;
+};
+
+struct lag_reader {
+    struct kafka_handle *handle;
+    rd_kafka_queue_t *queue;
+    int wake_fd;
+    struct lag_reader_config config;
+    char **groups; /* NULL: all */
+    int group_count;
+    int embedded; /* -1: not known yet */
+
+    struct lag_table table;
+    enum phase_name phase;
+    struct todo *todo;
+    int todo_count, todo_room, todo_next, out;
+    int64_t began_ms, began_unix_ms, ends_ms, ends_unix_ms;
+    int64_t answered_ms; /* the last answer of this phase, or its beginning */
+    int64_t out_by_ms;   /* by when what is out is answered */
+    bool strange;
+    struct lag_refresh refresh, last; /* the one under way, the one that is known */
+    int64_t known_ms;                 /* when its ends were read */
+};
+
+static void *must(void *memory)
+{
+    ASSERT(memory != NULL);
+    return memory;
+}
+
+static void trouble(struct lag_reader *r, const char *doing, rd_kafka_resp_err_t code)
+{
+    struct errmsg m = { 0 };
+
+    if (r->refresh.trouble[0])
+        return; /* the first one is told */
+    kafka_explain(r->handle, code, doing, &m);
+    snprintf(r->refresh.trouble, sizeof(r->refresh.trouble), "%.500s", m.text);
+}
+
+static int name_compare(const void *a, const void *b)
+{
+    return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+/* --- asking ------------------------------------------------------------------------------------------------------- */
+
+static rd_kafka_AdminOptions_t *ask(struct lag_reader *r, rd_kafka_admin_op_t op, const struct asked *what)
+{
+    struct asked *asked = must(malloc(sizeof(*asked)));
+    const int64_t now_ms = clock_ms();
+
+    *asked = *what;
+    asked->asked_ms = now_ms;
+    r->out++;
+    r->out_by_ms = now_ms + r->config.timeout_ms;
+    return kafka_options_new(r->handle, op, r->config.timeout_ms, asked);
+}
+
+static void ask_groups(struct lag_reader *r)
+{
+    rd_kafka_AdminOptions_t *options = ask(r, RD_KAFKA_ADMIN_OP_LISTCONSUMERGROUPS, &(struct asked){ 0 });
+
+    rd_kafka_ListConsumerGroups(r->handle->rk, options, r->queue);
+    rd_kafka_AdminOptions_destroy(options);
+}
+
+static void ask_commits(struct lag_reader *r, struct lag_entry *e)
+{
+    rd_kafka_AdminOptions_t *options =
+        ask(r, RD_KAFKA_ADMIN_OP_LISTCONSUMERGROUPOFFSETS, &(struct asked){ .entry = e });
+    rd_kafka_ListConsumerGroupOffsets_t *request = rd_kafka_ListConsumerGroupOffsets_new(e->known.name, NULL);
+
+    rd_kafka_ListConsumerGroupOffsets(r->handle->rk, &request, 1, options, r->queue);
+    rd_kafka_ListConsumerGroupOffsets_destroy(request);
+    rd_kafka_AdminOptions_destroy(options);
+}
+
+static void ask_bounds(struct lag_reader *r, const struct todo *todo, int count)
+{
+    static const int64_t specs[] = { [BOUND_END] = RD_KAFKA_OFFSET_SPEC_LATEST,
+                                     [BOUND_START] = RD_KAFKA_OFFSET_SPEC_EARLIEST,
+                                     [BOUND_HIGH] = RD_KAFKA_OFFSET_SPEC_LATEST };
+    const bool stable = todo->bound == BOUND_END && !r->config.uncommitted;
+    rd_kafka_AdminOptions_t *options = ask(r, RD_KAFKA_ADMIN_OP_LISTOFFSETS, &(struct asked){ .bound = todo->bound });
+    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(count);
+
+    rd_kafka_error_destroy(rd_kafka_AdminOptions_set_isolation_level(
+        options, stable ? RD_KAFKA_ISOLATION_LEVEL_READ_COMMITTED : RD_KAFKA_ISOLATION_LEVEL_READ_UNCOMMITTED));
+    for (int i = 0; i < count; i++) {
+        const struct lag_part *part = &r->table.parts[todo[i].index];
+
+        rd_kafka_topic_partition_list_add(list, r->table.topics[part->topic]->name, part->partition)->offset =
+            specs[todo->bound];
+    }
+    rd_kafka_ListOffsets(r->handle->rk, list, options, r->queue);
+    rd_kafka_topic_partition_list_destroy(list);
+    rd_kafka_AdminOptions_destroy(options);
+}
+
+static void ask_topics(struct lag_reader *r, const struct todo *todo, int count)
+{
+    rd_kafka_AdminOptions_t *options = ask(r, RD_KAFKA_ADMIN_OP_DESCRIBETOPICS, &(struct asked){ 0 });
+    const char **names = must(calloc((size_t)count, sizeof(*names)));
+    rd_kafka_TopicCollection_t *topics;
+
+    for (int i = 0; i < count; i++)
+        names[i] = r->table.topics[todo[i].index]->name;
+    topics = rd_kafka_TopicCollection_of_topic_names(names, (size_t)count);
+    rd_kafka_DescribeTopics(r->handle->rk, topics, options, r->queue);
+    rd_kafka_TopicCollection_destroy(topics);
+    rd_kafka_AdminOptions_destroy(options);
+    free(names);
+}
+
+/* --- what a phase has to ask -------------------------------------------------------------------------------------- */
+
+static void todo_add(struct lag_reader *r, int32_t index, int32_t leader, enum bound bound)
+{
+    if (r->todo_count == r->todo_room) {
+        r->todo_room = r->todo_room ? r->todo_room * 2 : 256;
+        r->todo = must(reallocarray(r->todo, (size_t)r->todo_room, sizeof(*r->todo)));
+    }
+    r->todo[r->todo_count++] = (struct todo){ .index = index, .leader = leader, .bound = bound };
+}
+
+static int todo_compare(const void *a, const void *b)
+{
+    const struct todo *l = a, *r = b;
+
+    if (l->bound != r->bound)
+        return l->bound < r->bound ? -1 : 1;
+    if (l->leader != r->leader)
+        return l->leader < r->leader ? -1 : 1;
+    return (l->index > r->index) - (l->index < r->index);
+}
+
+/* Those that did not answer last time come last: they may take up the whole window. */
+static void commits_todo(struct lag_reader *r)
+{
+    for (int late = 0; late <= 1; late++)
+        for (int i = 0; i < r->table.next_count; i++)
+            if (r->table.next_groups[i]->failed_last == (late == 1))
+                todo_add(r, i, 0, BOUND_END);
+}
+
+static void ends_todo(struct lag_reader *r)
+{
+    table_wanted(&r->table);
+    for (int i = 0; i < r->table.end_count; i++)
+        todo_add(r, r->table.ends[i], r->table.parts[r->table.ends[i]].leader, BOUND_END);
+}
+
+static bool is_embedded(struct lag_reader *r)
+{
+    if (r->embedded < 0)
+        r->embedded = kafka_is_embedded(r->handle, EMBEDDED_MS, NULL);
+    return r->embedded == 1;
+}
+
+/* The embedded broker lets such questions time out. */
+static void topics_todo(struct lag_reader *r)
+{
+    const struct lag_table *t = &r->table;
+    int last = -1;
+
+    if (is_embedded(r))
+        return;
+    for (int i = 0; i < t->end_count; i++) {
+        const int32_t topic = t->parts[t->ends[i]].topic;
+
+        if (topic != last && (r->strange || t->topics[topic]->gone || !t->topics[topic]->described_ms ||
+                              r->began_ms - t->topics[topic]->described_ms >= TOPICS_FRESH_MS))
+            todo_add(r, topic, 0, BOUND_END);
+        last = topic;
+    }
+}
+
+static void bounds_todo(struct lag_reader *r)
+{
+    table_troubled(&r->table, r->began_ms);
+    for (int i = 0; i < r->table.end_count; i++) {
+        const int32_t index = r->table.ends[i];
+        const struct lag_part *part = &r->table.parts[index];
+
+        if (part->lagging)
+            todo_add(r, index, part->leader, BOUND_START);
+        if (part->past_stable && !r->config.uncommitted)
+            todo_add(r, index, part->leader, BOUND_HIGH);
+    }
+}
+
+/* --- phases ------------------------------------------------------------------------------------------------------- */
+
+static void refresh_known(struct lag_reader *r)
+{
+    struct lag_table *t = &r->table;
+
+    table_publish(t, &r->config, r->ends_ms, r->ends_unix_ms);
+    r->refresh.number = r->last.number + 1;
+    r->refresh.at_unix_ms = r->ends_unix_ms;
+    r->refresh.took_ms = clock_ms() - r->began_ms;
+    r->refresh.group_count = t->group_count;
+    r->refresh.partition_count = 0;
+    for (int i = 0; i < t->group_count; i++) {
+        r->refresh.partition_count += t->groups[i]->known.row_count;
+        if (t->groups[i]->known.trouble[0] && !r->refresh.trouble[0])
+            snprintf(r->refresh.trouble, sizeof(r->refresh.trouble), "group '%s': %s", t->groups[i]->known.name,
+                     t->groups[i]->known.trouble);
+    }
+    r->last = r->refresh;
+    r->known_ms = r->ends_ms;
+}
+
+static void phase_begin(struct lag_reader *r, enum phase_name phase)
+{
+    static void (*const todo[])(struct lag_reader * r) = {
+        [COMMITS] = commits_todo, [ENDS] = ends_todo, [TOPICS] = topics_todo, [BOUNDS] = bounds_todo
+    };
+
+    r->phase = phase;
+    r->answered_ms = clock_ms();
+    r->todo_count = r->todo_next = 0;
+    if (phase == IDLE || phase == GROUPS)
+        return;
+    todo[phase](r);
+    if (phase == ENDS || phase == BOUNDS)
+        qsort(r->todo, (size_t)r->todo_count, sizeof(*r->todo), todo_compare);
+}
+
+/* How many of the next can go into one request. */
+static int chunk(const struct lag_reader *r, int max)
+{
+    const struct todo *first = &r->todo[r->todo_next];
+    int count = 1;
+
+    while (r->todo_next + count < r->todo_count && count < max && first[count].leader == first->leader &&
+           first[count].bound == first->bound)
+        count++;
+    return count;
+}
+
+static void ask_next(struct lag_reader *r)
+{
+    const struct todo *next = &r->todo[r->todo_next];
+    const int count = r->phase == COMMITS ? 1 : chunk(r, r->phase == TOPICS ? CHUNK_TOPICS : CHUNK_PARTITIONS);
+
+    r->todo_next += count;
+    if (r->phase == COMMITS)
+        ask_commits(r, r->table.next_groups[next->index]);
+    else if (r->phase == TOPICS)
+        ask_topics(r, next, count);
+    else
+        ask_bounds(r, next, count);
+}
+
+/* Nobody has answered for as long as a request may take: the rest would only wait as well. */
+static void phase_give_up(struct lag_reader *r)
+{
+    for (; r->todo_next < r->todo_count; r->todo_next++)
+        if (r->phase == COMMITS)
+            table_failed(r->table.next_groups[r->todo[r->todo_next].index], RD_KAFKA_RESP_ERR__TIMED_OUT);
+}
+
+/* Asks what the window has room for, and goes on to the next phase when all is answered. True: the refresh is known. */
+static bool phases(struct lag_reader *r)
+{
+    while (r->phase != IDLE) {
+        const int window = r->phase == COMMITS ? WINDOW_GROUPS : WINDOW_CHUNKS;
+
+        if (clock_ms() - r->answered_ms >= r->config.timeout_ms)
+            phase_give_up(r);
+        while (r->out < window && r->todo_next < r->todo_count)
+            ask_next(r);
+        if (r->out > 0)
+            return false;
+        if (r->phase == ENDS) {
+            r->ends_ms = clock_ms();
+            r->ends_unix_ms = clock_unix_ms();
+        }
+        if (r->phase == BOUNDS) {
+            phase_begin(r, IDLE);
+            refresh_known(r);
+            return true;
+        }
+        phase_begin(r, r->phase + 1);
+    }
+    return false;
+}
+
+/* --- answers ------------------------------------------------------------------------------------------------------ */
+
+static bool group_wanted(const struct lag_reader *r, const char *name)
+{
+    return !r->groups || bsearch(&name, r->groups, (size_t)r->group_count, sizeof(char *), name_compare) != NULL;
+}
+
+static void group_listed(struct lag_reader *r, const rd_kafka_ConsumerGroupListing_t *listing)
+{
+    static const char *const protocols[] = { [RD_KAFKA_CONSUMER_GROUP_TYPE_UNKNOWN] = "",
+                                             [RD_KAFKA_CONSUMER_GROUP_TYPE_CONSUMER] = "consumer",
+                                             [RD_KAFKA_CONSUMER_GROUP_TYPE_CLASSIC] = "classic" };
+    const char *name = rd_kafka_ConsumerGroupListing_group_id(listing);
+    const rd_kafka_consumer_group_type_t type = rd_kafka_ConsumerGroupListing_type(listing);
+    struct lag_entry *e = group_wanted(r, name) ? table_keep(&r->table, name) : NULL;
+
+    if (!e)
+        return;
+    e->listed = true;
+    e->state = rd_kafka_consumer_group_state_name(rd_kafka_ConsumerGroupListing_state(listing));
+    e->protocol = (unsigned)type < ARRAY_COUNT(protocols) ? protocols[type] : "";
+}
+
+/* Groups that were named are there, listed or not; of all groups those that are listed, or may be. */
+static void take_groups(struct lag_reader *r, rd_kafka_event_t *event)
+{
+    const rd_kafka_resp_err_t code = rd_kafka_event_error(event);
+    const rd_kafka_ListConsumerGroups_result_t *result = rd_kafka_event_ListConsumerGroups_result(event);
+    const rd_kafka_ConsumerGroupListing_t **groups = NULL;
+    const rd_kafka_error_t **errors = NULL;
+    size_t count = 0, error_count = 0;
+    bool all;
+
+    if (!code) {
+        groups = rd_kafka_ListConsumerGroups_result_valid(result, &count);
+        errors = rd_kafka_ListConsumerGroups_result_errors(result, &error_count);
+    }
+    if (code || error_count > 0)
+        trouble(r, "list the groups", code ? code : rd_kafka_error_code(errors[0]));
+    all = !code && error_count == 0;
+    for (int i = 0; i < r->group_count; i++)
+        table_keep(&r->table, r->groups[i]);
+    for (int i = 0; !r->groups && !all && i < r->table.group_count; i++)
+        table_keep(&r->table, r->table.groups[i]->known.name);
+    for (size_t i = 0; i < count; i++)
+        group_listed(r, groups[i]);
+    for (int i = 0; i < r->table.next_count; i++) {
+        struct lag_entry *e = r->table.next_groups[i];
+
+        if (e->listed)
+            continue;
+        e->state = all && !is_embedded(r) ? "Dead" : "Unknown";
+        e->protocol = "";
+    }
+}
+
+static void take_commits(struct lag_reader *r, rd_kafka_event_t *event, const struct asked *asked)
+{
+    rd_kafka_resp_err_t code = rd_kafka_event_error(event);
+    const rd_kafka_group_result_t **groups = NULL;
+    size_t count = 0;
+
+    if (!code)
+        groups = rd_kafka_ListConsumerGroupOffsets_result_groups(rd_kafka_event_ListConsumerGroupOffsets_result(event),
+                                                                 &count);
+    if (!code && count != 1)
+        code = RD_KAFKA_RESP_ERR__BAD_MSG;
+    if (!code && rd_kafka_group_result_error(groups[0]))
+        code = rd_kafka_error_code(rd_kafka_group_result_error(groups[0]));
+    if (code == RD_KAFKA_RESP_ERR_GROUP_ID_NOT_FOUND) /* nothing is committed by who is not there */
+        table_commits(&r->table, asked->entry, NULL, r->began_unix_ms);
+    else if (code)
+        table_failed(asked->entry, code);
+    else
+        table_commits(&r->table, asked->entry, rd_kafka_group_result_partitions(groups[0]), r->began_unix_ms);
+}
+
+static bool leader_moved(rd_kafka_resp_err_t code)
+{
+    return code == RD_KAFKA_RESP_ERR__NOENT || code == RD_KAFKA_RESP_ERR_LEADER_NOT_AVAILABLE ||
+           code == RD_KAFKA_RESP_ERR_NOT_LEADER_FOR_PARTITION || code == RD_KAFKA_RESP_ERR_FENCED_LEADER_EPOCH ||
+           code == RD_KAFKA_RESP_ERR_UNKNOWN_LEADER_EPOCH || code == RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART ||
+           code == RD_KAFKA_RESP_ERR_KAFKA_STORAGE_ERROR || code == RD_KAFKA_RESP_ERR_REPLICA_NOT_AVAILABLE;
+}
+
+/*
+ * librdkafka asks the leader that it happens to believe in, and never looks for another by itself (kafka/admin.c). The question
+ * that is not waited for makes it look; the next refresh finds the leader.
+ */
+static void leader_ask(struct lag_reader *r, const char *topic)
+{
+    const struct rd_kafka_metadata *ignored = NULL;
+    rd_kafka_topic_t *rkt = rd_kafka_topic_new(r->handle->rk, topic, NULL);
+
+    if (rkt && rd_kafka_metadata(r->handle->rk, 0, rkt, &ignored, 0) == RD_KAFKA_RESP_ERR_NO_ERROR)
+        rd_kafka_metadata_destroy(ignored);
+    if (rkt)
+        rd_kafka_topic_destroy(rkt);
+}
+
+static void take_bound(struct lag_reader *r, struct lag_part *part, enum bound bound,
+                       const rd_kafka_topic_partition_t *got)
+{
+    const int64_t offset = got->err || got->offset < 0 ? OFFSET_UNKNOWN : got->offset;
+    rd_kafka_resp_err_t code = got->err;
+
+    /* a leader that did not answer in time leaves its partitions as they were asked: without offset, without error */
+    if (offset < 0 && !code)
+        code = RD_KAFKA_RESP_ERR__TIMED_OUT;
+    switch (bound) {
+    case BOUND_END:
+        part->read_end = offset;
+        part->read_code = code;
+        part->read_epoch = offset < 0 ? -1 : rd_kafka_topic_partition_get_leader_epoch(got);
+        if (offset < 0 || offset < part->end)
+            r->strange = true;
+        break;
+    case BOUND_HIGH:
+        part->read_high = offset;
+        break;
+    case BOUND_START:
+        part->start = offset;
+        part->start_ms = offset < 0 ? 0 : clock_ms();
+        break;
+    }
+}
+
+static void take_bounds(struct lag_reader *r, rd_kafka_event_t *event, const struct asked *asked)
+{
+    const rd_kafka_resp_err_t code = rd_kafka_event_error(event);
+    const rd_kafka_ListOffsetsResultInfo_t **infos = NULL;
+    const char *told = "";
+    size_t count = 0;
+
+    if (code) {
+        trouble(r, "read the ends of logs", code);
+        r->strange = true;
+        return;
+    }
+    infos = rd_kafka_ListOffsets_result_infos(rd_kafka_event_ListOffsets_result(event), &count);
+    for (size_t i = 0; i < count; i++) {
+        const rd_kafka_topic_partition_t *got = rd_kafka_ListOffsetsResultInfo_topic_partition(infos[i]);
+        const int32_t index = table_part_find(&r->table, got->topic, got->partition);
+
+        if (index < 0)
+            continue;
+        take_bound(r, &r->table.parts[index], asked->bound, got);
+        if (leader_moved(got->err) && strcmp(told, got->topic) != 0) {
+            told = got->topic;
+            leader_ask(r, told);
+        }
+    }
+}
+
+static void take_topics(struct lag_reader *r, rd_kafka_event_t *event)
+{
+    const rd_kafka_TopicDescription_t **topics;
+    size_t count = 0;
+
+    if (rd_kafka_event_error(event)) {
+        trouble(r, "describe the topics", rd_kafka_event_error(event));
+        return;
+    }
+    topics = rd_kafka_DescribeTopics_result_topics(rd_kafka_event_DescribeTopics_result(event), &count);
+    for (size_t i = 0; i < count; i++)
+        table_described(&r->table, topics[i], r->began_ms, r->began_unix_ms);
+}
+
+static void take(struct lag_reader *r, rd_kafka_event_t *event)
+{
+    struct asked *asked = rd_kafka_event_opaque(event);
+
+    if (!asked)
+        return;
+    r->out--;
+    if (!rd_kafka_event_error(event))
+        r->answered_ms = clock_ms();
+    switch (r->phase) {
+    case IDLE: /* closing */
+        break;
+    case GROUPS:
+        take_groups(r, event);
+        break;
+    case COMMITS:
+        take_commits(r, event, asked);
+        break;
+    case ENDS:
+    case BOUNDS:
+        take_bounds(r, event, asked);
+        break;
+    case TOPICS:
+        take_topics(r, event);
+        break;
+    }
+    free(asked);
+}
+
+bool lag_reader_poll(struct lag_reader *r)
+{
+    for (int i = 0; i < EVENTS_A_POLL && r->out > 0; i++) {
+        rd_kafka_event_t *event = rd_kafka_queue_poll(r->queue, 0);
+
+        if (!event)
+            break;
+        take(r, event);
+        rd_kafka_event_destroy(event);
+        if (i == EVENTS_A_POLL - 1 && r->wake_fd >= 0)
+            kafka_eventfd_ring(r->wake_fd); /* librdkafka rings only when its queue had been empty */
+    }
+    return phases(r);
+}
+
+/* --- life --------------------------------------------------------------------------------------------------------- */
+
+bool lag_reader_refresh(struct lag_reader *r)
+{
+    if (r->phase != IDLE)
+        return false;
+    table_begin(&r->table);
+    r->refresh = (struct lag_refresh){ 0 };
+    r->strange = false;
+    r->began_ms = clock_ms();
+    r->began_unix_ms = clock_unix_ms();
+    phase_begin(r, GROUPS);
+    ask_groups(r);
+    return true;
+}
+
+static void groups_free(struct lag_reader *r)
+{
+    for (int i = 0; i < r->group_count; i++)
+        free(r->groups[i]);
+    free(r->groups);
+    r->groups = NULL;
+    r->group_count = 0;
+}
+
+void lag_reader_groups(struct lag_reader *r, const char *const *groups, int count)
+{
+    groups_free(r);
+    if (!groups)
+        return;
+    r->groups = must(calloc((size_t)count + 1, sizeof(char *)));
+    for (int i = 0; i < count; i++)
+        r->groups[i] = must(strdup(groups[i]));
+    r->group_count = count;
+    if (count > 0)
+        qsort(r->groups, (size_t)count, sizeof(char *), name_compare);
+}
+
+int lag_reader_open(struct lag_reader **ret, struct kafka_handle *consumer, int wake_fd,
+                    const struct lag_reader_config *config, struct errmsg *m)
+{
+    rd_kafka_queue_t *group_queue =
+        rd_kafka_type(consumer->rk) == RD_KAFKA_CONSUMER ? rd_kafka_queue_get_consumer(consumer->rk) : NULL;
+    struct lag_reader *r;
+
+    if (!group_queue)
+        return err_set(m, ERR_INVALID, "questions to the brokers need a consumer with a group.id");
+    rd_kafka_queue_destroy(group_queue);
+    r = must(calloc(1, sizeof(*r)));
+    r->handle = consumer;
+    r->wake_fd = wake_fd;
+    r->config = *config;
+    r->config.groups = NULL;
+    if (r->config.timeout_ms <= 0)
+        r->config.timeout_ms = TIMEOUT_MS;
+    r->embedded = -1;
+    table_init(&r->table);
+    lag_reader_groups(r, config->groups, config->group_count);
+    r->queue = must(rd_kafka_queue_new(consumer->rk));
+    if (wake_fd >= 0)
+        kafka_queue_wake(r->queue, wake_fd);
+    *ret = r;
+    return ERR_OK;
+}
+
+/* What was asked is answered before anybody takes the handle down: kafka/admin.c says why. */
+void lag_reader_close(struct lag_reader *r)
+{
+    int64_t until_ms;
+
+    if (!r)
+        return;
+    r->phase = IDLE;
+    until_ms = r->out_by_ms + CLOSE_GRACE_MS;
+    if (until_ms > clock_ms() + CLOSE_MS_MAX)
+        until_ms = clock_ms() + CLOSE_MS_MAX;
+    rd_kafka_queue_io_event_enable(r->queue, -1, NULL, 0);
+    for (int64_t left_ms; r->out > 0 && (left_ms = until_ms - clock_ms()) > 0;) {
+        rd_kafka_event_t *event = rd_kafka_queue_poll(r->queue, (int)left_ms);
+
+        if (event) {
+            take(r, event);
+            rd_kafka_event_destroy(event);
+        }
+    }
+    rd_kafka_queue_destroy(r->queue);
+    table_deinit(&r->table);
+    groups_free(r);
+    free(r->todo);
+    free(r);
+}
+
+/* --- looking ------------------------------------------------------------------------------------------------------ */
+
+const struct lag_refresh *lag_reader_last(const struct lag_reader *r)
+{
+    return &r->last;
+}
+
+int lag_group_count(const struct lag_reader *r)
+{
+    return r->table.group_count;
+}
+
+const struct lag_group *lag_group_at(const struct lag_reader *r, int i)
+{
+    return i >= 0 && i < r->table.group_count ? &r->table.groups[i]->known : NULL;
+}
+
+const struct lag_group *lag_group_find(const struct lag_reader *r, const char *name)
+{
+    const struct lag_entry *e = table_find(&r->table, name);
+
+    return e ? &e->known : NULL;
+}
+
+struct lag_row lag_row_at(const struct lag_reader *r, const struct lag_group *g, int i)
+{
+    ASSERT(i >= 0 && i < g->row_count);
+    return table_row(&r->table, (const struct lag_entry *)g, i, r->known_ms);
+}
+
+int lag_end_count(const struct lag_reader *r)
+{
+    return r->last.number ? r->table.end_count : 0;
+}
+
+struct lag_end lag_end_at(const struct lag_reader *r, int i)
+{
+    const struct lag_part *part;
+
+    ASSERT(i >= 0 && i < r->table.end_count);
+    part = &r->table.parts[r->table.ends[i]];
+    return (struct lag_end){ .topic = r->table.topics[part->topic]->name,
+                             .partition = part->partition,
+                             .end = part->end,
+                             .log_start = part->start };
+}
