@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/check.h"
@@ -23,6 +24,8 @@
 #include "http/tls.h"
 
 #define OPEN_MS_MAX 9000
+#define KNOWN_MS_MAX 5000 /* until every broker has heard of a topic that was just made */
+#define KNOWN_POLL_MS 100
 #define TICK_MS 100
 #define SESSION_MS 6000
 #define SETTLE_EVERY_MS (15 * 60 * 1000)
@@ -417,6 +420,18 @@ static int open_names(struct controller *c, const struct controller_config *conf
     return ERR_OK;
 }
 
+/* The topic is there, topics_ensure() has seen it: a broker that does not know it has not heard of it yet. */
+static int open_reader(struct controller *c, struct kafka_reader **ret, const char *topic, struct errmsg *m)
+{
+    const int64_t deadline_ms = clock_ms() + KNOWN_MS_MAX;
+    const struct timespec pause = { .tv_nsec = KNOWN_POLL_MS * 1000000L };
+    int r;
+
+    while ((r = kafka_reader_open(ret, c->settings, topic, c->wake_fd, m)) == ERR_NOT_FOUND && clock_ms() < deadline_ms)
+        nanosleep(&pause, NULL);
+    return r;
+}
+
 static int open_kafka(struct controller *c, const struct controller_config *config, struct errmsg *m)
 {
     int r = kafka_version_check(m);
@@ -434,9 +449,9 @@ static int open_kafka(struct controller *c, const struct controller_config *conf
         r = topics_ensure(kafka_appender_handle(c->appender), c->prefix ? c->prefix : "", !config->topics_keep,
                           OPEN_MS_MAX, m);
     if (r == ERR_OK)
-        r = kafka_reader_open(&c->control, c->settings, c->control_topic, c->wake_fd, m);
+        r = open_reader(c, &c->control, c->control_topic, m);
     if (r == ERR_OK)
-        r = kafka_reader_open(&c->reports, c->settings, c->reports_topic, c->wake_fd, m);
+        r = open_reader(c, &c->reports, c->reports_topic, m);
     if (r == ERR_OK)
         r = brokers_open(&c->brokers, kafka_reader_handle(c->control), c->wake_fd, m);
     if (r == ERR_OK)

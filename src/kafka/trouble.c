@@ -28,6 +28,7 @@
 #define HUNG_UP_TIMES 4       /* or the broker was just going down: only the next times tell */
 #define HUNG_UP_SPAN_MS 40000 /* librdkafka repeats the same line after 30 s */
 #define VERDICT_AGE_MS 1500   /* a refused login or handshake is believed after so long */
+#define GUESS_AGE_MS 5000     /* what is guessed from a connection that was hung up on */
 
 static struct kafka_handle *handles; /* newest first: a freed rd_kafka_t's address may come again */
 static pthread_mutex_t handles_lock = PTHREAD_MUTEX_INITIALIZER;
@@ -181,15 +182,14 @@ static int trouble_sentence(const struct kafka_trouble *t, struct errmsg *m)
             broker, t->reason);
     case KAFKA_TROUBLE_WANTS_TLS:
         return err_set(m, ERR_UNAVAILABLE,
-                       "broker %s hangs up at the first word: this port wants TLS; set security.protocol to ssl or "
-                       "sasl_ssl, or use "
-                       "its plaintext port (%s)",
+                       "broker %s hangs up at the first word: this port wants TLS (set security.protocol to ssl or "
+                       "sasl_ssl, or use its plaintext port), or what it forwards to is down (%s)",
                        broker, t->reason);
     case KAFKA_TROUBLE_WANTS_SASL:
         return err_set(m, ERR_DENIED,
-                       "broker %s hangs up at the first request: this port wants a login; set security.protocol to "
-                       "sasl_plaintext or "
-                       "sasl_ssl, and sasl.mechanism, sasl.username and sasl.password (%s)",
+                       "broker %s hangs up at the first request: this port wants a login (set security.protocol to "
+                       "sasl_plaintext or sasl_ssl, and sasl.mechanism, sasl.username and sasl.password), or what it "
+                       "forwards to is down (%s)",
                        broker, t->reason);
     case KAFKA_TROUBLE_NOT_KAFKA:
         return err_set(m, ERR_UNAVAILABLE,
@@ -489,17 +489,23 @@ void trouble_unwatch(struct kafka_handle *h)
     pthread_mutex_destroy(&h->trouble.lock);
 }
 
-/* Trouble that waiting does not mend. */
+/*
+ * Trouble that waiting does not mend. That a port wants TLS or a login is only a guess from its hanging up: one broker of three
+ * that is down behind a load balancer does the same, and the other two answer in a moment. So it is believed when nobody else has
+ * answered for some seconds.
+ */
 bool trouble_is_verdict(struct kafka_handle *h)
 {
     struct kafka_trouble *t = &h->trouble;
-    bool verdict;
+    bool known, guessed, verdict;
+    int64_t lasts_ms;
 
     pthread_mutex_lock(&t->lock);
-    verdict = trouble_counts(t) && clock_ms() - t->since_ms >= VERDICT_AGE_MS &&
-              (t->kind == KAFKA_TROUBLE_TLS || t->kind == KAFKA_TROUBLE_NOT_TLS || t->kind == KAFKA_TROUBLE_WANTS_TLS ||
-               t->kind == KAFKA_TROUBLE_WANTS_SASL || t->kind == KAFKA_TROUBLE_NOT_KAFKA ||
-               t->kind == KAFKA_TROUBLE_SASL || t->fatal);
+    lasts_ms = clock_ms() - t->since_ms;
+    known = t->kind == KAFKA_TROUBLE_TLS || t->kind == KAFKA_TROUBLE_NOT_TLS || t->kind == KAFKA_TROUBLE_NOT_KAFKA ||
+            t->kind == KAFKA_TROUBLE_SASL || t->fatal;
+    guessed = trouble_hung_up(t->kind) && h->connections.up_count == 0;
+    verdict = trouble_counts(t) && ((known && lasts_ms >= VERDICT_AGE_MS) || (guessed && lasts_ms >= GUESS_AGE_MS));
     pthread_mutex_unlock(&t->lock);
     return verdict;
 }
