@@ -1,10 +1,12 @@
 /*
- * burrow - the rules; the table in burrow.h is the map. burrow_store.c keeps the windows.
+ * burrow - the rules; the table in burrow.h is the map.
  *
  * Times are reckoned as Burrow reckons them: `now` in whole seconds, all else in milliseconds, and sums that wrap instead of
  * overflowing, since a timestamp is whatever a client has written.
  */
 #include "core/burrow.h"
+
+#include <string.h>
 
 #include "base/check.h"
 
@@ -334,4 +336,63 @@ const char *burrow_status_name(enum burrow_status status)
 const char *burrow_rules_name(enum burrow_rules rules)
 {
     return rules == BURROW_RULES_BURROW ? "burrow" : "corrected";
+}
+
+/* --- a ring of commits ------------------------------------------------------------------------------------------- */
+
+bool burrow_ring_find(struct burrow_place *ret, const struct burrow_ring *r, int64_t order)
+{
+    const bool full = r->count == r->slots;
+    int at = r->count;
+
+    if (full && r->commits[0].order >= order)
+        return false;
+    while (at > 0 && r->commits[at - 1].order > order)
+        at--;
+    if (at > 0 && r->commits[at - 1].order == order)
+        return false;
+    *ret = (struct burrow_place){ .at = at, .append = at == r->count };
+    if (full && !ret->append && at == 1)
+        *ret = (struct burrow_place){ .at = 0, .replaces = true };
+    return true;
+}
+
+static bool is_too_soon(const struct burrow_ring *r, struct burrow_place place, const struct burrow_commit *commit,
+                        int64_t min_distance_s)
+{
+    return !place.replaces && place.at > 0 &&
+           minus(commit->timestamp_ms, r->commits[place.at - 1].timestamp_ms) < ms_of(min_distance_s);
+}
+
+void burrow_ring_put(struct burrow_ring *r, struct burrow_place place, const struct burrow_commit *commit,
+                     int64_t min_distance_s)
+{
+    struct burrow_commit one = *commit;
+
+    if (is_too_soon(r, place, commit, min_distance_s)) {
+        place = (struct burrow_place){ .at = place.at - 1, .replaces = true };
+        one.timestamp_ms = r->commits[place.at].timestamp_ms;
+    }
+    if (!place.replaces && r->count == r->slots) { /* the oldest goes */
+        place.at--;
+        memmove(&r->commits[0], &r->commits[1], (size_t)place.at * sizeof(one));
+    } else if (!place.replaces) {
+        memmove(&r->commits[place.at + 1], &r->commits[place.at], (size_t)(r->count - place.at) * sizeof(one));
+        r->count++;
+    }
+    r->commits[place.at] = one;
+}
+
+/* --- a group ----------------------------------------------------------------------------------------------------- */
+
+/* UNKNOWN, the highest number, is worse than OK and better than everything else. */
+enum burrow_status burrow_group_worse(enum burrow_status group, enum burrow_status partition)
+{
+    if (partition == BURROW_UNKNOWN)
+        return group == BURROW_OK ? BURROW_UNKNOWN : group;
+    if (partition > BURROW_ERR)
+        partition = BURROW_ERR;
+    if (group == BURROW_UNKNOWN)
+        return partition == BURROW_OK ? group : partition;
+    return partition > group ? partition : group;
 }

@@ -13,7 +13,7 @@
 #include <jansson.h>
 
 #include "base/check.h"
-#include "core/burrow.h"
+#include "controller/burrow_store.h"
 
 #define NOW_S 1700000000
 #define T0_MS (NOW_S * 1000LL - 100000)

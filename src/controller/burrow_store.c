@@ -1,19 +1,5 @@
-/*
- * burrow_store - the windows of one cluster: rings of ends by topic-partition, rings of commits by group-partition.
- *
- * Where a commit goes is decided by its order alone (where its record stands in __consumer_offsets), never by its time:
- *
- *     newer than all      at the end; when the ring is full the oldest goes
- *     older than some     (the back-fill) between its neighbours, without a lag; in a full ring the oldest goes. One that would
- *                         stand right behind the oldest of a full ring takes its place
- *     there already, or older than all of a full ring: dropped
- *
- * and one that comes less than min_distance_s after the one before it overwrites that one and keeps its time, so that a
- * group which commits all the time still gets a window that spans some. That holds for time that runs backwards too.
- *
- * A ring is an array here, oldest first: it is short, and moved rather than turned.
- */
-#include "core/burrow.h"
+/* burrow_store - see burrow_store.h: two trees of names, and below them arrays by partition. */
+#include "controller/burrow_store.h"
 
 #include <search.h>
 #include <stdlib.h>
@@ -268,53 +254,6 @@ static struct ring *ring_make(struct burrow *b, struct group *g, struct topic *t
 
 /* --- commits ------------------------------------------------------------------------------------------------------ */
 
-/* Where in the ring: before the `at`th. */
-struct place {
-    int at;
-    bool append;   /* newer than all */
-    bool replaces; /* a late one that takes the `at`th's slot */
-};
-
-static bool place_find(struct place *ret, const struct ring *r, int slots, int64_t order)
-{
-    const bool full = r->count == slots;
-    int at = r->count;
-
-    if (full && r->commits[0].order >= order)
-        return false;
-    while (at > 0 && r->commits[at - 1].order > order)
-        at--;
-    if (at > 0 && r->commits[at - 1].order == order)
-        return false;
-    *ret = (struct place){ .at = at, .append = at == r->count };
-    if (full && !ret->append && at == 1)
-        *ret = (struct place){ .at = 0, .replaces = true };
-    return true;
-}
-
-static void ring_put(struct ring *r, int slots, struct place place, const struct burrow_commit *commit)
-{
-    int at = place.at;
-
-    if (!place.replaces && r->count == slots) { /* the oldest goes */
-        memmove(&r->commits[0], &r->commits[1], (size_t)(at - 1) * sizeof(*commit));
-        at--;
-    } else if (!place.replaces) {
-        memmove(&r->commits[at + 1], &r->commits[at], (size_t)(r->count - at) * sizeof(*commit));
-        r->count++;
-    }
-    r->commits[at] = *commit;
-}
-
-/* Does it come too soon after the one before it? */
-static bool is_too_soon(const struct burrow *b, const struct ring *r, struct place place,
-                        const struct burrow_commit *commit)
-{
-    return !place.replaces && place.at > 0 &&
-           (int64_t)((uint64_t)commit->timestamp_ms - (uint64_t)r->commits[place.at - 1].timestamp_ms) <
-               b->config.min_distance_s * 1000;
-}
-
 static int64_t expired_before_ms(const struct burrow *b, int64_t now_s)
 {
     return (int64_t)(((uint64_t)now_s - (uint64_t)b->config.expire_group_s) * 1000);
@@ -330,7 +269,8 @@ enum burrow_taken burrow_commit(struct burrow *b, const char *group, const char 
                                .replayed = commit->replayed };
     struct topic *t = named(&b->topics, topic);
     const struct ends *ends = ends_of(t, partition);
-    struct place place;
+    struct burrow_place place;
+    struct burrow_ring kept;
     struct group *g;
     struct ring *r;
 
@@ -342,18 +282,16 @@ enum burrow_taken burrow_commit(struct burrow *b, const char *group, const char 
     r = g ? ring_make(b, g, t, partition) : NULL;
     if (!r)
         return no_room(b);
-    if (!place_find(&place, r, b->config.intervals, c.order))
+    kept = (struct burrow_ring){ r->count, b->config.intervals, r->commits };
+    if (!burrow_ring_find(&place, &kept, c.order))
         return BURROW_LATE;
     if (place.append) {
         c.lag = lag_of(end_of(ends), c.offset);
         c.lag_known = true;
         g->last_commit_ms = c.timestamp_ms;
     }
-    if (is_too_soon(b, r, place, &c)) {
-        place = (struct place){ .at = place.at - 1, .replaces = true };
-        c.timestamp_ms = r->commits[place.at].timestamp_ms;
-    }
-    ring_put(r, b->config.intervals, place, &c);
+    burrow_ring_put(&kept, place, &c, b->config.min_distance_s);
+    r->count = kept.count;
     return BURROW_TAKEN;
 }
 
@@ -567,18 +505,6 @@ struct judging {
     void *opaque;
 };
 
-/* UNKNOWN, the highest number, is worse than OK and better than everything else. */
-static enum burrow_status worse_of(enum burrow_status group, enum burrow_status partition)
-{
-    if (partition == BURROW_UNKNOWN)
-        return group == BURROW_OK ? BURROW_UNKNOWN : group;
-    if (partition > BURROW_ERR)
-        partition = BURROW_ERR;
-    if (group == BURROW_UNKNOWN)
-        return partition == BURROW_OK ? group : partition;
-    return partition > group ? partition : group;
-}
-
 static void on_judged(void *opaque, const struct burrow_partition *p)
 {
     struct judging *j = opaque;
@@ -586,7 +512,7 @@ static void on_judged(void *opaque, const struct burrow_partition *p)
     struct burrow_verdict v;
 
     burrow_judge(&v, &p->window, j->policy, j->now_s);
-    ret->status = worse_of(ret->status, v.status);
+    ret->status = burrow_group_worse(ret->status, v.status);
     ret->partition_count++;
     ret->total_lag += p->window.current_lag;
     j->full += v.complete >= 1.0F;
