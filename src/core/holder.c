@@ -155,7 +155,8 @@ static void commit(struct holder_part *p, int64_t offset, int64_t now_ms)
 /* Stops delivering now. What is in flight goes on; what was fetched and not delivered is thrown away. */
 static void part_stop(struct holder *h, struct holder_part *p, const struct holder_event *ev)
 {
-    p->want |= WANT_DETACH;
+    p->want =
+        (p->want & ~(unsigned)WANT_ATTACH) | WANT_DETACH; /* begun and stopped in one step, it was never attached */
     p->stopped_unix_us = ev->now_unix_us;
     p->drained_unix_us = p->window.open == 0 ? ev->now_unix_us : 0;
     part_move(h, p, PART_DRAINING);

@@ -132,6 +132,7 @@ static void controller_effect(struct world *w, int n, const struct switcher_effe
     switch (e->type) {
     case SWITCHER_READ_REPORTS: /* answered when it has read so far */
         c->reports_token = e->token;
+        c->reports_asks_ms = w->now_ms;
         c->reports_wanted = w->report_count;
         put(w, (struct at){ .ms = w->now_ms + hop_ms(w), .kind = AT_CONTROLLER_READ, .who = n, .life = c->life });
         break;
@@ -458,6 +459,7 @@ void controller_begin(struct world *w, int n)
     memset(c->shard_void, 0, sizeof(c->shard_void));
     memset(c->passes_void, 0, sizeof(c->passes_void));
     memset(c->read_back, 0, sizeof(c->read_back));
+    c->reports_asked_ms = 0;
     memset(c->report_taken, 0, sizeof(c->report_taken));
     w->led_since_ms = w->now_ms;
     c->term = log_append(w, (struct control_record){ .kind = LOG_CLAIM });
@@ -473,6 +475,7 @@ void controller_begin(struct world *w, int n)
         for (int i = 0; i < SHARDS_MAX; i++)
             c->heal = c->heal || c->shard_void[i] || c->passes_void[i];
         c->sharded = c->fleet.baton_count > SHARD_BATONS;
+        rules_replayed(w, n);
         switcher_reign(&c->switcher, c->term, clock_of_ms(w, &c->clock), clock_of_unix_us(w, &c->clock));
     }
     put(w, (struct at){ .ms = w->now_ms, .kind = AT_CONTROLLER_TICK, .who = n, .life = c->life });
@@ -524,6 +527,8 @@ static void controller_read(struct world *w, int n)
 
         t->ev.token = c->reports_token;
         t->ev.failed = c->reports_next < c->reports_wanted;
+        if (!t->ev.failed)
+            c->reports_asked_ms = c->reports_asks_ms;
         c->reports_token = 0;
         controller_queue(w, n, t);
     }

@@ -107,6 +107,7 @@ static void judge_baton(struct world *w, const struct baton *b, int writer)
         t->stood_ms = -1;
     }
     MUST(t->holder == b->holder && "I1: a holder changes only by a grant");
+    rules_taken(w, b->partition, b);
     rules_ordered(w, b->partition, b);
     t->state = b->state;
     t->doc = *b;

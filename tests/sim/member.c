@@ -115,6 +115,7 @@ static struct report *report_of(struct world *w, struct member *m)
     snprintf(r->version, sizeof(r->version), "%s", color_name(m->color));
     r->eager = w->groups[m->color].protocol == GROUP_EAGER;
     holder_report(&m->holder, r, clock_of_unix_us(w, &m->clock));
+    rules_report_made(w, (int)(m - w->members), r);
     return r;
 }
 
@@ -260,6 +261,7 @@ static void member_fetch(struct world *w, int n)
             if (d == DELIVER_DROP)
                 continue;
             m->given[i][slot] = w->now_ms;
+            m->in_hand[part->partition]++;
             rules_given(w, n, part->partition);
             judge_delivered(w, n, i, offset);
             if (strikes(w, FAULT_OUT_OF_ORDER, w->config.chance[FAULT_OUT_OF_ORDER]))
@@ -294,7 +296,7 @@ void members_fetch(struct world *w, int partition)
 static void member_done(struct world *w, int n, const struct at *at)
 {
     struct member *m = &w->members[n];
-
+    m->in_hand[at->c]--;
     judge_done(w, (int)at->c, at->b, m->color);
     if (holder_done(&m->holder, (int)at->a, at->b, clock_of_unix_us(w, &m->clock)))
         member_tick(w, n);
@@ -334,6 +336,7 @@ void member_start(struct world *w, enum color c)
     m->fetch = arena((size_t)pmax * sizeof(*m->fetch));
     m->given = arena((size_t)pmax * sizeof(*m->given));
     m->first_given = arena((size_t)pmax * sizeof(*m->first_given));
+    m->in_hand = arena((size_t)pmax * sizeof(*m->in_hand));
     m->shown = arena((size_t)pmax * sizeof(*m->shown));
     m->known_at = -1;
     slots = arena((size_t)pmax * SLOTS * sizeof(*slots));

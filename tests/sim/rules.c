@@ -52,22 +52,62 @@ void rules_given(struct world *w, int n, int partition)
          "rule 11: who delivers has had contact with his coordinator");
 }
 
+/* A report is what others believe of a member: it has to name all that its application has in hand, and all that it fetches. */
+void rules_report_made(struct world *w, int n, const struct report *r)
+{
+    const struct member *m = &w->members[n];
+    int said = 0, in_hand = 0;
+
+    for (int i = 0; i < r->part_count; i++) {
+        MUST(r->parts[i].in_flight == m->in_hand[r->parts[i].partition] &&
+             "rules 4 and 12: a report names every record in flight");
+        said += r->parts[i].in_flight;
+    }
+    for (int i = 0; i < w->partitions_max; i++) {
+        bool named = m->fetch[i] < 0;
+
+        in_hand += m->in_hand[i];
+        for (int k = 0; k < r->part_count && !named; k++)
+            named = r->parts[k].partition == m->parts[i].partition && r->parts[k].local == LOCAL_ACTIVE;
+        MUST(named && "rule 4: a report names as active whatever is fetched");
+    }
+    MUST(said == in_hand && "rules 4 and 12: a report names every record in flight");
+    MUST((!r->goodbye || in_hand == 0) && "rule 12: nobody says goodbye with records in flight");
+    MUST(version_compare(r->applied, m->fleet.applied) <= 0 && "I4: nobody acknowledges what he has not applied");
+}
+
 /* Rule 1, I4: whoever has read the log to its end has the very document that counts. */
+static bool has_what_counts(const struct world *w, const struct fleet *f)
+{
+    for (int i = 0; i < f->baton_count && f->exists; i++) {
+        const struct baton *b = &f->batons[i], *doc = b->partition < 0 ? NULL : &w->truth[b->partition].doc;
+
+        if (!doc || doc->state != b->state || doc->holder != b->holder || doc->from != b->from ||
+            doc->epoch != b->epoch || doc->order != b->order || doc->taken != b->taken || doc->doubt != b->doubt)
+            return false;
+    }
+    return f->exists == w->fleet_exists;
+}
+
 void rules_caught_up(struct world *w, int n)
 {
     const struct member *m = &w->members[n];
 
-    if (!m->alive || m->log_next < w->log_count)
-        return;
-    MUST(m->fleet.exists == w->fleet_exists && "rule 1: at the log's end a member knows whether there is a fleet");
-    for (int i = 0; i < m->fleet.baton_count && m->fleet.exists; i++) {
-        const struct baton *b = &m->fleet.batons[i];
-        const struct baton *doc = b->partition < 0 ? NULL : &w->truth[b->partition].doc;
+    MUST((!m->alive || m->log_next < w->log_count || has_what_counts(w, &m->fleet)) &&
+         "rule 1: at the log's end a member has the document that counts");
+}
 
-        MUST(doc && doc->state == b->state && doc->holder == b->holder && doc->from == b->from &&
-             doc->epoch == b->epoch && doc->order == b->order && doc->taken == b->taken && doc->doubt == b->doubt &&
-             "rule 1: at the log's end a member has the document that counts");
-    }
+/* The same for who begins to lead, and the operation too: what of it was never written is no operation. */
+void rules_replayed(struct world *w, int n)
+{
+    const struct controller *c = &w->controllers[n];
+    const struct op *op = &c->switcher.op;
+
+    MUST(has_what_counts(w, &c->fleet) && "rule 1: a leader begins with the document that counts");
+    MUST(op->number == w->seen.number && "rule 15: a leader begins with the operation that is under way");
+    MUST((op->number == 0 ||
+          (op->state == w->seen.state && op->stage == w->seen.stage && op->epoch_first == w->seen.epoch_first)) &&
+         "rule 15: a leader begins with the operation as it stands");
 }
 
 /* --- reports ------------------------------------------------------------------------------------------------------------------------- */
@@ -79,13 +119,21 @@ void rules_reported(struct world *w, const char *incarnation, const struct repor
     if (!r) {
         m->known_at = -1;
         m->parted = true;
+        m->last = NULL;
         return;
     }
+    m->last = r;
     if (m->known_at < 0)
         m->known_at = w->report_count;
     if (version_compare(r->applied, m->acked) > 0)
         m->acked = r->applied;
     m->parted = r->goodbye;
+    for (int i = 0; i < r->part_count; i++) {
+        uint64_t *order = &w->truth[r->parts[i].partition].active_order[r->color];
+
+        if (r->parts[i].local == LOCAL_ACTIVE && r->parts[i].order > *order)
+            *order = r->parts[i].order;
+    }
     shows(w, m, r);
 }
 
@@ -141,9 +189,11 @@ static bool may_start_at(const struct truth *t, const struct read_back *r, int64
 void rules_ordered(struct world *w, int partition, const struct baton *b)
 {
     struct truth *t = &w->truth[partition];
-
     if (b->state != RIGHT_RELEASING)
         return;
+    MUST((t->state != RIGHT_HELD || b->order == t->order || b->doubt == OFFSET_NONE || t->doc.doubt == OFFSET_NONE ||
+          w->config.list_doubt || w->config.fence) &&
+         "rule 10: what is in doubt is not ordered before it was done again");
     if (t->state != RIGHT_RELEASING)
         t->ordered_ms = w->now_ms;
     if (b->order != t->order) {
@@ -151,6 +201,35 @@ void rules_ordered(struct world *w, int partition, const struct baton *b)
         t->order_ms = w->now_ms;
         t->order_reports = w->report_count;
     }
+}
+
+/* Rule 6: a grant is taken when somebody has said under it that he is at work, not before. */
+void rules_taken(struct world *w, int partition, const struct baton *b)
+{
+    const struct truth *t = &w->truth[partition];
+
+    MUST((t->state != RIGHT_GRANTED || b->state != RIGHT_HELD || t->active_order[b->holder] >= t->doc.order) &&
+         "rule 6: a grant counts as taken when its holder has said so");
+}
+
+/* Is a member at work on it, by its own word? What it said after it had applied the order stays true (rule 4). */
+static bool says_busy(const struct member *m, int p)
+{
+    for (int i = 0; m->last && i < m->last->part_count; i++)
+        if (m->last->parts[i].partition == p &&
+            (m->last->parts[i].local == LOCAL_ACTIVE || m->last->parts[i].local == LOCAL_DRAINING ||
+             m->last->parts[i].in_flight > 0))
+            return true;
+    return false;
+}
+
+static bool color_is_quiet(const struct world *w, enum color c, int p)
+{
+    for (int k = 0; k < w->incarnations; k++)
+        if (w->members[k].exists && w->members[k].color == c && w->members[k].known_at < w->truth[p].order_reports &&
+            !is_gone(w, &w->members[k]) && says_busy(&w->members[k], p))
+            return false;
+    return true;
 }
 
 /* Every member of the color that was known at the order has shown that it has applied it (rules 4, 5, 7, 9, 13). */
@@ -181,8 +260,10 @@ void rules_believed(struct world *w, int p, const struct baton *b, int writer)
         return;
     }
     MUST(t->state == RIGHT_RELEASING && "I7: what is granted or paused was ordered before, in writing");
+    MUST(c->reports_asked_ms >= t->order_ms && "rule 2: the reports were read after the order was written");
     MUST(c->reports_next >= t->order_reports && "rule 2: the reports were read to where they stood at the order");
     MUST(color_has_answered(w, t, t->holder) && "rule 4: every member of the color has answered the order");
+    MUST(color_is_quiet(w, t->holder, p) && "rule 4: no member of the color says that it is at work");
     MUST((b->holder == t->holder || color_has_answered(w, t, b->holder)) &&
          "rules 5 and 7: every member of the receiving color has answered the order");
     MUST(r->ms >= t->order_ms && r->color == t->holder && r->ms > 0 &&

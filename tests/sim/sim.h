@@ -126,13 +126,15 @@ struct member {
     int64_t session;      /* counts its joins */
     int64_t to_broker_ms; /* what it sends to its coordinator arrives in order */
     int64_t from_broker_ms;
-    int64_t away_ms;       /* since when its coordinator has not heard of it, 0: it does */
-    int64_t frozen_ms_max; /* from here on its sleep is longer than any promise, 0: it is not */
-    int64_t contact_ms;    /* its coordinator last heard of it */
-    int64_t log_seen;      /* the control log was read so far, once */
-    int known_at;          /* how many reports there were when its first was written, -1: it is not known */
-    struct version acked;  /* the newest that a written report of it has acknowledged */
-    bool parted;           /* said goodbye, or was forgotten, and has not spoken since */
+    int64_t away_ms;           /* since when its coordinator has not heard of it, 0: it does */
+    int64_t frozen_ms_max;     /* from here on its sleep is longer than any promise, 0: it is not */
+    int64_t contact_ms;        /* its coordinator last heard of it */
+    int64_t log_seen;          /* the control log was read so far, once */
+    int known_at;              /* how many reports there were when its first was written, -1: it is not known */
+    struct version acked;      /* the newest that a written report of it has acknowledged */
+    int *in_hand;              /* by partition: records that its application has, as the world counts them */
+    const struct report *last; /* that was written, NULL: none, or buried */
+    bool parted;               /* said goodbye, or was forgotten, and has not spoken since */
     int64_t out_since_ms, out_until_ms; /* of its group, the last time; until: 0, it still is */
     struct at *kept;                    /* events while stopped */
     int kept_count, kept_room;
@@ -178,6 +180,8 @@ struct controller {
         struct mark mark;
         enum color color;
     } read_back[PARTITIONS_MAX];
+    int64_t reports_asked_ms;         /* when the last reading of the reports that did not fail was asked for ... */
+    int64_t reports_asks_ms;          /* ... and the one that is out */
     uint64_t report_taken[LIVES_MAX]; /* the newest report of each that it has taken in */
 };
 
@@ -195,13 +199,14 @@ struct truth {
     int stopper[COLOR_COUNT], stopped_by; /* ... and who; of the last grant */
     uint64_t order;                       /* the newest of a release, and how many reports there were then */
     int order_reports;
-    int64_t order_ms;   /* when that order was written */
-    struct baton doc;   /* as last written */
-    int64_t ordered_ms; /* when its release was last ordered */
-    int64_t committed;  /* by a holder under this grant, OFFSET_NONE */
-    int64_t low;        /* all below is done */
-    bool reset;         /* somebody else committed: repeats of it are his */
-    int64_t stood_ms;   /* of the last grant: from the old color's last work to the new one's first record, -1 */
+    int64_t order_ms;                   /* when that order was written */
+    struct baton doc;                   /* as last written */
+    uint64_t active_order[COLOR_COUNT]; /* the newest order under which one of the color has said that it is at work */
+    int64_t ordered_ms;                 /* when its release was last ordered */
+    int64_t committed;                  /* by a holder under this grant, OFFSET_NONE */
+    int64_t low;                        /* all below is done */
+    bool reset;                         /* somebody else committed: repeats of it are his */
+    int64_t stood_ms; /* of the last grant: from the old color's last work to the new one's first record, -1 */
 };
 
 struct listed {
@@ -343,6 +348,7 @@ void produce(struct world *w);
 /* rules.c */
 void rules_assigned(struct world *w, int n, const struct holder_event *ev);
 void rules_reported(struct world *w, const char *incarnation, const struct report *r);
+void rules_report_made(struct world *w, int n, const struct report *r);
 void rules_given(struct world *w, int n, int partition);
 void rules_caught_up(struct world *w, int n);
 void rules_read_back(struct world *w, int n, enum color c, int partition);
@@ -350,6 +356,8 @@ void rules_report_taken(struct world *w, int n, const struct report *given, cons
 void rules_forgets(struct world *w, const char *incarnation);
 void rules_ordered(struct world *w, int partition, const struct baton *b);
 void rules_believed(struct world *w, int partition, const struct baton *b, int writer);
+void rules_taken(struct world *w, int partition, const struct baton *b);
+void rules_replayed(struct world *w, int n);
 void rules_operation(struct world *w, const struct op *op);
 void rules_deadline(struct world *w);
 
