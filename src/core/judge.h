@@ -117,93 +117,88 @@ struct judge_verdict {
 
 #define JUDGE_ALTERNATIVES 6
 #define JUDGE_QUANTILES 3
-#define JUDGE_BLOCKS 3 /* sizes over which burstiness is measured: one interval, 10 s, 60 s */
+#define JUDGE_BLOCKS 2 /* sizes over which burstiness is measured: one interval, 30 s */
 #define JUDGE_WINDOW 6 /* of 10 s: what limits and breaker look at */
 #define JUDGE_BIRTH_RING 64
 
-/* Sums over closed blocks of a baseline, for n, x and the spread of x around its share. */
-struct judge_tally {
-    double n, x;
-    double block_n[JUDGE_BLOCKS], block_x[JUDGE_BLOCKS], block_xx[JUDGE_BLOCKS]; /* xx: sum of x^2/n */
-};
-
-/* Of a distribution: x is how many lay above each bucket. */
+/*
+ * What a baseline keeps of a metric: how many of n lay above each bucket (of a count: above[0] is the bad ones), and, over
+ * closed blocks, how far those wander from block to block: sums of n, x and x^2/n.
+ */
 struct judge_spread {
-    double n, x[HISTOGRAM_BUCKETS];
-    double block_n[JUDGE_BLOCKS], block_x[JUDGE_BLOCKS][HISTOGRAM_BUCKETS], block_xx[JUDGE_BLOCKS][HISTOGRAM_BUCKETS];
+    double n, above[HISTOGRAM_BUCKETS];
+    struct {
+        int count;
+        double n, x[HISTOGRAM_BUCKETS], xx[HISTOGRAM_BUCKETS];
+    } blocks[JUDGE_BLOCKS];
 };
 
 struct judge_open_block {
-    int64_t since_ms;
-    double n, x;
+    double n, above[HISTOGRAM_BUCKETS];
 };
 
-struct judge_open_spread {
-    int64_t since_ms;
-    double counts[HISTOGRAM_BUCKETS];
-};
-
-/* One generation of up to 30 minutes; the baseline is the present one and the one before. */
+/* Up to 30 minutes; the baseline is the present generation and the one before. */
 struct judge_generation {
     int64_t since_ms;
-    int blocks[JUDGE_BLOCKS];
-    struct judge_tally errors;
-    struct judge_spread spreads[JUDGE_METRICS_MAX]; /* latency, metadata, signals; the others' stay empty */
+    struct judge_spread spreads[JUDGE_METRICS_MAX];
     double lag_counted, lag_grew;
-    double rate_max; /* records a second, best 10 s: what the old color can do */
+    double rate_max, seconds; /* records a second in the best 30 s; what was watched altogether */
 };
 
-/* One bet: a share against what is tolerated. */
+/* One bet that a share is no larger than tolerated, against alternatives. */
 struct judge_bet {
-    bool usable;
-    int bucket; /* bad is above it; of counts and lag: not used */
+    bool usable; /* there is a baseline */
+    int bucket;  /* bad lies above it */
     double share, tolerated, design;
-    double log_stake[JUDGE_ALTERNATIVES]; /* the log of each alternative's stake */
+    double log_stakes[JUDGE_ALTERNATIVES];
     double log_promote;
-    double n, x;
+    double n, x;                 /* the new color's */
+    double control_n, control_x; /* the old one's at the same time */
 };
 
 struct judge_case {
     bool on;
     int bet_count;
     struct judge_bet bets[JUDGE_QUANTILES];
-    double log_e_max; /* the highest stake so far: a bet that was won stays won */
-    int64_t looks, known_ms;
-    int over_limit; /* intervals in a row beyond the hard limit */
+    int64_t looks, known_ms; /* known_ms: of the last figures, 0: none yet */
+    int over_limit;          /* looks in a row beyond the hard limit */
 };
 
 struct judge_progress {
-    int64_t position, since_ms;
-    bool watched;
+    int64_t position, since_ms, seen_ms;
+    bool stuck_before; /* it stood still under the old color already */
 };
 
 struct judge {
     struct judge_policy policy;
-    int64_t processing_ms_max;
     struct judge_generation generations[2]; /* 0: the present one */
-    struct judge_open_block open_errors[JUDGE_BLOCKS];
-    struct judge_open_spread open_spreads[JUDGE_BLOCKS][JUDGE_METRICS_MAX];
+    struct judge_open_block open[JUDGE_BLOCKS][JUDGE_METRICS_MAX];
+    int64_t open_since_ms[JUDGE_BLOCKS];
     int64_t last_ms; /* of the last sample, 0: none */
 
     bool judging;
     enum color from, to;
-    int phases; /* over which alpha is split */
-    double log_bound;
-    int64_t began_ms, evidence_ms, steady_ms; /* stage passed; first records; backlog worked off. 0: not yet */
-    int64_t drain_until_ms, drained_since_ms;
-    int64_t excluded_ms;
-    int64_t split_ms; /* the last time a new bet was opened for what may begin late */
+    double log_bound;                         /* log of m/alpha, see judge_begin() */
+    int64_t began_ms, evidence_ms, steady_ms; /* stage passed; first figures; backlog worked off. 0: not yet */
+    int64_t drained_since_ms, excluded_ms;
+    int64_t split_ms; /* when a bet on what begins late was last added */
     int splits;
+    int64_t looks;
     struct judge_case cases[JUDGE_METRICS_MAX];
-    double lag_before, control_before, lag_now, lag_ends_before;
-    int64_t lag_ms;
-    double arrivals; /* a second, smoothed */
-    double backlog;
-    int lag_over;
+
     struct {
-        double n, x, slow, timed;
-        int intervals;
-        int64_t since_ms;
+        bool known;
+        int64_t at_ms; /* of the last comparison */
+        double lag, before, ends, control_before;
+        int parts;
+        double arrivals; /* a second, smoothed */
+        double backlog;  /* at the first look */
+        int over_limit;
+    } lag;
+    struct judge_slot {
+        int64_t number; /* now / 10 s */
+        double n, x, timed, slow;
+        int looks;
     } window[JUDGE_WINDOW];
     struct {
         uint64_t slot;
@@ -213,16 +208,24 @@ struct judge {
     int silent_looks;
     struct judge_progress *progress; /* caller's, one a baton */
     int progress_max;
-    struct judge_verdict verdict;
+    int stuck, stuck_baton;
+
+    enum verdict verdict;
+    enum judge_rule rule;
+    int worse_metric; /* of RULE_EVIDENCE and RULE_LIMIT */
+    int64_t worse_ms;
+    char worse_why[200]; /* of a rule */
 };
 
-/* `progress`: the caller's, one a baton. Big (some 300 KB): on the heap. */
-void judge_init(struct judge *j, const struct spec *spec, struct judge_progress *progress, int progress_max);
-/* The old color at work alone, steadily: called once an interval while no operation is under way. */
+/* `progress`: the caller's, one a baton. The judge is big (some 300 KB): on the heap. */
+void judge_init(struct judge *j, const struct judge_policy *policy, struct judge_progress *progress, int progress_max);
+/* The old color at work alone, steadily: once an interval while no operation is under way. */
 void judge_baseline(struct judge *j, enum color active, const struct judge_sample *s);
-/* A stage has passed: freezes the baseline, starts the clock. `stages`: of the whole switch, they share alpha. */
-void judge_begin(struct judge *j, const struct spec *spec, enum color to, int stages, int64_t now_ms);
-/* One look. The verdict is the judge's and changes with the next look; `worse` stays until the next judge_begin(). */
-const struct judge_verdict *judge_step(struct judge *j, const struct judge_sample *s);
+/* A stage has passed: freezes the baseline, starts the clock. `stages`: of the whole switch; they share alpha. */
+void judge_begin(struct judge *j, const struct judge_policy *policy, enum color to, int stages, int64_t now_ms);
+/* One look. `worse` stays until the next judge_begin(). */
+enum verdict judge_step(struct judge *j, const struct judge_sample *s);
+/* The verdict with its evidence, in sentences and in numbers. */
+void judge_explain(const struct judge *j, struct judge_verdict *ret);
 
 #endif
