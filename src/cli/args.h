@@ -52,6 +52,7 @@ enum option_id {
     OPT_PORT,
     OPT_RATE,
     OPT_MARKDOWN,
+    OPT_EXACT,
     OPT_COUNT
 };
 

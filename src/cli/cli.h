@@ -55,6 +55,7 @@ int cmd_rollback(struct cli *cli);
 int cmd_pause(struct cli *cli);
 int cmd_resume(struct cli *cli);
 int cmd_status(struct cli *cli);
+int cmd_lag(struct cli *cli);
 int cmd_history(struct cli *cli);
 int cmd_receipt(struct cli *cli);
 int cmd_demo(struct cli *cli);

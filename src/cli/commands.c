@@ -78,12 +78,14 @@ const struct option options[OPT_COUNT] = {
         .complete = COMPLETE_CHOICES, .help = "Form of the log lines on standard error." },
     [OPT_LOG_LEVEL] = { OPT(OPT_LOG_LEVEL, "log-level", 0, "LEVEL"), .choices = "debug|info|warn|error",
         .complete = COMPLETE_CHOICES, .help = "The least that is logged; info when it is left out." },
-    [OPT_TOPIC] = { OPT(OPT_TOPIC, "topic", 0, "NAME=COUNT"), .many = true,
-        .help = "A topic to create, with so many partitions." },
+    [OPT_TOPIC] = { OPT(OPT_TOPIC, "topic", 0, "NAME"), .many = true,
+        .help = "'broker': a topic to create, with so many partitions (NAME=COUNT). 'lag': the only topic to show." },
     [OPT_PORT] = { OPT(OPT_PORT, "port", 0, "PORT"), .help = "Where to listen; any free port when it is left out." },
     [OPT_RATE] = { OPT(OPT_RATE, "rate", 0, "COUNT"),
         .help = "Records produced a second; 2000 when it is left out." },
     [OPT_MARKDOWN] = { OPT(OPT_MARKDOWN, "markdown", 0, NULL), .help = "As Markdown: docs/cli.md." },
+    [OPT_EXACT] = { OPT(OPT_EXACT, "exact", 0, NULL),
+        .help = "Read the first record after each commit for its time stamp, instead of estimating its age." },
 };
 
 #define ORDERING (BIT(OPT_DEADLINE) | BIT(OPT_REASON) | BIT(OPT_NO_WAIT) | BIT(OPT_DRY_RUN))
@@ -98,6 +100,15 @@ const struct command commands[] = {
                  "JSON is printed on every change.",
       .examples = { { "baton status payments --watch", "look on, live" },
                     { "baton status -o json", "for programs" } } },
+    { .name = "lag", .arguments = "[GROUP]", .arg_max = 1, .options = BIT(OPT_WATCH) | BIT(OPT_TOPIC) | BIT(OPT_EXACT),
+      .run = cmd_lag, .help = "Say how far consumer groups are behind: any group of the cluster, in records and in time.",
+      .details = "Without a group it lists all of them, the worst first; with one, its partitions. Needs no fleet: with "
+                 "--bootstrap it reads the brokers, with --server it shows what the controller has sampled. The age of "
+                 "the oldest unprocessed record is known from samples, so from the second look of --watch on, or with "
+                 "--exact. A lag that cannot be known is '?', with the reason. Exit 1 when not all could be read.",
+      .examples = { { "baton lag --bootstrap kafka-1:9092", "all groups of the cluster" },
+                    { "baton lag payments-blue --watch", "look on, with the trend of each partition" },
+                    { "baton lag payments-blue --exact -o json", "ages by the records' own time stamps" } } },
     { .name = "plan", .arguments = "[FLEET]", .arg_max = 1, .options = PLANNING, .complete = { COMPLETE_FLEET },
       .run = cmd_plan, .help = "Check whether a switch could begin now; changes nothing.",
       .details = "Reads the brokers and the members: uncovered partitions, consumers Baton does not know, mixed "

@@ -200,7 +200,7 @@ static void commits_todo(struct lag_reader *r)
 
 static void ends_todo(struct lag_reader *r)
 {
-    table_wanted(&r->table);
+    lag_table_wanted(&r->table);
     for (int i = 0; i < r->table.end_count; i++)
         todo_add(r, r->table.ends[i], r->table.parts[r->table.ends[i]].leader, BOUND_END);
 }
@@ -232,7 +232,7 @@ static void topics_todo(struct lag_reader *r)
 
 static void bounds_todo(struct lag_reader *r)
 {
-    table_troubled(&r->table, r->began_ms);
+    lag_table_troubled(&r->table, r->began_ms);
     for (int i = 0; i < r->table.end_count; i++) {
         const int32_t index = r->table.ends[i];
         const struct lag_part *part = &r->table.parts[index];
@@ -250,7 +250,7 @@ static void refresh_known(struct lag_reader *r)
 {
     struct lag_table *t = &r->table;
 
-    table_publish(t, &r->config, r->ends_ms, r->ends_unix_ms);
+    lag_table_publish(t, &r->config, r->ends_ms, r->ends_unix_ms);
     r->refresh.number = r->last.number + 1;
     r->refresh.at_unix_ms = r->ends_unix_ms;
     r->refresh.took_ms = clock_ms() - r->began_ms;
@@ -313,7 +313,7 @@ static void phase_give_up(struct lag_reader *r)
 {
     for (; r->todo_next < r->todo_count; r->todo_next++)
         if (r->phase == COMMITS)
-            table_failed(r->table.next_groups[r->todo[r->todo_next].index], RD_KAFKA_RESP_ERR__TIMED_OUT);
+            lag_table_failed(r->table.next_groups[r->todo[r->todo_next].index], RD_KAFKA_RESP_ERR__TIMED_OUT);
 }
 
 /* Asks what the window has room for, and goes on to the next phase when all is answered. True: the refresh is known. */
@@ -356,7 +356,7 @@ static void group_listed(struct lag_reader *r, const rd_kafka_ConsumerGroupListi
                                              [RD_KAFKA_CONSUMER_GROUP_TYPE_CLASSIC] = "classic" };
     const char *name = rd_kafka_ConsumerGroupListing_group_id(listing);
     const rd_kafka_consumer_group_type_t type = rd_kafka_ConsumerGroupListing_type(listing);
-    struct lag_entry *e = group_wanted(r, name) ? table_keep(&r->table, name) : NULL;
+    struct lag_entry *e = group_wanted(r, name) ? lag_table_keep(&r->table, name) : NULL;
 
     if (!e)
         return;
@@ -383,9 +383,9 @@ static void take_groups(struct lag_reader *r, rd_kafka_event_t *event)
         trouble(r, "list the groups", code ? code : rd_kafka_error_code(errors[0]));
     all = !code && error_count == 0;
     for (int i = 0; i < r->group_count; i++)
-        table_keep(&r->table, r->groups[i]);
+        lag_table_keep(&r->table, r->groups[i]);
     for (int i = 0; !r->groups && !all && i < r->table.group_count; i++)
-        table_keep(&r->table, r->table.groups[i]->known.name);
+        lag_table_keep(&r->table, r->table.groups[i]->known.name);
     for (size_t i = 0; i < count; i++)
         group_listed(r, groups[i]);
     for (int i = 0; i < r->table.next_count; i++) {
@@ -412,11 +412,11 @@ static void take_commits(struct lag_reader *r, rd_kafka_event_t *event, const st
     if (!code && rd_kafka_group_result_error(groups[0]))
         code = rd_kafka_error_code(rd_kafka_group_result_error(groups[0]));
     if (code == RD_KAFKA_RESP_ERR_GROUP_ID_NOT_FOUND) /* nothing is committed by who is not there */
-        table_commits(&r->table, asked->entry, NULL, r->began_unix_ms);
+        lag_table_commits(&r->table, asked->entry, NULL, r->began_unix_ms);
     else if (code)
-        table_failed(asked->entry, code);
+        lag_table_failed(asked->entry, code);
     else
-        table_commits(&r->table, asked->entry, rd_kafka_group_result_partitions(groups[0]), r->began_unix_ms);
+        lag_table_commits(&r->table, asked->entry, rd_kafka_group_result_partitions(groups[0]), r->began_unix_ms);
 }
 
 static bool leader_moved(rd_kafka_resp_err_t code)
@@ -484,7 +484,7 @@ static void take_bounds(struct lag_reader *r, rd_kafka_event_t *event, const str
     infos = rd_kafka_ListOffsets_result_infos(rd_kafka_event_ListOffsets_result(event), &count);
     for (size_t i = 0; i < count; i++) {
         const rd_kafka_topic_partition_t *got = rd_kafka_ListOffsetsResultInfo_topic_partition(infos[i]);
-        const int32_t index = table_part_find(&r->table, got->topic, got->partition);
+        const int32_t index = lag_table_part_find(&r->table, got->topic, got->partition);
 
         if (index < 0)
             continue;
@@ -507,7 +507,7 @@ static void take_topics(struct lag_reader *r, rd_kafka_event_t *event)
     }
     topics = rd_kafka_DescribeTopics_result_topics(rd_kafka_event_DescribeTopics_result(event), &count);
     for (size_t i = 0; i < count; i++)
-        table_described(&r->table, topics[i], r->began_ms, r->began_unix_ms);
+        lag_table_described(&r->table, topics[i], r->began_ms, r->began_unix_ms);
 }
 
 static void take(struct lag_reader *r, rd_kafka_event_t *event)
@@ -560,7 +560,7 @@ bool lag_reader_refresh(struct lag_reader *r)
 {
     if (r->phase != IDLE)
         return false;
-    table_begin(&r->table);
+    lag_table_begin(&r->table);
     r->refresh = (struct lag_refresh){ 0 };
     r->strange = false;
     r->began_ms = clock_ms();
@@ -610,7 +610,7 @@ int lag_reader_open(struct lag_reader **ret, struct kafka_handle *consumer, int 
     if (r->config.timeout_ms <= 0)
         r->config.timeout_ms = TIMEOUT_MS;
     r->embedded = -1;
-    table_init(&r->table);
+    lag_table_init(&r->table);
     lag_reader_groups(r, config->groups, config->group_count);
     r->queue = must(rd_kafka_queue_new(consumer->rk));
     if (wake_fd >= 0)
@@ -640,7 +640,7 @@ void lag_reader_close(struct lag_reader *r)
         }
     }
     rd_kafka_queue_destroy(r->queue);
-    table_deinit(&r->table);
+    lag_table_deinit(&r->table);
     groups_free(r);
     free(r->todo);
     free(r);
@@ -665,7 +665,7 @@ const struct lag_group *lag_group_at(const struct lag_reader *r, int i)
 
 const struct lag_group *lag_group_find(const struct lag_reader *r, const char *name)
 {
-    const struct lag_entry *e = table_find(&r->table, name);
+    const struct lag_entry *e = lag_table_find(&r->table, name);
 
     return e ? &e->known : NULL;
 }
@@ -673,7 +673,7 @@ const struct lag_group *lag_group_find(const struct lag_reader *r, const char *n
 struct lag_row lag_row_at(const struct lag_reader *r, const struct lag_group *g, int i)
 {
     ASSERT(i >= 0 && i < g->row_count);
-    return table_row(&r->table, (const struct lag_entry *)g, i, r->known_ms);
+    return lag_table_row(&r->table, (const struct lag_entry *)g, i, r->known_ms);
 }
 
 int lag_end_count(const struct lag_reader *r)

@@ -28,7 +28,7 @@ static void *room_for(void *things, int *room, int count, size_t size)
     return must(reallocarray(things, (size_t)*room, size));
 }
 
-void table_init(struct lag_table *t)
+void lag_table_init(struct lag_table *t)
 {
     memset(t, 0, sizeof(*t));
     t->last_topic = -1;
@@ -41,7 +41,7 @@ static void entry_free(struct lag_entry *e)
     free(e);
 }
 
-void table_deinit(struct lag_table *t)
+void lag_table_deinit(struct lag_table *t)
 {
     for (int i = 0; i < t->topic_count; i++) {
         free(t->topics[i]->name);
@@ -51,7 +51,7 @@ void table_deinit(struct lag_table *t)
     for (int i = 0; i < t->part_count; i++)
         free(t->parts[i].curve.points);
     for (int i = 0; i < t->next_count; i++)
-        if (!table_find(t, t->next_groups[i]->known.name))
+        if (!lag_table_find(t, t->next_groups[i]->known.name))
             entry_free(t->next_groups[i]);
     for (int i = 0; i < t->group_count; i++)
         entry_free(t->groups[i]);
@@ -61,7 +61,7 @@ void table_deinit(struct lag_table *t)
     free(t->groups);
     free(t->next_groups);
     free(t->ends);
-    table_init(t);
+    lag_table_init(t);
 }
 
 /* --- topics and partitions ---------------------------------------------------------------------------------------- */
@@ -100,7 +100,7 @@ static int32_t topic_find(struct lag_table *t, const char *name, int *ret_place)
     return t->last_topic;
 }
 
-int32_t table_topic(struct lag_table *t, const char *name)
+int32_t lag_table_topic(struct lag_table *t, const char *name)
 {
     int place = 0, room = t->topic_room;
     int32_t found = topic_find(t, name, &place);
@@ -165,14 +165,14 @@ static int32_t part_of(struct lag_table *t, int32_t topic_index, int32_t partiti
     return t->part_count++;
 }
 
-int32_t table_part(struct lag_table *t, const char *topic, int32_t partition)
+int32_t lag_table_part(struct lag_table *t, const char *topic, int32_t partition)
 {
-    const int32_t index = table_topic(t, topic);
+    const int32_t index = lag_table_topic(t, topic);
 
     return index < 0 ? -1 : part_of(t, index, partition);
 }
 
-int32_t table_part_find(struct lag_table *t, const char *topic, int32_t partition)
+int32_t lag_table_part_find(struct lag_table *t, const char *topic, int32_t partition)
 {
     int place;
     const int32_t index = topic_find(t, topic, &place);
@@ -198,9 +198,9 @@ static void topic_remade(struct lag_table *t, struct lag_topic *topic, int64_t n
 }
 
 /* A broker's word on a topic: which one it is, how many partitions it has, who leads them. */
-void table_described(struct lag_table *t, const rd_kafka_TopicDescription_t *d, int64_t now_ms, int64_t now_unix_ms)
+void lag_table_described(struct lag_table *t, const rd_kafka_TopicDescription_t *d, int64_t now_ms, int64_t now_unix_ms)
 {
-    const int32_t index = table_topic(t, rd_kafka_TopicDescription_name(d));
+    const int32_t index = lag_table_topic(t, rd_kafka_TopicDescription_name(d));
     const rd_kafka_error_t *error = rd_kafka_TopicDescription_error(d);
     const rd_kafka_TopicPartitionInfo_t **infos;
     const rd_kafka_Uuid_t *id;
@@ -239,7 +239,7 @@ static int entry_compare(const void *a, const void *b)
     return strcmp((*(struct lag_entry *const *)a)->known.name, (*(struct lag_entry *const *)b)->known.name);
 }
 
-struct lag_entry *table_find(const struct lag_table *t, const char *name)
+struct lag_entry *lag_table_find(const struct lag_table *t, const char *name)
 {
     int low = 0, high = t->group_count;
 
@@ -256,16 +256,16 @@ struct lag_entry *table_find(const struct lag_table *t, const char *name)
     return NULL;
 }
 
-void table_begin(struct lag_table *t)
+void lag_table_begin(struct lag_table *t)
 {
     t->next_count = 0;
     for (int i = 0; i < t->group_count; i++)
         t->groups[i]->keep = false;
 }
 
-struct lag_entry *table_keep(struct lag_table *t, const char *name)
+struct lag_entry *lag_table_keep(struct lag_table *t, const char *name)
 {
-    struct lag_entry *e = table_find(t, name);
+    struct lag_entry *e = lag_table_find(t, name);
 
     if (e && e->keep)
         return e;
@@ -325,8 +325,8 @@ static void rows_inherit(struct lag_table *t, const struct lag_entry *e, struct 
     }
 }
 
-void table_commits(struct lag_table *t, struct lag_entry *e, const rd_kafka_topic_partition_list_t *list,
-                   int64_t now_unix_ms)
+void lag_table_commits(struct lag_table *t, struct lag_entry *e, const rd_kafka_topic_partition_list_t *list,
+                       int64_t now_unix_ms)
 {
     const int count = list ? list->cnt : 0;
     struct lag_commits *rows = must(calloc((size_t)count + 1, sizeof(*rows)));
@@ -334,7 +334,7 @@ void table_commits(struct lag_table *t, struct lag_entry *e, const rd_kafka_topi
 
     for (int i = 0; i < count; i++) {
         const rd_kafka_topic_partition_t *got = &list->elems[i];
-        const int32_t part = table_part(t, got->topic, got->partition);
+        const int32_t part = lag_table_part(t, got->topic, got->partition);
 
         if (part < 0 || (got->err == RD_KAFKA_RESP_ERR_NO_ERROR && got->offset < 0))
             continue;
@@ -353,7 +353,7 @@ void table_commits(struct lag_table *t, struct lag_entry *e, const rd_kafka_topi
     e->failed = false;
 }
 
-void table_failed(struct lag_entry *e, rd_kafka_resp_err_t code)
+void lag_table_failed(struct lag_entry *e, rd_kafka_resp_err_t code)
 {
     e->failed = true;
     e->read = false;
@@ -374,7 +374,7 @@ static int end_compare(const void *a, const void *b, void *opaque)
     return row_compare(&l, &r, opaque);
 }
 
-void table_wanted(struct lag_table *t)
+void lag_table_wanted(struct lag_table *t)
 {
     int count;
 
@@ -408,7 +408,7 @@ void table_wanted(struct lag_table *t)
     qsort_r(t->ends, (size_t)t->end_count, sizeof(*t->ends), end_compare, t);
 }
 
-void table_troubled(struct lag_table *t, int64_t now_ms)
+void lag_table_troubled(struct lag_table *t, int64_t now_ms)
 {
     int count;
 
@@ -535,7 +535,7 @@ static void entry_sum(const struct lag_table *t, struct lag_entry *e, int64_t en
     g->unknown = 0;
     g->time = (struct time_lag){ .state = TIME_LAG_UNKNOWN };
     for (int i = 0; i < g->row_count; i++) {
-        const struct lag_row row = table_row(t, e, i, ends_ms);
+        const struct lag_row row = lag_table_row(t, e, i, ends_ms);
 
         if (row.lag.state != LAG_KNOWN) {
             g->unknown++;
@@ -568,7 +568,8 @@ static void entry_publish(struct lag_table *t, struct lag_entry *e, const struct
     e->read = false;
 }
 
-void table_publish(struct lag_table *t, const struct lag_reader_config *config, int64_t ends_ms, int64_t ends_unix_ms)
+void lag_table_publish(struct lag_table *t, const struct lag_reader_config *config, int64_t ends_ms,
+                       int64_t ends_unix_ms)
 {
     for (int i = 0; i < t->part_count; i++)
         if (t->parts[i].wanted)
@@ -589,7 +590,7 @@ void table_publish(struct lag_table *t, const struct lag_reader_config *config, 
     }
 }
 
-struct lag_row table_row(const struct lag_table *t, const struct lag_entry *e, int i, int64_t ends_ms)
+struct lag_row lag_table_row(const struct lag_table *t, const struct lag_entry *e, int i, int64_t ends_ms)
 {
     const struct lag_commits *commits = &e->rows[i];
     const struct lag_part *part = &t->parts[commits->part];

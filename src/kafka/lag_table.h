@@ -2,7 +2,7 @@
  * lag_table - what the reader of lags knows: topics with their partitions, groups with their commits.
  *
  * Topics and partitions only grow and keep their index, so that a row of a group is 32 bytes. A refresh writes beside what is known:
- * into `next` of a group and `read_*` of a partition; table_publish() makes it known at once.
+ * into `next` of a group and `read_*` of a partition; lag_table_publish() makes it known at once.
  */
 #ifndef KAFKA_LAG_TABLE_H
 #define KAFKA_LAG_TABLE_H
@@ -75,30 +75,32 @@ struct lag_table {
     uint64_t order;
 };
 
-void table_init(struct lag_table *t);
-void table_deinit(struct lag_table *t);
+void lag_table_init(struct lag_table *t);
+void lag_table_deinit(struct lag_table *t);
 
 /* -1: too many, or a name or number that no Kafka has. */
-int32_t table_topic(struct lag_table *t, const char *name);
-int32_t table_part(struct lag_table *t, const char *topic, int32_t partition);
-int32_t table_part_find(struct lag_table *t, const char *topic, int32_t partition);
+int32_t lag_table_topic(struct lag_table *t, const char *name);
+int32_t lag_table_part(struct lag_table *t, const char *topic, int32_t partition);
+int32_t lag_table_part_find(struct lag_table *t, const char *topic, int32_t partition);
 
 /* A refresh begins: no group is kept yet. */
-void table_begin(struct lag_table *t);
+void lag_table_begin(struct lag_table *t);
 /* This group is there (made when it is new); NULL: too many. */
-struct lag_entry *table_keep(struct lag_table *t, const char *name);
-struct lag_entry *table_find(const struct lag_table *t, const char *name);
+struct lag_entry *lag_table_keep(struct lag_table *t, const char *name);
+struct lag_entry *lag_table_find(const struct lag_table *t, const char *name);
 /* What the group has committed; the list is the answer of its coordinator. */
-void table_commits(struct lag_table *t, struct lag_entry *e, const rd_kafka_topic_partition_list_t *list,
-                   int64_t now_unix_ms);
-void table_failed(struct lag_entry *e, rd_kafka_resp_err_t code);
+void lag_table_commits(struct lag_table *t, struct lag_entry *e, const rd_kafka_topic_partition_list_t *list,
+                       int64_t now_unix_ms);
+void lag_table_failed(struct lag_entry *e, rd_kafka_resp_err_t code);
 /* Which partitions are wanted, now that commits are read; sorted into t->ends. */
-void table_wanted(struct lag_table *t);
+void lag_table_wanted(struct lag_table *t);
 /* Which of them need their start and their high watermark, now that ends are read. */
-void table_troubled(struct lag_table *t, int64_t now_ms);
-void table_described(struct lag_table *t, const rd_kafka_TopicDescription_t *d, int64_t now_ms, int64_t now_unix_ms);
-void table_publish(struct lag_table *t, const struct lag_reader_config *config, int64_t ends_ms, int64_t ends_unix_ms);
+void lag_table_troubled(struct lag_table *t, int64_t now_ms);
+void lag_table_described(struct lag_table *t, const rd_kafka_TopicDescription_t *d, int64_t now_ms,
+                         int64_t now_unix_ms);
+void lag_table_publish(struct lag_table *t, const struct lag_reader_config *config, int64_t ends_ms,
+                       int64_t ends_unix_ms);
 
-struct lag_row table_row(const struct lag_table *t, const struct lag_entry *e, int i, int64_t ends_ms);
+struct lag_row lag_table_row(const struct lag_table *t, const struct lag_entry *e, int i, int64_t ends_ms);
 
 #endif
