@@ -332,6 +332,8 @@ int options_consumer(const struct options *o, const struct spec *spec, struct ka
     if (r == ERR_OK)
         r = complete(s, "fetch.wait.max.ms", "50", m);
     if (r == ERR_OK)
+        r = complete(s, "fetch.queue.backoff.ms", "10", m);
+    if (r == ERR_OK)
         r = kafka_settings_set(s, "enable.auto.commit", "false", m);
     if (r == ERR_OK)
         r = kafka_settings_set(s, "enable.auto.offset.store", "false", m);
@@ -346,5 +348,3 @@ int options_consumer(const struct options *o, const struct spec *spec, struct ka
     *ret = s;
     return ERR_OK;
 }
-    if (r == ERR_OK)
-        r = complete(s, "fetch.queue.backoff.ms", "10", m);
