@@ -600,6 +600,8 @@ static void baton_released(struct switcher *s, int i, const struct switcher_read
         from = p->replay_from;
         p->repeat_to = o;
     }
+    p->ordered = true; /* perhaps by a former reign, and what it noted went with it */
+    p->order = b->order;
     p->committed = o;
     p->from = from;
     p->doubt = b->doubt > o ? b->doubt : OFFSET_NONE;
@@ -671,7 +673,7 @@ static bool baton_advance(struct switcher *s, int i, const struct switcher_event
             break;
         }
         if (fact->owned[b->holder] && fact->owned[b->holder]->local == LOCAL_RELEASED &&
-            pass_of(s, i, a.back)->release_heard_unix_us == 0)
+            fact->owned[b->holder]->order == b->order && pass_of(s, i, a.back)->release_heard_unix_us == 0)
             pass_note_release(s, pass_of(s, i, a.back), i, b->holder, ev->now_unix_us);
         ask = baton_quiet(s, i, &a);
         break;
@@ -690,7 +692,7 @@ static void pass_prove(struct switcher *s, int i, bool back, int64_t now_unix_us
 {
     const struct baton *b = &s->fleet->batons[i];
     const struct baton_fact *fact = &s->facts[i];
-    const struct report_part *part = fact->owned[b->holder];
+    const struct report_part *part = fact->owned[b->holder], *before = fact->owned[color_other(b->holder)];
     const struct switcher_member *m;
     struct pass *p = pass_of(s, i, back);
 
@@ -701,11 +703,13 @@ static void pass_prove(struct switcher *s, int i, bool back, int64_t now_unix_us
         return; /* not seen to flow yet */
     m = &s->members[fact->owner[b->holder]];
     if (p->grant !=
-        b->epoch) { /* granted by a former reign: what it noted went with it; the document has the essence */
+        b->epoch) {    /* granted by a former reign: what it noted went with it; the document has the essence */
+        pass_clear(p); /* nothing is listed there: what is listed is written before its grant is */
         p->ordered = true;
         p->grant = b->epoch;
         p->committed = p->from = b->from;
-        pass_note_release(s, p, i, color_other(b->holder), 0);
+        if (before && before->committed == b->from) /* what it said of this release, not of an older one */
+            pass_note_release(s, p, i, color_other(b->holder), 0);
     }
     p->taken = true;
     p->first = part->first;

@@ -241,6 +241,11 @@ static bool fault_member(struct world *w, enum fault f)
     case FAULT_CUT_LOG:
         member_blind(w, n, lasts_ms, false);
         break;
+    case FAULT_REREAD_LOG:
+        say(w, "member %s reads the control log again from its beginning", w->members[n].incarnation);
+        w->members[n].log_next = 0;
+        put(w, (struct at){ .ms = w->now_ms, .kind = AT_MEMBER_READ, .who = n, .life = w->members[n].life });
+        break;
     case FAULT_LAG_LOG:
         member_blind(w, n, chance(w, 700) ? 20 + below(w, 200) : lasts_ms, true);
         break;
@@ -332,6 +337,7 @@ static bool fault_strikes(struct world *w, enum fault f)
     case FAULT_CUT_COORDINATOR:
     case FAULT_CUT_LOG:
     case FAULT_LAG_LOG:
+    case FAULT_REREAD_LOG:
     case FAULT_CUT_BOTH:
     case FAULT_CLOSE_MEMBER:
         return fault_member(w, f);

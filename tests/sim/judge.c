@@ -99,6 +99,7 @@ static void judge_baton(struct world *w, const struct baton *b, int writer)
         judge_grant(w, b->partition, b);
         say(w, "partition %d is granted to %s from %lld (epoch %llu)", (int)b->partition, color_name(b->holder),
             (long long)b->from, (unsigned long long)b->epoch);
+        t->granted_order = t->order;
         t->before = t->holder;
         t->holder = b->holder;
         t->epoch = b->epoch;
@@ -182,8 +183,18 @@ static void judge_receipt_pass(struct world *w, int i, const struct pass *p)
         return;
     m = member_called(w, p->taken_by);
     MUST(m && m->color == t->holder && "the receipt names a taker of the right color");
+    MUST((!p->released_by[0] ||
+          (member_called(w, p->released_by) && member_called(w, p->released_by)->color == t->before)) &&
+         "the receipt names a releaser of the right color");
+    if (p->released != OFFSET_NONE && p->released != p->committed)
+        say(w, "!! receipt of %d: released at %lld by %s, committed %lld", i, (long long)p->released, p->released_by,
+            (long long)p->committed);
+    MUST((p->released == OFFSET_NONE || p->released == p->committed) && "the receipt's release is what was committed");
+    MUST((p->grant == 0 || p->ordered) && "the receipt knows that what was granted was ordered");
+    MUST((w->result->failovers > 0 || p->order == t->granted_order) && "the receipt's order is that of the release");
     if (m->first_given[i].epoch == p->grant && p->first_unix_us)
-        MUST(p->first >= m->first_given[i].offset && "the receipt's first offset is one that the taker saw");
+        MUST((w->disturbed ? p->first >= m->first_given[i].offset : p->first == m->first_given[i].offset) &&
+             "the receipt's first offset is the one that the taker saw");
     if (w->disturbed || w->config.drift || w->clocks_lie || t->stood_ms < 0 || t->first != p->first ||
         m != &w->members[t->first_by] || p->first_unix_us == 0 || p->drained_unix_us == 0 ||
         member_called(w, p->released_by) != &w->members[t->stopped_by])
@@ -193,11 +204,46 @@ static void judge_receipt_pass(struct world *w, int i, const struct pass *p)
             (long long)t->stood_ms);
     MUST(pass_standstill_us(p) / 1000 >= t->stood_ms &&
          "the receipt's standstill is no shorter than what the world saw");
+    MUST((w->result->failovers > 0 || pass_standstill_us(p) / 1000 == t->stood_ms) &&
+         "the receipt's standstill is what the world saw"); /* a new reign may know a later release only */
 }
 
 #define EPOCHS_MIN 40
 #define EPOCHS_PER_PARTITION \
     16 /* it passes each forth and back, in steps of one document each, and again after a doubt */
+
+/* What the receipt sums up, added up anew. */
+static void judge_sum(struct world *w, const struct op *op)
+{
+    struct op whole = *op;
+    struct receipt_sum sum;
+    int64_t scratch[2 * PARTITIONS_MAX], repeats = 0, longest = -1;
+    int passed = 0, returned = 0;
+
+    whole.forth = w->passes[0];
+    whole.back = w->passes[1];
+    receipt_sum(&sum, &whole, scratch);
+    for (int side = 0; side < 2; side++)
+        for (int i = 0; i < op->pass_count; i++) {
+            const struct pass *p = &w->passes[side][i];
+
+            if (!p->ordered || p->grant == 0)
+                continue;
+            *(side ? &returned : &passed) += 1;
+            repeats += p->doubt > p->committed ? p->doubt - p->committed : 0;
+            repeats += p->repeat_to > p->from ? p->repeat_to - p->from : 0;
+            if (pass_standstill_us(p) > longest)
+                longest = pass_standstill_us(p);
+        }
+    MUST(sum.passed == passed && sum.returned == returned && "the receipt counts what was passed and what came back");
+    MUST(sum.listed_repeats == repeats && sum.gaps == 0 && "the receipt counts what may be done twice, and no gap");
+    MUST(sum.standstill_us_max == longest && sum.standstill_us_p50 <= sum.standstill_us_p99 &&
+         sum.standstill_us_p99 <= longest && "the receipt's longest standstill is the longest");
+    for (int i = 0; i < w->partitions && op->state == OP_COMPLETE && w->result->failovers == 0; i++)
+        MUST((w->truth[i].epoch <= op->epoch_first || w->truth[i].epoch > op->epoch_last ||
+              w->truth[i].before == op->to || (w->passes[0][i].grant == w->truth[i].epoch && w->passes[0][i].taken)) &&
+             "the receipt of a complete switch has every grant, and has seen it flow");
+}
 
 static void judge_op(struct world *w, const struct op *op)
 {
@@ -219,6 +265,8 @@ static void judge_op(struct world *w, const struct op *op)
         if (op->state == OP_ROLLED_BACK && w->passes_number == op->number && w->passes[0][i].grant > 0)
             MUST(w->truth[i].holder == op->from && "I6: rolled back is rolled back");
     }
+    if (between_colors && w->passes_number == op->number)
+        judge_sum(w, op);
     for (int side = 0; side < 2 && w->passes_number == op->number; side++)
         for (int i = 0; i < w->partitions; i++)
             judge_receipt_pass(w, i, &w->passes[side][i]);

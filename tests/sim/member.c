@@ -497,9 +497,19 @@ static void broker_report(struct world *w, const struct at *at)
     const struct member *m = &w->members[at->who];
     struct report *r = at->payload;
     struct answer *a = answer_new(HOLDER_REPORT_ACKED, 0, 0);
-
     a->ev.sequence = r->sequence;
-    if (strikes(w, FAULT_REPORT_LOST, w->config.chance[FAULT_REPORT_LOST])) {
+    if (at->a == 0 && strikes(w, FAULT_REPORT_LATE, w->config.chance[FAULT_REPORT_LATE])) {
+        put(w, (struct at){ .ms = w->now_ms + 20 + below(w, 1500),
+                            .kind = AT_BROKER_REPORT,
+                            .who = at->who,
+                            .life = at->life,
+                            .payload = r,
+                            .a = 1 });
+        a->ev.type = HOLDER_REPORT_FAILED;
+    } else if (at->a == 1) {
+        reports_append(w, m->incarnation, r);
+        return;
+    } else if (strikes(w, FAULT_REPORT_LOST, w->config.chance[FAULT_REPORT_LOST])) {
         a->ev.type = HOLDER_REPORT_FAILED;
     } else {
         reports_append(w, m->incarnation, r);

@@ -122,19 +122,22 @@ void rules_reported(struct world *w, const char *incarnation, const struct repor
         m->last = NULL;
         return;
     }
-    m->last = r;
+    shows(w, m, r);
+    if (m->last && r->sequence < m->last->sequence)
+        return; /* older than its last */
     if (m->known_at < 0)
         m->known_at = w->report_count;
     if (version_compare(r->applied, m->acked) > 0)
         m->acked = r->applied;
     m->parted = r->goodbye;
+    m->last = r;
+    m->spoke_ms = w->now_ms;
     for (int i = 0; i < r->part_count; i++) {
         uint64_t *order = &w->truth[r->parts[i].partition].active_order[r->color];
 
         if (r->parts[i].local == LOCAL_ACTIVE && r->parts[i].order > *order)
             *order = r->parts[i].order;
     }
-    shows(w, m, r);
 }
 
 void rules_report_taken(struct world *w, int n, const struct report *given, const struct report *back)
@@ -148,10 +151,13 @@ void rules_report_taken(struct world *w, int n, const struct report *given, cons
         *taken = given->sequence;
 }
 
-/* Rule 9: out of its group for so long, now or a moment ago. Who said goodbye, or was forgotten before, is nobody's concern. */
+/*
+ * Rule 9: out of its group for so long, now or a moment ago; or out now and silent for so long, where it was back between two looks at
+ * the group. Who said goodbye, or was forgotten before, is nobody's concern.
+ */
 static bool is_gone(const struct world *w, const struct member *m)
 {
-    if (m->parted)
+    if (m->parted || (!m->in_group && w->now_ms - m->spoke_ms >= at_least_ms(w, GONE_AFTER_MS)))
         return true;
     if (m->in_group && w->now_ms - m->out_until_ms > NOTICE_MS)
         return false;

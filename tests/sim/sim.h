@@ -135,6 +135,7 @@ struct member {
     int *in_hand;              /* by partition: records that its application has, as the world counts them */
     const struct report *last; /* that was written, NULL: none, or buried */
     bool parted;               /* said goodbye, or was forgotten, and has not spoken since */
+    int64_t spoke_ms;          /* when its last report was written */
     int64_t out_since_ms, out_until_ms; /* of its group, the last time; until: 0, it still is */
     struct at *kept;                    /* events while stopped */
     int kept_count, kept_room;
@@ -199,6 +200,7 @@ struct truth {
     int stopper[COLOR_COUNT], stopped_by; /* ... and who; of the last grant */
     uint64_t order;                       /* the newest of a release, and how many reports there were then */
     int order_reports;
+    uint64_t granted_order;             /* the order that the last grant answers to */
     int64_t order_ms;                   /* when that order was written */
     struct baton doc;                   /* as last written */
     uint64_t active_order[COLOR_COUNT]; /* the newest order under which one of the color has said that it is at work */

@@ -37,6 +37,7 @@
     X(SECOND_ORDER, "second order at the same time")                     \
     X(PAUSE, "operator pauses the fleet")                                \
     X(TAKERS_STOP, "all takers stopped at the grant")                    \
+    X(REREAD_LOG, "member reads the control log again from its start")   \
     /* from here on: chances of a message or an effect */                \
     X(CRASH_MEMBER_EFFECT, "member killed between two effects")          \
     X(CRASH_CONTROLLER_EFFECT, "leader killed between two effects")      \
@@ -49,7 +50,8 @@
     X(COMMIT_UNHEARD, "commit succeeds, its answer is lost")             \
     X(ORDER_LOST, "order or its answer lost, asked again")               \
     X(STUCK, "application stuck with a record")                          \
-    X(OUT_OF_ORDER, "record done long after its successors")
+    X(OUT_OF_ORDER, "record done long after its successors")             \
+    X(REPORT_LATE, "report given up, and written after its successors")
 
 enum fault {
 #define X(name, text) FAULT_##name,
@@ -57,7 +59,7 @@ enum fault {
 #undef X
         FAULT_COUNT
 };
-#define FAULT_STRIKES_COUNT (FAULT_TAKERS_STOP + 1) /* those that strike by themselves */
+#define FAULT_STRIKES_COUNT (FAULT_REREAD_LOG + 1) /* those that strike by themselves */
 
 enum group_protocol { GROUP_COOPERATIVE, GROUP_EAGER, GROUP_KIP848, GROUP_PROTOCOL_COUNT };
 

@@ -65,12 +65,18 @@ static const struct world_config worlds[] = {
       .rule = "3, 13",
       BUSY,
       .chance = { W(LATE) = 60, W(LOST) = 40, W(REPEATED) = 60, W(COMMIT_UNHEARD) = 30, W(COMMIT_FAILED) = 30,
-                  W(REPORT_LOST) = 60 } },
+                  W(REPORT_LOST) = 60, W(REPORT_LATE) = 30 } },
+    { .name = "reads-again",
+      .rule = "1, 2",
+      BUSY,
+      .orders = 5,
+      .faults = 10,
+      .weight = { W(REREAD_LOG) = 4, W(JOIN_MEMBER) = 1, W(ZOMBIE_CONTROLLER) = 1, W(REGRET) = 1 } },
     { .name = "reports-lag",
       .rule = "2, 13",
       BUSY,
       .orders = 5,
-      .chance = { W(LATE) = 200, W(REPEATED) = 100, W(REPORT_LOST) = 60 } },
+      .chance = { W(REPORT_LATE) = 60, W(LATE) = 200, W(REPEATED) = 100, W(REPORT_LOST) = 60 } },
     { .name = "old-work-in-flight",
       .rule = "4, 12",
       BUSY,
@@ -238,10 +244,10 @@ static const struct world_config worlds[] = {
       .weight = { W(CRASH_MEMBER) = 1, W(STOP_MEMBER) = 1, W(STOP_LONG) = 1, W(CUT_COORDINATOR) = 1, W(CUT_LOG) = 1,
                   W(CUT_BOTH) = 1, W(CLOSE_MEMBER) = 1, W(JOIN_MEMBER) = 1, W(CRASH_CONTROLLER) = 1,
                   W(STOP_CONTROLLER) = 1, W(ZOMBIE_CONTROLLER) = 1, W(GROW) = 1, W(CLOCK_JUMP) = 1, W(COMPACTION) = 1,
-                  W(REGRET) = 1, W(SECOND_ORDER) = 1, W(PAUSE) = 1, W(TAKERS_STOP) = 1 },
+                  W(REGRET) = 1, W(SECOND_ORDER) = 1, W(PAUSE) = 1, W(TAKERS_STOP) = 1, W(REREAD_LOG) = 1 },
       .chance = { W(LATE) = 20, W(LOST) = 10, W(REPEATED) = 10, W(COMMIT_FAILED) = 10, W(COMMIT_UNHEARD) = 10,
                   W(REPORT_LOST) = 10, W(CRASH_MEMBER_EFFECT) = 1, W(CRASH_CONTROLLER_EFFECT) = 5, W(APPEND_FAILED) = 5,
-                  W(ORDER_LOST) = 50, W(STUCK) = 3, W(OUT_OF_ORDER) = 30 } },
+                  W(ORDER_LOST) = 50, W(STUCK) = 3, W(OUT_OF_ORDER) = 30, W(REPORT_LATE) = 5 } },
 };
 
 int world_count(void)
@@ -278,7 +284,15 @@ static const int chance_max[FAULT_COUNT] = {
     W(ORDER_LOST) = 300,
     W(STUCK) = 20,
     W(OUT_OF_ORDER) = 300,
+    W(REPORT_LATE) = 100,
 };
+
+/*
+ * Faults that came later are drawn last and apart, so that an old seed still makes the world it made: those that strike by themselves
+ * from here on, those of a message from there on.
+ */
+#define STRIKES_FIRST (FAULT_TAKERS_STOP + 1)
+#define CHANCES_FIRST (FAULT_OUT_OF_ORDER + 1)
 
 static int pick(struct world *w, const int *of, int count)
 {
@@ -319,14 +333,18 @@ void world_draw(struct world_config *ret, uint64_t seed)
         return; /* fair weather */
     ret->faults = below(w, 5);
     for (int i = 1 + below(w, 4); i > 0; i--) /* a few kinds together: each alone and each pair comes up often */
-        ret->weight[below(w, FAULT_STRIKES_COUNT)] = 1 + below(w, 3);
+        ret->weight[below(w, STRIKES_FIRST)] = 1 + below(w, 3);
     ret->at_append = below(w, 800);
     for (int i = below(w, 4); i > 0; i--) {
-        const int f = FAULT_STRIKES_COUNT + below(w, FAULT_COUNT - FAULT_STRIKES_COUNT);
+        const int f = FAULT_STRIKES_COUNT + below(w, CHANCES_FIRST - FAULT_STRIKES_COUNT);
 
         ret->chance[f] = 1 + below(w, chance_max[f]);
     }
     ret->drift = chance(w, 150) ? 1 + below(w, 20) : 0;
+    for (int f = STRIKES_FIRST; f < FAULT_STRIKES_COUNT; f++)
+        ret->weight[f] = chance(w, 60) ? 1 + below(w, 3) : 0;
+    for (int f = CHANCES_FIRST; f < FAULT_COUNT; f++)
+        ret->chance[f] = chance(w, 80) ? 1 + below(w, chance_max[f]) : 0;
 }
 
 /* --- smaller ones ---------------------------------------------------------------------------------------------------------------------- */
