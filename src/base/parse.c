@@ -110,6 +110,30 @@ int parse_percent(int *ret, const char *text, struct errmsg *m)
     return ERR_OK;
 }
 
+int parse_share_ppm(int *ret, const char *text, int min_ppm, int max_ppm, struct errmsg *m)
+{
+    char shown[SHOWN_BYTES], low[32], high[32];
+    const char *at = text;
+    int64_t whole, ppm;
+    int unit = 1000;
+    bool good = read_digits(&whole, &at) && whole <= 100000;
+
+    ppm = good ? whole * 10000 : 0;
+    if (good && *at == '.') {
+        for (at++; *at >= '0' && *at <= '9' && unit > 0; at++, unit /= 10)
+            ppm += (*at - '0') * unit;
+        good = at[-1] != '.';
+    }
+    if (!good || !text_equal(at, "%"))
+        return err_set(m, ERR_INVALID, "%s is not a share: write a percentage with at most four decimals, as in 0.5%%",
+                       log_quote(shown, sizeof(shown), text));
+    if (ppm < min_ppm || ppm > max_ppm)
+        return err_set(m, ERR_INVALID, "%s is out of range: allowed are %s to %s",
+                       log_quote(shown, sizeof(shown), text), format_share(low, min_ppm), format_share(high, max_ppm));
+    *ret = (int)ppm;
+    return ERR_OK;
+}
+
 int parse_int64(int64_t *ret, const char *text, int64_t min, int64_t max, struct errmsg *m)
 {
     char shown[SHOWN_BYTES];
@@ -129,6 +153,18 @@ int parse_int64(int64_t *ret, const char *text, int64_t min, int64_t max, struct
                        log_quote(shown, sizeof(shown), text), (long long)min, (long long)max);
     *ret = value;
     return ERR_OK;
+}
+
+const char *format_share(char ret[32], int ppm)
+{
+    int len = snprintf(ret, 32, "%d.%04d", ppm / 10000, ppm % 10000);
+
+    while (ret[len - 1] == '0')
+        len--;
+    if (ret[len - 1] == '.')
+        len--;
+    snprintf(ret + len, 32 - (size_t)len, "%%");
+    return ret;
 }
 
 const char *format_duration(char ret[32], int64_t ms)

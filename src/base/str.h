@@ -25,7 +25,7 @@ extern char str_empty[1];
 
 #define STR_WITH_MAX(bytes_max) ((struct str){ .buf = str_empty, .max = (bytes_max) })
 
-void str_free(struct str *s); /* back to empty, same bound; the error is forgotten */
+void str_free(struct str *s);  /* back to empty, same bound; the error is forgotten */
 void str_clear(struct str *s); /* the same, but keeps the memory */
 int str_error(const struct str *s);
 /* What does not fit as a whole is not added at all. */
@@ -48,15 +48,18 @@ bool text_equal(const char *a, const char *b);
  * duration: whole number and unit ms|s|m|h|d, "10s", also summed, largest first: "1m30s"; bare numbers refused
  *           ("0" too: write "0s").
  * percent:  "10%", 1 to 100.
+ * share:    "0.5%", up to four decimals; in millionths.
  * number:   decimal, whole text.
  */
 struct errmsg;
 int parse_duration_ms(int64_t *ret, const char *text, int64_t min_ms, int64_t max_ms, struct errmsg *m);
 int parse_percent(int *ret, const char *text, struct errmsg *m);
+int parse_share_ppm(int *ret, const char *text, int min_ppm, int max_ppm, struct errmsg *m);
 int parse_int64(int64_t *ret, const char *text, int64_t min, int64_t max, struct errmsg *m);
 
 /* "10s", "1m30s", "250ms": what parse_duration_ms reads back, and "-1s" for what lies in the past. */
 const char *format_duration(char ret[32], int64_t ms);
+const char *format_share(char ret[32], int ppm);
 
 /*
  * The candidate nearest to `word` by edit distance, or NULL when none is near enough

@@ -163,18 +163,9 @@ static bool signal_by_color(const struct signal_policy *p)
 
 static bool metric_on(const struct judge_policy *p, int metric)
 {
-    switch (metric) {
-    case METRIC_ERROR_RATE:
-        return p->error_rate;
-    case METRIC_LATENCY:
-        return p->latency;
-    case METRIC_LAG:
-        return p->lag;
-    case METRIC_METADATA:
-        return p->metadata;
-    default:
-        return metric - METRIC_SIGNAL < p->signal_count && signal_by_color(&p->signals[metric - METRIC_SIGNAL]);
-    }
+    if (metric < METRIC_SIGNAL)
+        return p->metrics >> metric & 1;
+    return metric - METRIC_SIGNAL < p->signal_count && signal_by_color(&p->signals[metric - METRIC_SIGNAL]);
 }
 
 static bool metric_votes(int metric)
@@ -856,8 +847,7 @@ static void lag_look(struct judge *j, const struct judge_sample *s, double secon
     }
     if (lag_grew(j, s, &grew) && counts && c->on)
         lag_bet_look(&c->bets[0], grew);
-    if (j->policy.mode == JUDGE_AUTO && j->policy.lag && j->drained_since_ms == 0 && j->steady_ms == 0 &&
-        s->now_ms - j->began_ms > j->policy.catch_up_ms)
+    if (c->on && j->drained_since_ms == 0 && j->steady_ms == 0 && s->now_ms - j->began_ms > j->policy.catch_up_ms)
         worse(j, RULE_CATCH_UP, METRIC_LAG, "lag: %.0f records are left of a backlog of %.0f after %lld s", j->lag.lag,
               j->lag.backlog, (long long)(s->now_ms - j->began_ms) / 1000);
 }
@@ -1119,6 +1109,7 @@ static void verdict_say(const struct judge *j, struct judge_verdict *v)
         break;
     }
     e = evidence_in(v, METRIC_UNDECIDED);
+    v->blind = !e;
     if (!e && j->policy.on_unknown == UNKNOWN_HOLD)
         e = evidence_in(v, METRIC_UNKNOWN);
     if (j->policy.mode != JUDGE_AUTO)

@@ -77,8 +77,6 @@ enum judge_rule {
 const char *judge_rule_name(enum judge_rule r);
 bool judge_rule_parse(enum judge_rule *ret, const char *name);
 
-/* METRIC_SIGNAL + i: signal i of the fleet file. */
-enum judge_metric { METRIC_ERROR_RATE, METRIC_LATENCY, METRIC_LAG, METRIC_METADATA, METRIC_SIGNAL };
 #define JUDGE_METRICS_MAX (METRIC_SIGNAL + SIGNALS_MAX)
 
 enum metric_state { METRIC_UNKNOWN, METRIC_UNDECIDED, METRIC_OK, METRIC_WORSE };
@@ -106,6 +104,7 @@ struct judge_evidence {
 struct judge_verdict {
     enum verdict verdict;
     enum judge_rule rule;
+    bool blind;       /* undecided for want of figures alone: nobody may turn back because of that */
     int64_t after_ms; /* since the stage had passed */
     int64_t looks;
     char sentence[320];

@@ -12,6 +12,9 @@
 /* ppm: a millionth, the unit of every share in the fleet file. */
 #define PPM 1000000
 
+/* METRIC_SIGNAL + i: signal i of the fleet file. */
+enum judge_metric { METRIC_ERROR_RATE, METRIC_LATENCY, METRIC_LAG, METRIC_METADATA, METRIC_SIGNAL };
+
 #define SIGNALS_MAX 8
 #define SIGNAL_NAME_MAX 31
 #define SIGNAL_QUERY_MAX 511
@@ -44,9 +47,9 @@ struct judge_policy {
     enum judge_promote promote;
     enum on_undecided on_undecided;
     enum on_unknown on_unknown;
-    enum on_worse on_worse, on_worse_full;   /* full: once the new color holds everything */
-    bool error_rate, latency, lag, metadata; /* the metrics that are judged */
-    int error_rate_limit_ppm;                /* hard limits; 0 each: none */
+    enum on_worse on_worse, on_worse_full; /* full: once the new color holds everything */
+    unsigned metrics;                      /* those that are judged: 1 << enum judge_metric */
+    int error_rate_limit_ppm;              /* hard limits; 0 each: none */
     int64_t latency_p99_limit_ms;
     int64_t time_lag_limit_ms;
     int64_t no_progress_ms;  /* a partition with records to do stands still */
@@ -86,6 +89,12 @@ struct spec {
     struct judge_policy judge;
     char prometheus_url[URL_MAX + 1]; /* "": none */
 };
+
+/* How long a partition may stand still unless the fleet file says it: no record takes so long. */
+static inline int64_t spec_no_progress_ms(const struct spec *s)
+{
+    return s->processing_ms_max > 30000 ? 2 * s->processing_ms_max : 60000;
+}
 
 /* session timeout + longest processing time: PROTOCOL rule 9. */
 static inline int64_t spec_gone_after_ms(const struct spec *s)

@@ -8,6 +8,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/check.h"
@@ -24,7 +25,10 @@
 enum option_index {
     OPT_FLEET, OPT_TOPICS, OPT_STRATEGY, OPT_BLUE_GROUP, OPT_GREEN_GROUP, OPT_ACTIVE, OPT_RESET, OPT_STAGES,
     OPT_OBSERVE, OPT_DEADLINE, OPT_UNREACHABLE, OPT_DOUBT, OPT_SESSION, OPT_PROCESSING, OPT_FOLLOW, OPT_KEEP,
-    OPT_HISTORY, OPT_COUNT
+    OPT_HISTORY, OPT_JUDGE_MODE, OPT_JUDGE_METRICS, OPT_JUDGE_ALPHA, OPT_JUDGE_TOLERANCE, OPT_JUDGE_INTERVAL,
+    OPT_JUDGE_WARMUP, OPT_JUDGE_RECORDS, OPT_JUDGE_PROMOTE, OPT_JUDGE_WORSE, OPT_JUDGE_WORSE_FULL, OPT_JUDGE_UNDECIDED,
+    OPT_JUDGE_UNKNOWN, OPT_JUDGE_PROGRESS, OPT_JUDGE_CATCH_UP, OPT_JUDGE_CRASHES, OPT_JUDGE_CRASH_WINDOW,
+    OPT_LIMIT_ERRORS, OPT_LIMIT_LATENCY, OPT_LIMIT_TIME_LAG, OPT_PROMETHEUS_URL, OPT_SIGNALS, OPT_COUNT
 };
 
 const struct spec_option spec_options[] = {
@@ -94,6 +98,78 @@ const struct spec_option spec_options[] = {
     [OPT_HISTORY] = { "history", OPTION_INT, "100", 1, 10000, NULL,
       "Switches of which the control log keeps the receipt.",
       "100", AT(history_count) },
+    [OPT_JUDGE_MODE] = { "judge.mode", OPTION_CHOICE, "guard", 0, 0, "guard|auto|off",
+      "What may turn a switch back by itself. guard: what needs no statistics, that is a new color that vanishes, "
+      "starts again and again, stands still, fails most of its records or breaks a limit of yours. auto: also a new "
+      "color whose figures are worse than the old one's, and a stage counts only when they are not. off: nothing.",
+      "off", AT(judge.mode) },
+    [OPT_JUDGE_METRICS] = { "judge.metrics", OPTION_WORDS, "[error_rate, latency, lag]", 0, 4,
+      "error_rate|latency|lag|metadata",
+      "Figures that auto compares, besides the signals. metadata is the time of metadata refreshes; it can only say no.",
+      "[error_rate, lag]", AT(judge.metrics) },
+    [OPT_JUDGE_ALPHA] = { "judge.alpha", OPTION_SHARE, "5%", 1000, 500000, NULL,
+      "Share of switches to an equally good version that auto may turn back wrongly, over all figures, looks and stages "
+      "together.",
+      "1%", AT(judge.alpha_ppm) },
+    [OPT_JUDGE_TOLERANCE] = { "judge.tolerance", OPTION_SHARE, "25%", 0, 10 * PPM, NULL,
+      "How much more often than with the old color something bad may happen and still pass, as a share of that.",
+      "10%", AT(judge.tolerance_ppm) },
+    [OPT_JUDGE_INTERVAL] = { "judge.interval", OPTION_DURATION, "5s", SECOND, 5 * MINUTE, NULL,
+      "Time between two looks, and so the longest time from a verdict to the way back. Looking often costs nothing but "
+      "work: the bound on wrong verdicts holds however often one looks.",
+      "10s", AT(judge.interval_ms) },
+    [OPT_JUDGE_WARMUP] = { "judge.warmup", OPTION_DURATION, "30s", 0, HOUR, NULL,
+      "Time from the first record of a stage in which figures are not compared, since a cold start is slow.",
+      "1m", AT(judge.warmup_ms) },
+    [OPT_JUDGE_RECORDS] = { "judge.min_records", OPTION_INT, "100", 1, 1000000, NULL,
+      "Records before any comparison counts.",
+      "1000", AT(judge.records_min) },
+    [OPT_JUDGE_PROMOTE] = { "judge.promote", OPTION_CHOICE, "at-end", 0, 0, "at-end|early",
+      "When an ok ends a stage: at the end of switch.observe, or as soon as it is said.",
+      "early", AT(judge.promote) },
+    [OPT_JUDGE_WORSE] = { "judge.on_worse", OPTION_CHOICE, "rollback", 0, 0, "rollback|hold",
+      "What a verdict of worse does while the old color still has partitions: pass all of them back, or stay and say so.",
+      "hold", AT(judge.on_worse) },
+    [OPT_JUDGE_WORSE_FULL] = { "judge.on_worse_full", OPTION_CHOICE, "rollback", 0, 0, "rollback|hold",
+      "The same once the new color has all partitions, which may be beyond the point where a rollback is harmless.",
+      "hold", AT(judge.on_worse_full) },
+    [OPT_JUDGE_UNDECIDED] = { "judge.on_undecided", OPTION_CHOICE, "hold", 0, 0, "hold|promote|rollback",
+      "What auto does at the end of switch.observe without a verdict: stay as it is and say so, go on, or pass back. "
+      "Figures that are missing never cause a rollback.",
+      "promote", AT(judge.on_undecided) },
+    [OPT_JUDGE_UNKNOWN] = { "judge.on_unknown", OPTION_CHOICE, "hold", 0, 0, "hold|ignore",
+      "What a figure that is missing, stale or no number does to an ok: it keeps it from being said, or it is left out.",
+      "ignore", AT(judge.on_unknown) },
+    [OPT_JUDGE_PROGRESS] = { "judge.no_progress", OPTION_DURATION, "auto", 10 * SECOND, DAY, NULL,
+      "How long a partition may stand still with records waiting. auto: twice members.processing_max, at least 60s.",
+      "2m", AT(judge.no_progress_ms), "auto" },
+    [OPT_JUDGE_CATCH_UP] = { "judge.catch_up", OPTION_DURATION, "10m", 10 * SECOND, DAY, NULL,
+      "Longest time for the new color to work off the backlog of a switch. Until then its lag breaks no limit.",
+      "2m", AT(judge.catch_up_ms) },
+    [OPT_JUDGE_CRASHES] = { "judge.crash_loop", OPTION_INT, "3", 2, 60, NULL,
+      "Starts of one process within judge.crash_window that make a crash loop.",
+      "5", AT(judge.crash_loop) },
+    [OPT_JUDGE_CRASH_WINDOW] = { "judge.crash_window", OPTION_DURATION, "2m", 10 * SECOND, HOUR, NULL,
+      "See judge.crash_loop.",
+      "5m", AT(judge.crash_window_ms) },
+    [OPT_LIMIT_ERRORS] = { "judge.limits.error_rate", OPTION_SHARE, "none", 1, PPM, NULL,
+      "Share of failed records, over a minute, above which the new color is worse whatever the old one does.",
+      "5%", AT(judge.error_rate_limit_ppm), "none" },
+    [OPT_LIMIT_LATENCY] = { "judge.limits.latency_p99", OPTION_DURATION, "none", 1, HOUR, NULL,
+      "Time that at most one record in a hundred may take longer than.",
+      "2s", AT(judge.latency_p99_limit_ms), "none" },
+    [OPT_LIMIT_TIME_LAG] = { "judge.limits.time_lag", OPTION_DURATION, "none", 10 * SECOND, DAY, NULL,
+      "Longest lag, counted in time of arrivals, once the backlog is worked off or judge.catch_up has passed.",
+      "1m", AT(judge.time_lag_limit_ms), "none" },
+    [OPT_PROMETHEUS_URL] = { "prometheus.url", OPTION_URL, "none", 1, URL_MAX, NULL,
+      "Prometheus that answers the queries of the signals.",
+      "http://prometheus:9090", AT(prometheus_url), "none" },
+    [OPT_SIGNALS] = { "signals", OPTION_SIGNALS, "[]", 0, SIGNALS_MAX, NULL,
+      "More figures, from Prometheus. Each has a name and a query, in which $fleet, $color, $group and $version stand for "
+      "those of the color that is asked for; worse: higher (default) or lower; and, if it is to have one, a limit beyond "
+      "which the new color is worse whatever the old one does. A query without $color, $group or $version cannot tell the "
+      "colors apart, so it needs a limit.",
+      "[{name: cpu, query: 'avg(cpu{color=\"$color\"})', limit: 0.9}]", AT(judge.signals) },
 };
 // clang-format on
 const int spec_option_count = OPT_COUNT;
@@ -224,6 +300,18 @@ static const char *group_fault(const char *name)
     return NULL;
 }
 
+static const char *url_fault(const char *url)
+{
+    if (strncmp(url, "http://", 7) != 0 && strncmp(url, "https://", 8) != 0)
+        return "it must begin with http:// or https://";
+    if (strlen(url) > URL_MAX)
+        return "it is longer than 255 bytes";
+    for (const char *p = url; *p; p++)
+        if (is_control(*p) || *p == ' ')
+            return "it holds a blank or a control character";
+    return strlen(strchr(url, ':') + 3) > 0 ? NULL : "the host is missing";
+}
+
 static const char *topic_fault(const char *name)
 {
     const size_t len = strlen(name);
@@ -255,6 +343,7 @@ static void set_text(struct reading *r, const struct spec_option *o, const struc
 {
     const char *fault = o->type == OPTION_NAME    ? fleet_fault(v->text)
                         : o->type == OPTION_GROUP ? group_fault(v->text)
+                        : o->type == OPTION_URL   ? url_fault(v->text)
                                                   : NULL;
 
     if (!fault && !text_copy(field(r->spec, o), (size_t)o->max + 1, v->text))
@@ -279,6 +368,165 @@ static void set_number(struct reading *r, const struct spec_option *o, const str
         memcpy(field(r->spec, o), &number, sizeof(number));
     else
         *(int *)field(r->spec, o) = (int)number;
+}
+
+static bool means_zero(const struct spec_option *o, const struct spec_value *v)
+{
+    return o->zero && v->kind == SPEC_TEXT && strcmp(v->text, o->zero) == 0;
+}
+
+static void set_share(struct reading *r, const struct spec_option *o, const struct spec_value *v)
+{
+    struct errmsg m = { 0 };
+
+    if (parse_share_ppm(field(r->spec, o), v->text, (int)o->min, (int)o->max, &m) < 0)
+        fail_at(r, v->line, v->column, "%s: %s%s%s", o->key, m.text, o->zero ? ", or write " : "",
+                o->zero ? o->zero : "");
+}
+
+/* A list of the choices, each at most once: bits by their place. */
+static void set_words(struct reading *r, const struct spec_option *o, const struct spec_value *list)
+{
+    char names[SPEC_CHOICES_MAX][SPEC_KEY_MAX];
+    const char *candidates[SPEC_CHOICES_MAX];
+    unsigned *bits = field(r->spec, o);
+    int count;
+
+    *bits = 0;
+    for (const struct spec_value *v = list->first; v && !r->failed; v = v->next) {
+        const int index = v->kind == SPEC_TEXT ? spec_choice_index(o->choices, v->text, names, &count) : -1;
+        const char *near = NULL;
+
+        for (int i = 0; v->kind == SPEC_TEXT && i < count; i++)
+            candidates[i] = names[i];
+        if (v->kind == SPEC_TEXT && index < 0)
+            near = suggest(v->text, candidates, (size_t)count);
+        if (v->kind != SPEC_TEXT)
+            fail_kind(r, o, v, "a word");
+        else if (near)
+            fail_at(r, v->line, v->column, "%s: unknown value '%.80s', did you mean '%s'?", o->key, v->text, near);
+        else if (index < 0 && r->skip_unknown)
+            continue;
+        else if (index < 0)
+            fail_at(r, v->line, v->column, "%s: unknown value '%.80s'; allowed: %s", o->key, v->text, o->choices);
+        else if (*bits >> index & 1)
+            fail_at(r, v->line, v->column, "%s: '%s' stands there twice", o->key, v->text);
+        else
+            *bits |= 1u << index;
+    }
+}
+
+static const char *signal_name_fault(const char *name)
+{
+    if (!name[0] || strlen(name) > SIGNAL_NAME_MAX)
+        return "a signal's name has 1 to 31 letters";
+    if (strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789_") != strlen(name))
+        return "a signal's name is made of lower-case letters, digits and '_'";
+    return NULL;
+}
+
+/* A decimal number, whole text; no infinity, no hexadecimal. */
+static bool read_limit(double *ret, const char *text)
+{
+    char *end;
+
+    if (!text[0] || strlen(text) > 32 || strspn(text, "+-0123456789.eE") != strlen(text))
+        return false;
+    *ret = strtod(text, &end);
+    return !*end && *ret > -1e15 && *ret < 1e15;
+}
+
+static bool query_by_color(const char *query)
+{
+    return strstr(query, "$color") || strstr(query, "$group") || strstr(query, "$version");
+}
+
+static const char *const signal_keys[] = { "name", "query", "worse", "limit" };
+
+static void set_signal_key(struct reading *r, struct signal_policy *s, const struct spec_value *v)
+{
+    const bool text = v->kind == SPEC_TEXT || (v->kind == SPEC_NUMBER && strcmp(v->key, "limit") == 0);
+    const char *fault = NULL;
+
+    if (!text)
+        fail_at(r, v->line, v->column, "signals: %s: a text is wanted, and here is %s", v->key, kind_name(v));
+    else if (strcmp(v->key, "name") == 0)
+        fault = signal_name_fault(v->text);
+    else if (strcmp(v->key, "query") == 0)
+        fault = !v->text[0]                          ? "a query is missing"
+                : strlen(v->text) > SIGNAL_QUERY_MAX ? "a query has at most 511 bytes"
+                                                     : NULL;
+    else if (strcmp(v->key, "worse") == 0)
+        fault = strcmp(v->text, "higher") != 0 && strcmp(v->text, "lower") != 0 ? "write higher or lower" : NULL;
+    else
+        fault = read_limit(&s->limit, v->text) ? NULL : "a limit is a decimal number, as in 0.9";
+    if (fault)
+        fail_at(r, v->line, v->column, "signals: %s: '%.80s': %s", v->key, v->text, fault);
+    if (r->failed)
+        return;
+    if (strcmp(v->key, "name") == 0)
+        text_copy(s->name, sizeof(s->name), v->text);
+    else if (strcmp(v->key, "query") == 0)
+        text_copy(s->query, sizeof(s->query), v->text);
+    else if (strcmp(v->key, "worse") == 0)
+        s->worse = strcmp(v->text, "lower") == 0 ? SIGNAL_LOWER_IS_WORSE : SIGNAL_HIGHER_IS_WORSE;
+    else
+        s->limited = true;
+}
+
+static void set_signal(struct reading *r, struct signal_policy *s, const struct spec_value *map)
+{
+    memset(s, 0, sizeof(*s));
+    for (const struct spec_value *v = map->first; v && !r->failed; v = v->next) {
+        bool known = false;
+
+        for (size_t i = 0; i < ARRAY_COUNT(signal_keys); i++)
+            known = known || strcmp(v->key, signal_keys[i]) == 0;
+        for (const struct spec_value *before = map->first; before != v; before = before->next)
+            if (strcmp(before->key, v->key) == 0 && !r->skip_unknown)
+                fail_at(r, v->key_line, v->key_column, "signals: key '%s' stands there twice", v->key);
+        if (known)
+            set_signal_key(r, s, v);
+        else if (!r->skip_unknown) {
+            const char *near = suggest(v->key, signal_keys, ARRAY_COUNT(signal_keys));
+
+            fail_at(r, v->key_line, v->key_column, "signals: unknown key '%.80s'%s%s%s", v->key,
+                    near ? ", did you mean '" : "; allowed: name, query, worse, limit", near ? near : "",
+                    near ? "'?" : "");
+        }
+    }
+    if (!s->name[0])
+        fail_at(r, map->line, map->column, "signals: a signal's name is missing");
+    if (!s->query[0])
+        fail_at(r, map->line, map->column, "signals: '%s' has no query", s->name);
+    if (!query_by_color(s->query) && !s->limited)
+        fail_at(
+            r, map->line, map->column,
+            "signals: '%s' can never say anything: its query names no $color, $group or $version, and it has no limit",
+            s->name);
+}
+
+static void set_signals(struct reading *r, const struct spec_option *o, const struct spec_value *list)
+{
+    struct judge_policy *p = &r->spec->judge;
+
+    p->signal_count = 0;
+    memset(p->signals, 0, sizeof(p->signals));
+    for (const struct spec_value *v = list->first; v && !r->failed; v = v->next) {
+        if (v->kind != SPEC_MAP) {
+            fail_kind(r, o, v, "a signal");
+            return;
+        }
+        if (p->signal_count == SIGNALS_MAX) {
+            fail_at(r, v->line, v->column, "signals: a fleet has at most %d", SIGNALS_MAX);
+            return;
+        }
+        set_signal(r, &p->signals[p->signal_count], v);
+        for (int i = 0; i < p->signal_count; i++)
+            if (strcmp(p->signals[i].name, p->signals[p->signal_count].name) == 0)
+                fail_at(r, v->line, v->column, "signals: '%s' stands there twice", p->signals[i].name);
+        p->signal_count++;
+    }
 }
 
 static void set_percents(struct reading *r, const struct spec_option *o, const struct spec_value *list)
@@ -335,16 +583,31 @@ static void set_topics(struct reading *r, const struct spec_option *o, const str
         fail_at(r, list->line, list->column, "%s: the list is empty; name one topic at least", o->key);
 }
 
+/* What `none` or `auto` leaves: 0, or an empty text. */
+static void zero_option(struct spec *spec, const struct spec_option *o)
+{
+    const size_t size = o->type == OPTION_URL        ? (size_t)o->max + 1
+                        : o->type == OPTION_DURATION ? sizeof(int64_t)
+                                                     : sizeof(int);
+
+    memset(field(spec, o), 0, size);
+}
+
 static void set_option(struct reading *r, const struct spec_option *o, const struct spec_value *v)
 {
     if (v->kind == SPEC_NULL) {
         fail_at(r, v->line, v->column, "%s: a value is missing, as in '%s'", o->key, o->example);
         return;
     }
+    if (means_zero(o, v)) {
+        zero_option(r->spec, o);
+        return;
+    }
     switch (o->type) {
     case OPTION_TEXT:
     case OPTION_NAME:
     case OPTION_GROUP:
+    case OPTION_URL:
         if (v->kind != SPEC_TEXT)
             fail_kind(r, o, v, "a name");
         else
@@ -379,6 +642,21 @@ static void set_option(struct reading *r, const struct spec_option *o, const str
             fail_kind(r, o, v, "a list");
         else
             set_topics(r, o, v);
+        break;
+    case OPTION_SHARE:
+        if (v->kind != SPEC_TEXT && v->kind != SPEC_NUMBER)
+            fail_kind(r, o, v, "a percentage");
+        else
+            set_share(r, o, v);
+        break;
+    case OPTION_WORDS:
+    case OPTION_SIGNALS:
+        if (v->kind != SPEC_LIST)
+            fail_kind(r, o, v, "a list");
+        else if (o->type == OPTION_WORDS)
+            set_words(r, o, v);
+        else
+            set_signals(r, o, v);
         break;
     }
 }
@@ -494,6 +772,46 @@ static void read_map(struct reading *r, const char *prefix, const struct spec_va
     }
 }
 
+static int find_judge_conflict(const struct spec *s, char *ret, size_t ret_size, int *ret_other)
+{
+    const struct judge_policy *p = &s->judge;
+    const int64_t least_ms = p->warmup_ms + 2 * p->interval_ms;
+    char least[32], warmup[32], interval[32];
+
+    *ret_other = OPT_JUDGE_MODE;
+    if (p->mode == JUDGE_AUTO && p->metrics == 0 && p->signal_count == 0) {
+        snprintf(ret, ret_size, "with judge.mode: auto one figure at least has to be judged");
+        return OPT_JUDGE_METRICS;
+    }
+    if (p->mode == JUDGE_AUTO && s->observe_ms <= least_ms) {
+        snprintf(ret, ret_size,
+                 "with judge.mode: auto it must be longer than %s, or every stage ends before a verdict: judge.warmup "
+                 "(%s) and two looks (judge.interval, %s)",
+                 format_duration(least, least_ms), format_duration(warmup, p->warmup_ms),
+                 format_duration(interval, p->interval_ms));
+        return OPT_OBSERVE;
+    }
+    *ret_other = OPT_PROCESSING;
+    if (p->no_progress_ms > 0 && p->no_progress_ms <= s->processing_ms_max) {
+        snprintf(ret, ret_size,
+                 "it must be longer than members.processing_max (%s), or one slow record is a standstill",
+                 format_duration(least, s->processing_ms_max));
+        return OPT_JUDGE_PROGRESS;
+    }
+    *ret_other = OPT_JUDGE_INTERVAL;
+    if (p->crash_window_ms < p->interval_ms) {
+        snprintf(ret, ret_size, "it must not be shorter than judge.interval (%s)",
+                 format_duration(interval, p->interval_ms));
+        return OPT_JUDGE_CRASH_WINDOW;
+    }
+    *ret_other = OPT_SIGNALS;
+    if (p->signal_count > 0 && !s->prometheus_url[0]) {
+        snprintf(ret, ret_size, "signals need it: write where Prometheus answers, as in http://prometheus:9090");
+        return OPT_PROMETHEUS_URL;
+    }
+    return -1;
+}
+
 /*
  * What must hold between options: returns the one at fault, or -1, and in *ret_other the one it does not go with.
  * Without `policies` only what must hold of every spec ever written, for a rule that came later must not break a
@@ -520,7 +838,7 @@ static int find_conflict(const struct spec *s, bool policies, char *ret, size_t 
         *ret_other = OPT_UNREACHABLE;
         return OPT_DEADLINE;
     }
-    return -1;
+    return policies ? find_judge_conflict(s, ret, ret_size, ret_other) : -1;
 }
 
 /* At the option itself where it is given, else at the one it does not go with; one of them is. */
@@ -574,6 +892,26 @@ int spec_from_tree(struct spec *ret, const struct spec_tree *tree, bool skip_unk
 
 /* ---- defaults ---- */
 
+/* "[a, b]" as a list; cuts `text` up. */
+static void list_default(struct spec_value *list, struct spec_value items[SPEC_CHOICES_MAX], char *text)
+{
+    struct spec_value **next = &list->first;
+    int count = 0;
+
+    for (char *p = text + 1; *p && *p != ']'; p += strspn(p, ", ")) {
+        struct spec_value *v = &items[count++];
+        const size_t len = strcspn(p, ",]");
+        const bool last = p[len] == ']';
+
+        ASSERT(count <= SPEC_CHOICES_MAX);
+        *v = (struct spec_value){ .kind = SPEC_TEXT, .plain = true, .text = p };
+        *next = v;
+        next = &v->next;
+        p[len] = 0;
+        p += len + !last;
+    }
+}
+
 void spec_defaults(struct spec *ret)
 {
     struct spec_fault fault;
@@ -582,18 +920,18 @@ void spec_defaults(struct spec *ret)
     memset(ret, 0, sizeof(*ret));
     for (int i = 0; i < OPT_COUNT; i++) {
         const struct spec_option *o = &spec_options[i];
-        struct spec_value value = { .kind = SPEC_TEXT, .plain = true }, list = { .kind = SPEC_LIST, .first = &value };
+        struct spec_value items[SPEC_CHOICES_MAX], list = { .kind = SPEC_LIST };
         char text[SPEC_KEY_MAX];
 
         if (!o->standard || o->type == OPTION_GROUP)
             continue;
-        value.text = text;
-        snprintf(text, sizeof(text), "%s", o->standard);
-        if (o->type == OPTION_PERCENTS) { /* the one list with a default has one item */
-            snprintf(text, sizeof(text), "%.*s", (int)strlen(o->standard) - 2, o->standard + 1);
+        ASSERT(text_copy(text, sizeof(text), o->standard));
+        if (text[0] == '[') {
+            list_default(&list, items, text);
             set_option(&r, o, &list);
         } else {
-            set_option(&r, o, &value);
+            items[0] = (struct spec_value){ .kind = SPEC_TEXT, .plain = true, .text = text };
+            set_option(&r, o, &items[0]);
         }
         ASSERT(!r.failed);
     }
@@ -635,11 +973,15 @@ int spec_validate(const struct spec *s, struct errmsg *m)
         const char *at = (const char *)s + o->at;
         int64_t number = o->min;
 
+        if (o->type == OPTION_URL && at[0] && url_fault(at))
+            return invalid(m, i, url_fault(at));
         if (o->type == OPTION_DURATION)
             memcpy(&number, at, sizeof(number));
-        if (o->type == OPTION_INT)
+        if (o->type == OPTION_INT || o->type == OPTION_SHARE)
             number = *(const int *)at;
-        if ((o->type == OPTION_DURATION || o->type == OPTION_INT) && (number < o->min || number > o->max))
+        if (o->zero && number == 0)
+            continue;
+        if (number < o->min || number > o->max)
             return invalid(m, i, "it is out of range");
     }
     conflict = find_conflict(s, true, what, sizeof(what), &other);

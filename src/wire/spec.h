@@ -25,7 +25,11 @@ enum option_type {
     OPTION_CHOICE,
     OPTION_PERCENTS,
     OPTION_TOPICS,
-    OPTION_GROUP
+    OPTION_GROUP,
+    OPTION_SHARE,
+    OPTION_WORDS,
+    OPTION_URL,
+    OPTION_SIGNALS
 };
 struct spec_option {
     const char *key; /* "switch.deadline": nesting as dots */
@@ -35,7 +39,8 @@ struct spec_option {
     const char *choices; /* "wait|list" */
     const char *help;    /* one sentence */
     const char *example;
-    size_t at; /* offset of what it sets in struct spec */
+    size_t at;        /* offset of what it sets in struct spec */
+    const char *zero; /* word that stands for 0, or for an empty text; NULL: there is none */
 };
 extern const struct spec_option spec_options[];
 extern const int spec_option_count;

@@ -44,7 +44,22 @@ void spec_option_bounds(struct str *ret, const struct spec_option *o)
     case OPTION_TOPICS:
         str_addf(ret, "list of 1 to %d topics", (int)o->max);
         break;
+    case OPTION_SHARE:
+        str_addf(ret, "%s to %s", format_share(low, (int)o->min), format_share(high, (int)o->max));
+        break;
+    case OPTION_WORDS:
+        str_add(ret, "any of ");
+        add_choices(ret, o->choices);
+        break;
+    case OPTION_URL:
+        str_addf(ret, "address of at most %d bytes, with http:// or https://", (int)o->max);
+        break;
+    case OPTION_SIGNALS:
+        str_addf(ret, "list of at most %d signals", (int)o->max);
+        break;
     }
+    if (o->zero)
+        str_addf(ret, ", or %s", o->zero);
 }
 
 static const char *type_name(enum option_type type)
@@ -63,7 +78,13 @@ static const char *type_name(enum option_type type)
         return "choice";
     case OPTION_PERCENTS:
     case OPTION_TOPICS:
+    case OPTION_WORDS:
+    case OPTION_SIGNALS:
         return "list";
+    case OPTION_SHARE:
+        return "percentage";
+    case OPTION_URL:
+        return "address";
     }
     return "";
 }
@@ -114,6 +135,10 @@ static const char head[] =
     "- The two groups differ.\n"
     "- With `switch.on_unreachable: fence`, `switch.deadline` is longer than twice `members.session_timeout` plus\n"
     "  `members.processing_max`: earlier no silent member can count as gone, and every such switch would turn back.\n"
+    "- With `judge.mode: auto`, `switch.observe` is longer than `judge.warmup` and two `judge.interval`, and one figure at\n"
+    "  least is judged.\n"
+    "- `judge.no_progress` is longer than `members.processing_max`, `judge.crash_window` at least `judge.interval`.\n"
+    "- `signals` need `prometheus.url`; one whose query names no `$color`, `$group` or `$version` needs a `limit`.\n"
     "\n"
     "Of a fleet that exists, `fleet`, the groups, `strategy` and `active` stay as they are, and topics are only\n"
     "appended; all else may change between two switches.\n"

@@ -69,18 +69,20 @@ static bool add_json_members(struct spec_tree *tree, struct spec_value *v, const
 /* NULL: too deep, too many values or out of memory. */
 static struct spec_value *add_json(struct spec_tree *tree, struct spec_value *up, const json_t *json, int depth)
 {
-    const enum spec_kind kind = json_is_null(json)      ? SPEC_NULL
-                                : json_is_string(json)  ? SPEC_TEXT
-                                : json_is_integer(json) ? SPEC_NUMBER
-                                : json_is_array(json)   ? SPEC_LIST
-                                : json_is_object(json)  ? SPEC_MAP
-                                                        : SPEC_OTHER;
+    const enum spec_kind kind = json_is_null(json)     ? SPEC_NULL
+                                : json_is_string(json) ? SPEC_TEXT
+                                : json_is_number(json) ? SPEC_NUMBER
+                                : json_is_array(json)  ? SPEC_LIST
+                                : json_is_object(json) ? SPEC_MAP
+                                                       : SPEC_OTHER;
     struct spec_value *v = depth > SPEC_DEPTH_MAX ? NULL : spec_tree_add(tree, up, kind);
     char digits[32];
 
     if (!v)
         return NULL;
-    if (kind == SPEC_NUMBER)
+    if (json_is_real(json))
+        snprintf(digits, sizeof(digits), "%.17g", json_real_value(json));
+    else if (kind == SPEC_NUMBER)
         snprintf(digits, sizeof(digits), "%lld", (long long)json_integer_value(json));
     if (kind == SPEC_TEXT || kind == SPEC_NUMBER) {
         v->text = strdup(kind == SPEC_TEXT ? json_string_value(json) : digits);

@@ -3,6 +3,7 @@
  * back the same.
  */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
@@ -45,17 +46,95 @@ static json_t *texts_to_json(const struct spec *spec, enum option_type type)
     return list;
 }
 
+/* Reads back as the same number. */
+static const char *limit_text(char ret[32], double limit)
+{
+    for (int digits = 6; digits <= 17; digits++) {
+        snprintf(ret, 32, "%.*g", digits, limit);
+        if (strtod(ret, NULL) == limit)
+            break;
+    }
+    return ret;
+}
+
+static const char *worse_text(enum signal_worse worse)
+{
+    return worse == SIGNAL_LOWER_IS_WORSE ? "lower" : "higher";
+}
+
+static json_t *signals_to_json(const struct judge_policy *p)
+{
+    json_t *list = json_array();
+
+    for (int i = 0; list && i < p->signal_count; i++) {
+        const struct signal_policy *s = &p->signals[i];
+        json_t *one = json_pack("{s:s, s:s, s:s}", "name", s->name, "query", s->query, "worse", worse_text(s->worse));
+        char limit[32];
+        bool good = one != NULL;
+
+        if (good && s->limited)
+            good = json_object_set_new(one, "limit", json_string(limit_text(limit, s->limit))) == 0;
+        if (!good) {
+            json_decref(one);
+            one = NULL;
+        }
+        if (!one || json_array_append_new(list, one) < 0) {
+            json_decref(list);
+            list = NULL;
+        }
+    }
+    return list;
+}
+
+static json_t *words_to_json(const struct spec_option *o, unsigned bits)
+{
+    char names[SPEC_CHOICES_MAX][SPEC_KEY_MAX];
+    json_t *list = json_array();
+    int count;
+
+    spec_choice_index(o->choices, "", names, &count);
+    for (int i = 0; list && i < count; i++)
+        if ((bits >> i & 1) && json_array_append_new(list, json_string(names[i])) < 0) {
+            json_decref(list);
+            list = NULL;
+        }
+    return list;
+}
+
+/* 0, or an empty text, of an option that has a word for it. */
+static bool is_zero(const struct spec *spec, const struct spec_option *o)
+{
+    const char *at = (const char *)spec + o->at;
+    int64_t ms;
+
+    if (o->type == OPTION_URL)
+        return !at[0];
+    if (o->type != OPTION_DURATION)
+        return *(const int *)at == 0;
+    memcpy(&ms, at, sizeof(ms));
+    return ms == 0;
+}
+
 static json_t *option_to_json(const struct spec *spec, const struct spec_option *o)
 {
     const char *at = (const char *)spec + o->at;
     char text[SPEC_KEY_MAX];
     int64_t ms;
 
+    if (o->zero && is_zero(spec, o))
+        return json_string(o->zero);
     switch (o->type) {
     case OPTION_TEXT:
     case OPTION_NAME:
     case OPTION_GROUP:
+    case OPTION_URL:
         return json_string(at);
+    case OPTION_SHARE:
+        return json_string(format_share(text, *(const int *)at));
+    case OPTION_WORDS:
+        return words_to_json(o, *(const unsigned *)at);
+    case OPTION_SIGNALS:
+        return signals_to_json(&spec->judge);
     case OPTION_CHOICE:
         return json_string(choice_name(spec, o, text));
     case OPTION_DURATION:
@@ -125,17 +204,64 @@ static void add_yaml_text(struct str *ret, const char *text)
         json_put_text(&o, NULL, text);
 }
 
+static void add_yaml_signals(struct str *ret, const struct judge_policy *p)
+{
+    str_add_char(ret, '[');
+    for (int i = 0; i < p->signal_count; i++) {
+        const struct signal_policy *s = &p->signals[i];
+        struct json_out o = { .text = ret };
+        char limit[32];
+
+        str_addf(ret, "%s{name: ", i > 0 ? ", " : "");
+        add_yaml_text(ret, s->name);
+        str_add(ret, ", query: ");
+        json_put_text(&o, NULL, s->query);
+        str_addf(ret, ", worse: %s", worse_text(s->worse));
+        if (s->limited)
+            str_addf(ret, ", limit: %s", limit_text(limit, s->limit));
+        str_add_char(ret, '}');
+    }
+    str_add_char(ret, ']');
+}
+
+static void add_yaml_words(struct str *ret, const struct spec_option *o, unsigned bits)
+{
+    char names[SPEC_CHOICES_MAX][SPEC_KEY_MAX];
+    int count, shown = 0;
+
+    spec_choice_index(o->choices, "", names, &count);
+    str_add_char(ret, '[');
+    for (int i = 0; i < count; i++)
+        if (bits >> i & 1)
+            str_addf(ret, "%s%s", shown++ > 0 ? ", " : "", names[i]);
+    str_add_char(ret, ']');
+}
+
 static void add_yaml_value(struct str *ret, const struct spec *spec, const struct spec_option *o)
 {
     const char *at = (const char *)spec + o->at;
     char text[SPEC_KEY_MAX];
     int64_t ms;
 
+    if (o->zero && is_zero(spec, o)) {
+        str_add(ret, o->zero);
+        return;
+    }
     switch (o->type) {
     case OPTION_TEXT:
     case OPTION_NAME:
     case OPTION_GROUP:
+    case OPTION_URL:
         add_yaml_text(ret, at);
+        break;
+    case OPTION_SHARE:
+        str_add(ret, format_share(text, *(const int *)at));
+        break;
+    case OPTION_WORDS:
+        add_yaml_words(ret, o, *(const unsigned *)at);
+        break;
+    case OPTION_SIGNALS:
+        add_yaml_signals(ret, &spec->judge);
         break;
     case OPTION_CHOICE:
         str_add(ret, choice_name(spec, o, text));

@@ -35,7 +35,7 @@ static struct bench *bench_new(void)
         .interval_ms = 10000,
         .records_min = 100,
         .tolerance_ppm = 250000,
-        .error_rate = true,
+        .metrics = 1 << METRIC_ERROR_RATE,
         .no_progress_ms = 60000,
         .catch_up_ms = 600000,
         .crash_loop = 3,
@@ -210,7 +210,7 @@ static void latency_is_judged_by_its_quantiles(void **state)
         struct bench *b = bench_new();
         struct world w = { .random = (uint64_t)run, .rate = 20, .errors = 0.01, .median_ms = 20, .sigma = 0.5 };
 
-        b->policy.latency = true;
+        b->policy.metrics |= 1 << METRIC_LATENCY;
         bench_start(b);
         baseline(b, &w, 120);
         wrong += worse_after(b, &w, 120, 1, 1) >= 0;
@@ -299,8 +299,7 @@ static void lag_as_simulated_before(void **state)
     struct bench *b = bench_new();
 
     (void)state;
-    b->policy.error_rate = false;
-    b->policy.lag = true;
+    b->policy.metrics = 1 << METRIC_LAG;
     b->policy.interval_ms = 5000;
     b->policy.catch_up_ms = 86400000;
     for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
@@ -500,7 +499,7 @@ static void nonsense_is_safe(void **state)
     struct world w = { .random = 11, .rate = 20, .errors = 0.01 };
 
     (void)state;
-    b->policy.latency = b->policy.metadata = b->policy.lag = true;
+    b->policy.metrics = 15;
     bench_start(b);
     baseline(b, &w, 60);
     for (int i = 0; i < 5000; i++) {

@@ -623,7 +623,7 @@ static void test_broken_documents(void **state)
 static void test_document_skips_unknown(void **state)
 {
     assert_document_refused(-1, "\"term\":5", "\"mood\":[{}],\"term\":5", ERR_OK, "");
-    assert_document_refused(-1, "\"spec\":{", "\"spec\":{\"judge\":{\"metric\":\"lag\"},\"a.b\":1,", ERR_OK, "");
+    assert_document_refused(-1, "\"spec\":{", "\"spec\":{\"soothsayer\":{\"metric\":\"lag\"},\"a.b\":1,", ERR_OK, "");
     assert_document_refused(-1, "\"topic\":", "\"mood\":1,\"topic\":", ERR_OK, "");
     (void)state;
 }

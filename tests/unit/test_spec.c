@@ -149,6 +149,95 @@ static void test_round_trip(void **state)
         "fleet: a\ntopics: [b]\ncolors: {blue: {group: \"a \\\"quoted\\\" \\\\ group \\u00e9\"}}\n");
 }
 
+static const char judged[] = "fleet: p\n"
+                             "topics: [o]\n"
+                             "switch: {observe: 10m}\n"
+                             "judge:\n"
+                             "  mode: auto\n"
+                             "  metrics: [lag, metadata]\n"
+                             "  alpha: 0.5%\n"
+                             "  tolerance: 12.3456%\n"
+                             "  no_progress: 2m\n"
+                             "  limits: {error_rate: 5%, time_lag: 1m}\n"
+                             "prometheus:\n"
+                             "  url: http://localhost:9090/prom\n"
+                             "signals:\n"
+                             "  - {name: cpu, query: 'avg(cpu{color=\"$color\"}) > 0', limit: 0.1}\n"
+                             "  - name: pool_free\n"
+                             "    query: min(free)\n"
+                             "    worse: lower\n"
+                             "    limit: -1.5e3\n";
+
+static void test_judge(void **state)
+{
+    struct spec s;
+
+    (void)state;
+    read_yaml(&s, least);
+    assert_int_equal(s.judge.mode, JUDGE_GUARD);
+    assert_int_equal(s.judge.alpha_ppm, 50000);
+    assert_int_equal(s.judge.metrics, 1 << METRIC_ERROR_RATE | 1 << METRIC_LATENCY | 1 << METRIC_LAG);
+    assert_int_equal(s.judge.error_rate_limit_ppm, 0);
+    assert_int_equal(s.judge.no_progress_ms, 0);
+    assert_int_equal(s.judge.signal_count, 0);
+    read_yaml(&s, judged);
+    assert_int_equal(s.judge.mode, JUDGE_AUTO);
+    assert_int_equal(s.judge.metrics, 1 << METRIC_LAG | 1 << METRIC_METADATA);
+    assert_int_equal(s.judge.alpha_ppm, 5000);
+    assert_int_equal(s.judge.tolerance_ppm, 123456);
+    assert_int_equal(s.judge.error_rate_limit_ppm, 50000);
+    assert_int_equal(s.judge.time_lag_limit_ms, 60000);
+    assert_int_equal(s.judge.signal_count, 2);
+    assert_string_equal(s.judge.signals[0].query, "avg(cpu{color=\"$color\"}) > 0");
+    assert_true(s.judge.signals[0].limited && s.judge.signals[0].limit == 0.1);
+    assert_int_equal(s.judge.signals[1].worse, SIGNAL_LOWER_IS_WORSE);
+    assert_true(s.judge.signals[1].limit == -1500);
+    assert_same_after_json_and_yaml(judged);
+}
+
+/* What contradicts itself is found when the file is read, with its place. */
+static void test_judge_contradictions(void **state)
+{
+    static const struct {
+        const char *lines, *words;
+    } bad[] = {
+        { "judge: {mode: auto}\n", "3:15: switch.observe: with judge.mode: auto it must be longer than 40s" },
+        { "switch: {observe: 1h}\njudge: {mode: auto, metrics: []}\n",
+          "4:30: judge.metrics: with judge.mode: auto one" },
+        { "judge: {no_progress: 30s}\n",
+          "3:22: judge.no_progress: it must be longer than members.processing_max (30s)" },
+        { "judge: {interval: 1m, crash_window: 30s}\n", "3:37: judge.crash_window: it must not be shorter" },
+        { "signals: [{name: a, query: 'x{c=\"$color\"}'}]\n", "3:10: prometheus.url: signals need it" },
+        { "signals: [{name: a, query: up}]\n", "3:11: signals: 'a' can never say anything" },
+        { "signals: [{name: a, quer: up}]\n", "3:21: signals: unknown key 'quer', did you mean 'query'?" },
+        { "signals: [{query: $color}]\n", "3:11: signals: a signal's name is missing" },
+        { "signals: [{name: a}]\n", "3:11: signals: 'a' has no query" },
+        { "signals: [{name: a, name: b, query: $color}]\n", "3:21: signals: key 'name' stands there twice" },
+        { "signals: [{name: A b, query: $color}]\n", "3:18: signals: name: 'A b': a signal's name is made of" },
+        { "signals: [{name: a, query: $color, limit: .inf}]\n", "3:43: signals: limit: '.inf': a limit is a decimal" },
+        { "signals: [{name: a, query: $color, limit: 0x10}]\n", "a limit is a decimal" },
+        { "signals: [{name: a, query: $color, worse: up}]\n", "write higher or lower" },
+        { "signals: [{name: a, query: $color}, {name: a, query: $group}]\n", "3:37: signals: 'a' stands there twice" },
+        { "signals: [cpu]\n", "3:11: signals: a signal is wanted" },
+        { "judge: {metrics: [lagg]}\n", "3:19: judge.metrics: unknown value 'lagg', did you mean 'lag'?" },
+        { "judge: {metrics: [lag, lag]}\n", "3:24: judge.metrics: 'lag' stands there twice" },
+        { "judge: {limits: {error_rate: 0.05}}\n", "3:30: judge.limits.error_rate: \"0.05\" is not a share" },
+        { "judge: {limits: {error_rate: 0%}}\n", "allowed are 0.0001% to 100%, or write none" },
+        { "judge: {alpha: 0.12345%}\n", "is not a share" },
+        { "judge: {alpha: 51%}\n", "out of range: allowed are 0.1% to 50%" },
+        { "prometheus: {url: localhost}\n", "3:19: prometheus.url: 'localhost': it must begin with http" },
+        { "judge: {on_undecided: rolback}\n", "did you mean 'rollback'?" },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_COUNT(bad); i++) {
+        char yaml[300];
+
+        snprintf(yaml, sizeof(yaml), "fleet: p\ntopics: [o]\n%s", bad[i].lines);
+        assert_refused_with(yaml, bad[i].words);
+    }
+}
+
 static void test_json_stays_as_yaml(void **state)
 {
     struct spec s;
@@ -368,9 +457,22 @@ static void test_every_cut_and_byte(void **state)
 /* The words of the table are those of the core, number by number. */
 static void test_choices_agree_with_the_core(void **state)
 {
+    /* Nobody else names these. */
+    static const char *const judge_choices[][2] = {
+        { "judge.mode", "guard|auto|off" },
+        { "judge.promote", "at-end|early" },
+        { "judge.on_worse", "rollback|hold" },
+        { "judge.on_worse_full", "rollback|hold" },
+        { "judge.on_undecided", "hold|promote|rollback" },
+        { "judge.on_unknown", "hold|ignore" },
+    };
     struct str words = STR_WITH_MAX(200);
 
     (void)state;
+    assert_true(JUDGE_GUARD == 0 && JUDGE_AUTO == 1 && JUDGE_OFF == 2 && PROMOTE_AT_END == 0 && PROMOTE_EARLY == 1);
+    assert_true(WORSE_ROLLBACK == 0 && WORSE_HOLD == 1 && UNKNOWN_HOLD == 0 && UNKNOWN_IGNORE == 1);
+    assert_true(UNDECIDED_HOLD == 0 && UNDECIDED_PROMOTE == 1 && UNDECIDED_ROLLBACK == 2);
+    assert_true(METRIC_ERROR_RATE == 0 && METRIC_LATENCY == 1 && METRIC_LAG == 2 && METRIC_METADATA == 3);
     for (int i = 0; i < spec_option_count; i++) {
         const struct spec_option *o = &spec_options[i];
 
@@ -390,6 +492,9 @@ static void test_choices_agree_with_the_core(void **state)
         else if (strcmp(o->key, "switch.on_doubt") == 0)
             for (int v = 0; v < ON_DOUBT_COUNT; v++)
                 str_addf(&words, "%s%s", v ? "|" : "", on_doubt_name((enum on_doubt)v));
+        else if (strncmp(o->key, "judge.", 6) == 0)
+            for (size_t k = 0; k < ARRAY_COUNT(judge_choices); k++)
+                str_add(&words, strcmp(o->key, judge_choices[k][0]) == 0 ? judge_choices[k][1] : "");
         else
             assert_int_not_equal(o->type, OPTION_CHOICE);
         if (o->type == OPTION_CHOICE)
@@ -483,6 +588,7 @@ static void test_table_examples(void **state)
 
         str_add(&text, strcmp(o->key, "fleet") ? "fleet: f\n" : "");
         str_add(&text, strcmp(o->key, "topics") ? "topics: [t]\n" : "");
+        str_add(&text, strcmp(o->key, "signals") ? "" : "prometheus: {url: 'http://p:9090'}\n");
         for (const char *p = o->key; p; depth++) {
             const char *dot = strchr(p, '.');
 
@@ -503,6 +609,8 @@ int main(void)
         cmocka_unit_test(test_least),
         cmocka_unit_test(test_full),
         cmocka_unit_test(test_round_trip),
+        cmocka_unit_test(test_judge),
+        cmocka_unit_test(test_judge_contradictions),
         cmocka_unit_test(test_json_stays_as_yaml),
         cmocka_unit_test(test_messages),
         cmocka_unit_test(test_unknown_keys),
