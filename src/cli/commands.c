@@ -74,6 +74,11 @@ const struct option options[OPT_COUNT] = {
         .help = "How soon a killed leader is missed; 6s when it is left out, the least that most brokers allow." },
     [OPT_TOPICS_KEEP] = { OPT(OPT_TOPICS_KEEP, "topics-keep", 0, NULL),
         .help = "Do not create Baton's topics when they are missing: fail, and say the commands that do." },
+    [OPT_METRICS_PARTITIONS] = { OPT(OPT_METRICS_PARTITIONS, "metrics-partitions", 0, "COUNT"),
+        .help = "Partitions, of all fleets together, that have series of their own on /metrics; 1000 when it is left "
+                "out. Topics have theirs in any case." },
+    [OPT_METRICS_KAFKA_EXPORTER] = { OPT(OPT_METRICS_KAFKA_EXPORTER, "metrics-kafka-exporter", 0, NULL),
+        .help = "Show the fleets' groups and topics on /metrics by the names of kafka_exporter too." },
     [OPT_LOG_FORMAT] = { OPT(OPT_LOG_FORMAT, "log-format", 0, "FORMAT"), .choices = "text|json",
         .complete = COMPLETE_CHOICES, .help = "Form of the log lines on standard error." },
     [OPT_LOG_LEVEL] = { OPT(OPT_LOG_LEVEL, "log-level", 0, "LEVEL"), .choices = "debug|info|warn|error",
@@ -172,7 +177,7 @@ const struct command commands[] = {
       .examples = { { "baton fleet delete payments --yes", "without being asked" } } },
     { .name = "serve", .arguments = "", .output = "",
       .options = BIT(OPT_LISTEN) | BIT(OPT_ADVERTISE) | BIT(OPT_OPEN_READS) | BIT(OPT_TLS_CERT) | BIT(OPT_TLS_KEY) |
-                 BIT(OPT_SESSION) | BIT(OPT_TOPICS_KEEP) | BIT(OPT_LOG_FORMAT) | BIT(OPT_LOG_LEVEL),
+                 BIT(OPT_METRICS_PARTITIONS) | BIT(OPT_METRICS_KAFKA_EXPORTER) | BIT(OPT_SESSION) | BIT(OPT_TOPICS_KEEP) | BIT(OPT_LOG_FORMAT) | BIT(OPT_LOG_LEVEL),
       .run = cmd_serve, .help = "Run a controller: the HTTP API, and the lead when no other has it.",
       .details = "Any number of controllers may run; one leads, the others take over when it goes. The state is in "
                  "Kafka, so a controller has no data of its own. SIGTERM hands over at once. The consumers keep "

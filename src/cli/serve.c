@@ -18,6 +18,8 @@
 #include "kafka/client.h"
 #include "kafka/log.h"
 
+#define METRICS_PARTITIONS_STANDARD 1000
+#define METRICS_PARTITIONS_MAX 100000
 #define LISTEN_STANDARD "127.0.0.1:8080"
 #define LISTEN_MAX 16
 #define EMBEDDED_PARTITIONS_MAX 256
@@ -58,6 +60,7 @@ static void serve_config(struct controller_config *ret, const struct args *a, co
         .tls_cert = a->value[OPT_TLS_CERT],
         .tls_key = a->value[OPT_TLS_KEY],
         .topics_keep = a->times[OPT_TOPICS_KEEP] > 0,
+        .metrics_kafka_exporter = a->times[OPT_METRICS_KAFKA_EXPORTER] > 0,
     };
     if (ret->listen_count == 0) {
         listen[0] = LISTEN_STANDARD;
@@ -115,10 +118,14 @@ int cmd_serve(struct cli *cli)
     struct controller_config config;
     struct event_base *base;
     struct errmsg m = { 0 };
+    int64_t metrics_partitions = METRICS_PARTITIONS_STANDARD;
     int64_t session_ms = 0;
     int code, r;
 
     serve_log(a);
+    if (a->value[OPT_METRICS_PARTITIONS] &&
+        parse_int64(&metrics_partitions, a->value[OPT_METRICS_PARTITIONS], 0, METRICS_PARTITIONS_MAX, &m) < 0)
+        return cli_fail(cli, EXITS_USAGE, "--metrics-partitions: %s", m.text);
     if (a->value[OPT_SESSION] && parse_duration_ms(&session_ms, a->value[OPT_SESSION], 1000, 600000, &m) < 0)
         return cli_fail(cli, EXITS_USAGE, "--session: %s", m.text);
     if (a->times[OPT_SERVER])
@@ -136,6 +143,7 @@ int cmd_serve(struct cli *cli)
     base = event_base_new();
     serve_config(&config, a, settings, listen);
     config.session_ms = (int)session_ms;
+    config.metrics_partitions_max = (int)metrics_partitions;
     code = base ? serve_run(cli, base, &config) : cli_fail(cli, EXITS_FAILED, "cannot make an event loop");
     if (base)
         event_base_free(base);

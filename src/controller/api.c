@@ -69,6 +69,12 @@ static void get_version(struct controller *c, struct call *call, const struct ta
                         c->id));
 }
 
+static void get_metrics(struct controller *c, struct call *call, const struct target *target)
+{
+    (void)target;
+    metrics_get(c, call);
+}
+
 static void get_leader(struct controller *c, struct call *call, const struct target *target)
 {
     (void)target;
@@ -679,6 +685,7 @@ static const struct route routes[] = {
     { { "POST", "/v1/fleets/{fleet}/pause", true, false, "Hold all batons: nobody processes" }, REPLAYED, post_pause },
     { { "POST", "/v1/fleets/{fleet}/resume", true, false, "Set a paused fleet going" }, REPLAYED, post_resume },
     { { "GET", "/v1/leader", false, false, "Who leads" }, AT_ONCE, get_leader },
+    { { "GET", "/metrics", false, false, "Metrics for Prometheus" }, AT_ONCE, get_metrics },
     { { "GET", "/v1/events", false, false, "Server-sent events" }, AT_ONCE, get_events },
     { { "GET", "/healthz", false, true, "Is the process alive" }, AT_ONCE, get_health },
     { { "GET", "/readyz", false, true, "Is the log replayed and Kafka reachable" }, AT_ONCE, get_ready },
@@ -870,6 +877,7 @@ void http_handle(void *opaque, struct http_exchange *x, const struct http_reques
                            .path = request->path,
                            .query = request->query,
                            .content_type = request->content_type,
+                           .accept = request->accept,
                            .body = request->body,
                            .body_len = request->body_len,
                            .by = request->by[0] ? request->by : request->peer,

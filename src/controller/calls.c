@@ -49,6 +49,7 @@ struct call *call_new(struct controller *c, const struct api_request *request, a
     call->query = copy(request->query ? request->query : "", request->query ? strlen(request->query) : 0);
     call->content_type =
         request->content_type ? copy(request->content_type, strlen(request->content_type)) : copy("", 0);
+    call->accept = copy(request->accept ? request->accept : "", request->accept ? strlen(request->accept) : 0);
     call->body = copy(body, request->body ? request->body_len : 0);
     call->body_len = request->body ? request->body_len : 0;
     text_copy(call->by, sizeof(call->by), request->by && *request->by ? request->by : c->by ? c->by : "");
@@ -82,6 +83,7 @@ void call_free(struct call *call)
     free(call->path);
     free(call->query);
     free(call->content_type);
+    free(call->accept);
     free(call->body);
     free(call);
 }

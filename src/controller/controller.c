@@ -87,6 +87,7 @@ static void on_mirror_changed(void *opaque, const struct mirror_change *change)
 
     ASSERT(e || change->type == MIRROR_CLAIM);
     reign_log_changed(c, change);
+    metrics_log_changed(c, change);
     events_log_changed(c, change);
     if (change->type == MIRROR_CLAIM && c->replayed && strcmp(c->mirror.claim.controller, c->id) != 0)
         log_info("leader", "controller=%s host=%s address=%s term=%lld", c->mirror.claim.controller,
@@ -162,6 +163,7 @@ static void take_report(struct controller *c, struct entry *e, const struct reco
     }
     if (c->replayed && c->watches && (report->goodbye || !member_known(e, key->id)))
         events_member(e, report, report->goodbye ? "left" : "came");
+    tally_report(e, report);
     entry_report_take(e, report);
 }
 
@@ -302,7 +304,7 @@ static void poll_kafka(struct controller *c)
     }
 }
 
-static void controller_turn(struct controller *c)
+static void turn(struct controller *c)
 {
     poll_kafka(c);
     replay_turn(c);
@@ -310,6 +312,14 @@ static void controller_turn(struct controller *c)
     handed_turn(c);
     calls_turn(c);
     events_turn(c);
+}
+
+static void controller_turn(struct controller *c)
+{
+    const int64_t began_us = clock_us();
+
+    turn(c);
+    histogram_add(&c->metrics.turns, clock_us() - began_us, 1);
 }
 
 static void on_wake(evutil_socket_t fd, short what, void *opaque)
@@ -380,6 +390,7 @@ static void on_tick(evutil_socket_t fd, short what, void *opaque)
     if (c->config.lead == CONTROLLER_SERVE && c->reign == REIGN_NONE)
         join(c);
     reign_tick(c);
+    metrics_tick(c);
     controller_turn(c);
 }
 
@@ -533,6 +544,7 @@ int controller_open(struct controller **ret, struct event_base *base, const stru
     c->group_members = -1;
     c->opened_ms = clock_ms();
     c->ring = events_ring_new(EVENTS_KEPT);
+    metrics_open(c);
     r = mirror_init(&c->mirror, on_mirror_changed, c) == ERR_OK ? open_names(c, config, m)
                                                                 : err_set(m, ERR_NOMEM, "open controller");
     if (r == ERR_OK)
@@ -639,6 +651,7 @@ void controller_close(struct controller *c)
         reign_end(c, "stopping", false);
         close_calls(c);
     }
+    metrics_close(c);
     election_close(c->election);
     kafka_appender_close(c->appender, FLUSH_MS_MAX);
     brokers_close(c->brokers);

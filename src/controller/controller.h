@@ -47,6 +47,8 @@ struct controller_config {
     const char *tls_cert, *tls_key; /* PEM files, both or none */
     int session_ms; /* of the controllers' group: how soon a killed leader is missed; 0: 6 s, a broker's usual least */
     const char *by; /* command mode: who asks, when a request does not say */
+    int metrics_partitions_max;  /* of all fleets together, with series of their own on /metrics */
+    bool metrics_kafka_exporter; /* /metrics shows groups and topics by the names of kafka_exporter too */
 };
 
 /*
@@ -68,6 +70,7 @@ struct api_request {
     const char *path;         /* "/v1/fleets/payments" */
     const char *query;        /* "a=b&c=d", NULL or "" */
     const char *content_type; /* of the body; NULL: application/json */
+    const char *accept;       /* NULL: whatever there is */
     const char *body;         /* NULL: none */
     size_t body_len;
     const char *by;         /* who asks, for the history; a "by" in the body wins */

@@ -48,6 +48,8 @@ void entry_free(struct entry *e)
     for (int i = 0; i < e->member_count; i++)
         report_free(e->members[i].report);
     free(e->members);
+    tally_free(e->tally);
+    lags_free(e);
     free(e);
 }
 

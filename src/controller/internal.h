@@ -8,6 +8,7 @@
  *   api.c         routes and handlers          body.c     strict JSON bodies
  *   view.c        state as JSON                events.c   server-sent events
  *   handed.c      orders through Kafka         verify.c   receipts against the brokers
+ *   metrics.c     what is counted, and the page for Prometheus
  *
  * Callbacks of Kafka, sockets and timers only note what came; controller_turn() does the rest, so no function is
  * entered again while it is at work.
@@ -21,6 +22,7 @@
 #include "controller/brokers.h"
 #include "controller/controller.h"
 #include "controller/election.h"
+#include "controller/metrics.h"
 #include "controller/mirror.h"
 #include "core/switch.h"
 #include "wire/spec.h"
@@ -50,6 +52,8 @@ struct entry {
     int member_count, member_room;
     struct led *led;          /* not NULL: we lead this fleet */
     const struct call *birth; /* the call that is making it, NULL: none */
+    struct tally *tally;      /* metrics.h; NULL: nothing was counted yet */
+    struct lags *lags;
 };
 
 struct entry *entry_get(struct controller *c, const char *fleet);  /* NULL: no such fleet exists in the log */
@@ -128,7 +132,7 @@ struct call {
     struct controller *c;
     enum call_state state;
     char method[8];
-    char *path, *query, *content_type, *body;
+    char *path, *query, *content_type, *accept, *body;
     size_t body_len;
     char by[BY_MAX + 1];
     char request_id[REQUEST_ID_MAX + 1];
@@ -289,6 +293,7 @@ struct controller {
     struct http_server *http;
 
     struct mirror mirror;
+    struct metrics metrics;
     uint64_t question_last;   /* tokens for the readers */
     uint64_t replay_question; /* of the control log's end at the start; 0: replayed */
     bool replayed, reports_open;

@@ -1,0 +1,307 @@
+/* test_metrics - the page in both formats, and the sums over members that come and go. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "base/check.h"
+#include "controller/internal.h"
+#include "controller/metrics_page.h"
+
+/* --- the page ------------------------------------------------------------------------------------------------------ */
+
+static void formats_are_asked_for(void **state)
+{
+    static const struct {
+        const char *accept;
+        bool openmetrics;
+    } cases[] = {
+        { "", false },
+        { "*/*", false },
+        { "text/plain", false },
+        { "application/openmetrics-text", true },
+        { "application/openmetrics-text;version=1.0.0,application/openmetrics-text;version=0.0.1;q=0.75,"
+          "text/plain;version=0.0.4;q=0.5,*/*;q=0.1",
+          true },
+        { "text/plain;q=0.5, APPLICATION/OpenMetrics-text; version=1.0.0", true },
+        { "application/openmetrics-text;q=0,text/plain", false },
+        { "application/openmetrics-text;q=0.0, text/plain;q=1", false },
+        { "application/openmetrics-text, text/plain;q=0", true },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_COUNT(cases); i++)
+        if (page_wants_openmetrics(cases[i].accept) != cases[i].openmetrics)
+            fail_msg("Accept: %s", cases[i].accept);
+}
+
+static const struct metric lag_metric = { "x_lag_seconds", METRIC_TYPE_GAUGE, "seconds", "", "How \"late\".\nA \\." };
+static const struct metric done_metric = { "x_done", METRIC_TYPE_COUNTER, "", "", "Done." };
+static const struct metric phase_metric = { "x_phase", METRIC_TYPE_STATESET, "", "", "Phase." };
+static const struct metric build_metric = { "x_build", METRIC_TYPE_INFO, "", "", "Build." };
+static const struct metric wait_metric = { "x_wait_seconds", METRIC_TYPE_HISTOGRAM, "seconds", "", "Waiting." };
+
+static void write_page(struct str *ret, bool openmetrics)
+{
+    static const char *const phases[] = { "steady", "passing" };
+    struct histogram h = { 0 };
+    struct page p;
+
+    histogram_add(&h, 1, 2);
+    histogram_add(&h, 1023, 1);
+    histogram_add(&h, 1024, 1);
+    histogram_add(&h, 99000000, 1);
+    page_begin(&p, ret, openmetrics, 1700000000007);
+    page_metric(&p, &lag_metric);
+    page_labels(&p, "fleet", "pay\"ments\\\n", "color", "blue", NULL);
+    page_ms(&p, 1500);
+    page_labels(&p, "fleet", "b", NULL);
+    page_seconds(&p, -1);
+    page_metric(&p, &done_metric);
+    page_count(&p, UINT64_MAX);
+    page_metric(&p, &phase_metric);
+    page_labels(&p, "fleet", "a", NULL);
+    page_states(&p, phases, 2, 1);
+    page_metric(&p, &build_metric);
+    page_labels(&p, "version", "1", NULL);
+    page_int(&p, 1);
+    page_metric(&p, &wait_metric);
+    page_histogram(&p, &h, 10, 12, 2);
+    page_end(&p);
+    assert_int_equal(str_error(ret), 0);
+}
+
+static void openmetrics_is_written(void **state)
+{
+    struct str text = STR_WITH_MAX(8192);
+
+    (void)state;
+    write_page(&text, true);
+    assert_string_equal(text.buf, "# TYPE x_lag_seconds gauge\n"
+                                  "# UNIT x_lag_seconds seconds\n"
+                                  "# HELP x_lag_seconds How \\\"late\\\".\\nA \\\\.\n"
+                                  "x_lag_seconds{fleet=\"pay\\\"ments\\\\\\n\",color=\"blue\"} 1.500\n"
+                                  "x_lag_seconds{fleet=\"b\"} -0.000001\n"
+                                  "# TYPE x_done counter\n"
+                                  "# HELP x_done Done.\n"
+                                  "x_done_total 18446744073709551615\n"
+                                  "x_done_created 1700000000.007\n"
+                                  "# TYPE x_phase stateset\n"
+                                  "# HELP x_phase Phase.\n"
+                                  "x_phase{fleet=\"a\",x_phase=\"steady\"} 0\n"
+                                  "x_phase{fleet=\"a\",x_phase=\"passing\"} 1\n"
+                                  "# TYPE x_build info\n"
+                                  "# HELP x_build Build.\n"
+                                  "x_build_info{version=\"1\"} 1\n"
+                                  "# TYPE x_wait_seconds histogram\n"
+                                  "# UNIT x_wait_seconds seconds\n"
+                                  "# HELP x_wait_seconds Waiting.\n"
+                                  "x_wait_seconds_bucket{le=\"0.001024\"} 3\n"
+                                  "x_wait_seconds_bucket{le=\"0.004096\"} 4\n"
+                                  "x_wait_seconds_bucket{le=\"+Inf\"} 5\n"
+                                  "x_wait_seconds_count 5\n"
+                                  "x_wait_seconds_sum 99.002049\n"
+                                  "x_wait_seconds_created 1700000000.007\n"
+                                  "# EOF\n");
+    str_free(&text);
+}
+
+static void the_older_format_is_written(void **state)
+{
+    struct str text = STR_WITH_MAX(8192);
+
+    (void)state;
+    write_page(&text, false);
+    assert_non_null(strstr(text.buf, "# TYPE x_done_total counter\n# HELP x_done_total Done.\nx_done_total 184"));
+    assert_non_null(strstr(text.buf, "# TYPE x_phase gauge\n"));
+    assert_non_null(strstr(text.buf, "# TYPE x_build_info gauge\n# HELP x_build_info Build.\nx_build_info{"));
+    assert_non_null(strstr(text.buf, "# HELP x_lag_seconds How \"late\".\\nA \\\\.\n"));
+    assert_null(strstr(text.buf, "_created"));
+    assert_null(strstr(text.buf, "# UNIT"));
+    assert_null(strstr(text.buf, "# EOF"));
+    str_free(&text);
+}
+
+/* --- sums over members ---------------------------------------------------------------------------------------------- */
+
+struct told {
+    struct controller c;
+    struct mirror_fleet mirror;
+    struct entry e;
+};
+
+static int told_new(void **state)
+{
+    struct told *t = calloc(1, sizeof(*t));
+
+    assert_non_null(t);
+    t->e.c = &t->c;
+    t->e.mirror = &t->mirror;
+    t->c.replayed = true;
+    *state = t;
+    return 0;
+}
+
+static int told_free(void **state)
+{
+    struct told *t = *state;
+
+    tally_free(t->e.tally);
+    free(t);
+    return 0;
+}
+
+static void tell(struct told *t, enum color color, const char *who, uint64_t sequence, uint64_t done, uint64_t failed)
+{
+    struct signals s = { 0 };
+    struct report r = {
+        .color = color, .sequence = sequence, .records_done = done, .records_gated = done / 10, .signals = &s
+    };
+
+    strcpy(r.incarnation, who);
+    if (failed > 0)
+        signals_fail(&s, "timeout", failed);
+    histogram_add(&s.processing, 1000, done);
+    tally_report(&t->e, &r);
+}
+
+static void what_members_do_is_added_up(void **state)
+{
+    struct told *t = *state;
+    const struct tally_color *blue = tally_color(&t->e, BLUE), *green = tally_color(&t->e, GREEN);
+
+    assert_int_equal(blue->done, 0);
+    tell(t, BLUE, "a", 1, 10, 0);
+    tell(t, BLUE, "b", 2, 5, 1);
+    tell(t, BLUE, "a", 7, 40, 2); /* reports between were lost */
+    tell(t, BLUE, "a", 6, 30, 2); /* late: void */
+    tell(t, GREEN, "g", 1, 3, 0);
+    blue = tally_color(&t->e, BLUE);
+    green = tally_color(&t->e, GREEN);
+    assert_int_equal(blue->done, 45);
+    assert_int_equal(blue->gated, 4);
+    assert_int_equal(blue->reports, 3);
+    assert_int_equal(green->done, 3);
+    assert_int_equal(signals_failed(&blue->signals), 3);
+    assert_int_equal(histogram_count(&blue->signals.processing), 45);
+}
+
+/* A member that restarts is another one, which begins at 0: the sum goes on. */
+static void a_restart_is_no_step_back(void **state)
+{
+    struct told *t = *state;
+
+    tell(t, BLUE, "a", 1, 100, 4);
+    tell(t, BLUE, "a2", 1, 0, 0);
+    assert_int_equal(tally_color(&t->e, BLUE)->done, 100);
+    tell(t, BLUE, "a2", 2, 7, 1);
+    assert_int_equal(tally_color(&t->e, BLUE)->done, 107);
+    assert_int_equal(signals_failed(&tally_color(&t->e, BLUE)->signals), 5);
+}
+
+/* What was done before this controller listened is not counted, nor what a member did that it missed for long. */
+static void the_past_is_not_counted(void **state)
+{
+    struct told *t = *state;
+
+    t->c.replayed = false;
+    tell(t, BLUE, "a", 3, 1000, 50);
+    assert_int_equal(tally_color(&t->e, BLUE)->done, 0);
+    assert_int_equal(tally_color(&t->e, BLUE)->reports, 0);
+    t->c.replayed = true;
+    tell(t, BLUE, "a", 4, 1001, 50);
+    assert_int_equal(tally_color(&t->e, BLUE)->done, 1);
+    assert_int_equal(signals_failed(&tally_color(&t->e, BLUE)->signals), 0);
+    tell(t, BLUE, "old", 5000, 90000, 0);
+    assert_int_equal(tally_color(&t->e, BLUE)->done, 1);
+    tell(t, BLUE, "old", 5001, 90002, 0);
+    assert_int_equal(tally_color(&t->e, BLUE)->done, 3);
+}
+
+/* More members than there may be: memory has a bound, and those that still speak are counted on. */
+static void many_members_are_forgotten_in_turn(void **state)
+{
+    struct told *t = *state;
+    char name[20];
+
+    for (int i = 0; i < 3 * MEMBERS_MAX; i++) {
+        snprintf(name, sizeof(name), "m%d", i);
+        tell(t, GREEN, name, 1, 1, 0);
+    }
+    assert_int_equal(tally_color(&t->e, GREEN)->done, 3 * MEMBERS_MAX);
+    tell(t, GREEN, name, 2, 5, 0);
+    assert_int_equal(tally_color(&t->e, GREEN)->done, 3 * MEMBERS_MAX + 4);
+}
+
+static void classes_have_a_bound(void **state)
+{
+    struct signals sum = { 0 }, now = { 0 };
+    char name[20];
+
+    (void)state;
+    for (int i = 0; i < 20; i++) {
+        snprintf(name, sizeof(name), "class %d", i);
+        signals_fail(&now, name, 1);
+    }
+    assert_int_equal(now.failed_count, FAILURE_CLASSES_MAX);
+    assert_string_equal(now.failed[0].name, "class_0");
+    assert_string_equal(now.failed[FAILURE_CLASSES_MAX - 1].name, FAILURE_CLASS_OTHER);
+    assert_int_equal(now.failed[FAILURE_CLASSES_MAX - 1].count, 20 - (FAILURE_CLASSES_MAX - 1));
+    signals_add_since(&sum, &now, NULL);
+    assert_memory_equal(&sum, &now, sizeof(sum));
+    signals_add_since(&sum, &now, &now); /* nothing came since */
+    assert_memory_equal(&sum, &now, sizeof(sum));
+}
+
+/* --- docs ------------------------------------------------------------------------------------------------------------ */
+
+static void the_document_is_current(void **state)
+{
+    struct str table = STR_WITH_MAX(64 * 1024);
+    const char *slash = strrchr(__FILE__, '/');
+    char name[1024], *text = calloc(1, 64 * 1024);
+    FILE *file;
+
+    (void)state;
+    snprintf(name, sizeof(name), "%.*s/../../docs/metrics.md", slash ? (int)(slash - __FILE__) : 1,
+             slash ? __FILE__ : ".");
+    file = fopen(name, "rb");
+    assert_non_null(file);
+    assert_true(fread(text, 1, 64 * 1024 - 1, file) > 0);
+    fclose(file);
+    metrics_document(&table);
+    assert_int_equal(str_error(&table), 0);
+    if (!strstr(text, table.buf))
+        fail_msg("docs/metrics.md does not end with the tables that 'test_metrics --document' prints");
+    str_free(&table);
+    free(text);
+}
+
+int main(int argc, char **argv)
+{
+#define TOLD(f) cmocka_unit_test_setup_teardown(f, told_new, told_free)
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(formats_are_asked_for),
+        cmocka_unit_test(openmetrics_is_written),
+        cmocka_unit_test(the_older_format_is_written),
+        TOLD(what_members_do_is_added_up),
+        TOLD(a_restart_is_no_step_back),
+        TOLD(the_past_is_not_counted),
+        TOLD(many_members_are_forgotten_in_turn),
+        cmocka_unit_test(classes_have_a_bound),
+        cmocka_unit_test(the_document_is_current),
+    };
+    struct str table = STR_WITH_MAX(64 * 1024);
+
+    if (argc == 2 && strcmp(argv[1], "--document") == 0) {
+        metrics_document(&table);
+        fputs(table.buf, stdout);
+        str_free(&table);
+        return 0;
+    }
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
