@@ -41,11 +41,16 @@ enum option_id {
     OPT_YES,
     OPT_LISTEN,
     OPT_ADVERTISE,
+    OPT_MEMBER_TOKEN_FILE,
+    OPT_CONNECTIONS,
     OPT_OPEN_READS,
     OPT_TLS_CERT,
     OPT_TLS_KEY,
     OPT_SESSION,
     OPT_TOPICS_KEEP,
+    OPT_METRICS_PARTITIONS,
+    OPT_METRICS_KAFKA_EXPORTER,
+    OPT_BURROW,
     OPT_METRICS_PARTITIONS,
     OPT_METRICS_KAFKA_EXPORTER,
     OPT_LOG_FORMAT,
@@ -55,6 +60,21 @@ enum option_id {
     OPT_RATE,
     OPT_MARKDOWN,
     OPT_EXACT,
+    OPT_LAG,
+    OPT_LAG_INTERVAL,
+    /* of `run` */
+    OPT_COLOR,
+    OPT_APP_VERSION,
+    OPT_TO_URL,
+    OPT_ORDER,
+    OPT_CONCURRENCY,
+    OPT_BATCH,
+    OPT_VALUE,
+    OPT_RECORD_TIMEOUT,
+    OPT_ON_ERROR,
+    OPT_RETRIES,
+    OPT_DLQ,
+    OPT_GRACE,
     OPT_COUNT
 };
 
@@ -85,6 +105,7 @@ struct command {
     int arg_min, arg_max;
     uint64_t options;           /* OPTION_BIT() of its own ones */
     bool changes;               /* it may make Baton's topics where there are none yet */
+    bool rest;                  /* what stands behind `--` is another program's command line */
     const char *output;         /* choices of -o where they are not "table|json"; "" : it prints no data */
     enum complete complete[2];  /* of its arguments */
     const char *choices;        /* of the first argument: "bash|zsh|fish" */
@@ -107,6 +128,7 @@ struct args {
     int times[OPT_COUNT];        /* how often: -v -v */
     const char *words[ARGS_MAX]; /* arguments of the command */
     int word_count;
+    char *const *rest; /* of a command with `rest`: the words behind `--`, ended by NULL; NULL: there was none */
     char group[32]; /* "fleet" when that was typed and no command of it; else "" */
 };
 
@@ -116,6 +138,8 @@ struct args {
  */
 int args_parse(struct args *ret, int argc, char **argv, char *(*getenv_fn)(const char *name), struct errmsg *m);
 
+/* One name may mean one thing to one command and another to the next (--to): the option that `c` takes, else the first. */
+const struct option *option_find(const struct command *c, const char *name);
 /* The table's entry; NULL when there is none. */
 const struct command *command_find(const char *name);
 bool command_takes(const struct command *c, enum option_id id);

@@ -66,12 +66,22 @@ const struct option options[OPT_COUNT] = {
                 "addresses than loopback need --token-file." },
     [OPT_ADVERTISE] = { OPT(OPT_ADVERTISE, "advertise", 0, "URL"),
         .help = "Where others reach this controller; made from --listen when it is left out." },
+    [OPT_MEMBER_TOKEN_FILE] = { OPT(OPT_MEMBER_TOKEN_FILE, "member-token-file", 0, "FILE"), .complete = COMPLETE_FILE,
+        .help = "A second token, for members with baton.channel=http: good for their fleet's documents and reports, "
+                "not for changes." },
+    [OPT_CONNECTIONS] = { OPT(OPT_CONNECTIONS, "connections", 0, "COUNT"),
+        .help = "HTTP connections at a time, half of which may be event streams; 256 when it is left out. A member with "
+                "baton.channel=http has two." },
     [OPT_OPEN_READS] = { OPT(OPT_OPEN_READS, "open-reads", 0, NULL), .help = "Reading needs no token, changing does." },
     [OPT_TLS_CERT] = { OPT(OPT_TLS_CERT, "tls-cert", 0, "FILE"), .complete = COMPLETE_FILE,
         .help = "Certificate chain (PEM) to serve https with." },
     [OPT_TLS_KEY] = { OPT(OPT_TLS_KEY, "tls-key", 0, "FILE"), .complete = COMPLETE_FILE, .help = "Its private key." },
     [OPT_SESSION] = { OPT(OPT_SESSION, "session", 0, "TIME"),
         .help = "How soon a killed leader is missed; 6s when it is left out, the least that most brokers allow." },
+    [OPT_BURROW] = { OPT(OPT_BURROW, "burrow", 0, "NAME=VALUE,..."),
+        .help = "How Burrow's HTTP API under /v3 answers: cluster=NAME (local when it is left out), rules=burrow to judge "
+                "as Burrow does bug for bug, intervals, min-distance, expire-group, allowed-lag, minimum-complete, "
+                "offset-refresh, topic-refresh, commit-interval, as in cluster=prod,intervals=15." },
     [OPT_TOPICS_KEEP] = { OPT(OPT_TOPICS_KEEP, "topics-keep", 0, NULL),
         .help = "Do not create Baton's topics when they are missing: fail, and say the commands that do." },
     [OPT_METRICS_PARTITIONS] = { OPT(OPT_METRICS_PARTITIONS, "metrics-partitions", 0, "COUNT"),
@@ -89,6 +99,39 @@ const struct option options[OPT_COUNT] = {
     [OPT_RATE] = { OPT(OPT_RATE, "rate", 0, "COUNT"),
         .help = "Records produced a second; 2000 when it is left out." },
     [OPT_MARKDOWN] = { OPT(OPT_MARKDOWN, "markdown", 0, NULL), .help = "As Markdown: docs/cli.md." },
+
+    [OPT_COLOR] = { OPT(OPT_COLOR, "color", 0, "COLOR"), .choices = "blue|green", .complete = COMPLETE_CHOICES,
+        .env = "BATON_COLOR", .help = "The color it consumes as." },
+    [OPT_APP_VERSION] = { OPT(OPT_APP_VERSION, "app-version", 0, "LABEL"),
+        .help = "What runs: an image tag, a commit; shown beside the color." },
+    [OPT_TO_URL] = { OPT(OPT_TO_URL, "to", 0, "URL"),
+        .help = "Instead of a command: POST each record there as a CloudEvent; 2xx is 'done'." },
+    [OPT_ORDER] = { OPT(OPT_ORDER, "order", 0, "ORDER"), .choices = "partition|key|none",
+        .complete = COMPLETE_CHOICES,
+        .help = "What is processed in order: each partition (when it is left out), each key, or nothing." },
+    [OPT_CONCURRENCY] = { OPT(OPT_CONCURRENCY, "concurrency", 0, "COUNT"),
+        .help = "Processes of the command, or connections to the URL; 1 when it is left out." },
+    [OPT_BATCH] = { OPT(OPT_BATCH, "batch", 0, "COUNT"),
+        .help = "At most so many records in one line or request; 1, without a list around it, when it is left out." },
+    [OPT_VALUE] = { OPT(OPT_VALUE, "value", 0, "FORM"), .choices = "text|json|base64", .complete = COMPLETE_CHOICES,
+        .help = "A record's value as text (when it is left out), as JSON inside the line, or always as base64." },
+    [OPT_RECORD_TIMEOUT] = { OPT(OPT_RECORD_TIMEOUT, "record-timeout", 0, "TIME"),
+        .help = "How long a record may take; then its process is killed and it has failed. 30s when it is left out, "
+                "0s: for ever." },
+    [OPT_ON_ERROR] = { OPT(OPT_ON_ERROR, "on-error", 0, "POLICY"), .choices = "retry|skip|dlq|stop",
+        .complete = COMPLETE_CHOICES,
+        .help = "What becomes of a record that fails: tried again for ever (when it is left out), or after --retries "
+                "skipped, sent to --dlq, or the end." },
+    [OPT_RETRIES] = { OPT(OPT_RETRIES, "retries", 0, "COUNT"),
+        .help = "How often a failed record is tried again before it is given up; 3 when it is left out." },
+    [OPT_DLQ] = { OPT(OPT_DLQ, "dlq", 0, "TOPIC"),
+        .help = "Where records that failed go, with headers that say why; means --on-error dlq." },
+    [OPT_GRACE] = { OPT(OPT_GRACE, "grace", 0, "TIME"),
+        .help = "After SIGTERM: how long to finish, commit and leave; 25s when it is left out." },
+    [OPT_LAG] = { OPT(OPT_LAG, "lag", 0, "WHICH"), .choices = "fleets|all|off", .complete = COMPLETE_CHOICES,
+        .help = "Whose lags to sample: those of the fleets' groups when it is left out, or of all groups of the cluster." },
+    [OPT_LAG_INTERVAL] = { OPT(OPT_LAG_INTERVAL, "lag-interval", 0, "TIME"),
+        .help = "How often to sample them; 10s when it is left out." },
     [OPT_EXACT] = { OPT(OPT_EXACT, "exact", 0, NULL),
         .help = "Read the first record after each commit for its time stamp, instead of estimating its age." },
 };
@@ -176,8 +219,8 @@ const struct command commands[] = {
                  "first; elsewhere it needs --yes.",
       .examples = { { "baton fleet delete payments --yes", "without being asked" } } },
     { .name = "serve", .arguments = "", .output = "",
-      .options = BIT(OPT_LISTEN) | BIT(OPT_ADVERTISE) | BIT(OPT_OPEN_READS) | BIT(OPT_TLS_CERT) | BIT(OPT_TLS_KEY) |
-                 BIT(OPT_METRICS_PARTITIONS) | BIT(OPT_METRICS_KAFKA_EXPORTER) | BIT(OPT_SESSION) | BIT(OPT_TOPICS_KEEP) | BIT(OPT_LOG_FORMAT) | BIT(OPT_LOG_LEVEL),
+      .options = BIT(OPT_LISTEN) | BIT(OPT_ADVERTISE) | BIT(OPT_MEMBER_TOKEN_FILE) | BIT(OPT_CONNECTIONS) | BIT(OPT_OPEN_READS) | BIT(OPT_LAG) | BIT(OPT_LAG_INTERVAL) | BIT(OPT_TLS_CERT) | BIT(OPT_TLS_KEY) |
+                 BIT(OPT_METRICS_PARTITIONS) | BIT(OPT_METRICS_KAFKA_EXPORTER) | BIT(OPT_SESSION) | BIT(OPT_TOPICS_KEEP) | BIT(OPT_BURROW) | BIT(OPT_LOG_FORMAT) | BIT(OPT_LOG_LEVEL),
       .run = cmd_serve, .help = "Run a controller: the HTTP API, and the lead when no other has it.",
       .details = "Any number of controllers may run; one leads, the others take over when it goes. The state is in "
                  "Kafka, so a controller has no data of its own. SIGTERM hands over at once. The consumers keep "
@@ -185,6 +228,21 @@ const struct command commands[] = {
       .examples = { { "baton serve --bootstrap kafka-1:9092", "on loopback" },
                     { "baton serve --bootstrap kafka-1:9092 --listen 0.0.0.0:8080 --token-file token", "for others, "
                     "with a token" } } },
+    { .name = "run", .arguments = "FLEET [OPTIONS] -- COMMAND", .arg_min = 1, .arg_max = 1, .output = "", .rest = true,
+      .options = BIT(OPT_COLOR) | BIT(OPT_APP_VERSION) | BIT(OPT_TO_URL) | BIT(OPT_ORDER) | BIT(OPT_CONCURRENCY) |
+                 BIT(OPT_BATCH) | BIT(OPT_VALUE) | BIT(OPT_RECORD_TIMEOUT) | BIT(OPT_ON_ERROR) | BIT(OPT_RETRIES) |
+                 BIT(OPT_DLQ) | BIT(OPT_GRACE) | BIT(OPT_LOG_FORMAT) | BIT(OPT_LOG_LEVEL),
+      .complete = { COMPLETE_FLEET }, .run = cmd_run,
+      .help = "Consume as one color and hand the records to a command in any language, or to a URL.",
+      .details = "The command reads a line of JSON a record on stdin and answers each with a line on stdout: the "
+                 "record's id when it is done, or {\"id\":17,\"error\":\"why\"}. What it does not answer is given "
+                 "again. A partition is handed over when the records in hand are done. -X takes libbaton's options "
+                 "too (-X baton.in.flight.max=4096). Ends with the command's exit code when that ends again and again, "
+                 "with 124 when the grace was too short. docs/run.md has examples in five languages.",
+      .examples = { { "baton run payments --color blue -- python3 consumer.py", "one process, each partition in order" },
+                    { "baton run payments --color blue --order key --concurrency 4 -- ./consumer", "four processes" },
+                    { "baton run payments --color blue --dlq payments.failed -- node consumer.mjs", "dead letters" },
+                    { "baton run payments --color green --to http://127.0.0.1:8080/", "CloudEvents by HTTP" } } },
     { .name = "demo", .arguments = "", .options = BIT(OPT_RATE), .run = cmd_demo,
       .help = "Show all of it in under a minute, with an audit at the end.",
       .details = "Starts an embedded broker (or uses a Kafka given by --bootstrap), a controller, a producer and 2 "

@@ -9,10 +9,12 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 
 #include "base/check.h"
 #include "base/log.h"
 #include "cli/api.h"
+#include "controller/burrow.h"
 #include "controller/controller.h"
 #include "core/limits.h"
 #include "kafka/client.h"
@@ -22,6 +24,8 @@
 #define METRICS_PARTITIONS_MAX 100000
 #define LISTEN_STANDARD "127.0.0.1:8080"
 #define LISTEN_MAX 16
+#define CONNECTIONS_MAX 100000
+#define FILES_BESIDE 256 /* connections to the brokers, log, epoll */
 #define EMBEDDED_PARTITIONS_MAX 256
 
 /* ---- serve ---- */
@@ -56,6 +60,7 @@ static void serve_config(struct controller_config *ret, const struct args *a, co
         .listen_count = many_of(a, OPT_LISTEN, listen, LISTEN_MAX),
         .advertise = a->value[OPT_ADVERTISE],
         .token_file = a->value[OPT_TOKEN_FILE],
+        .member_token_file = a->value[OPT_MEMBER_TOKEN_FILE],
         .open_reads = a->times[OPT_OPEN_READS] > 0,
         .tls_cert = a->value[OPT_TLS_CERT],
         .tls_key = a->value[OPT_TLS_KEY],
@@ -68,7 +73,7 @@ static void serve_config(struct controller_config *ret, const struct args *a, co
     }
 }
 
-static void serve_log(const struct args *a)
+void cli_log_settings(const struct args *a)
 {
     static const char *const levels[] = {
         [LOG_DEBUG] = "debug", [LOG_INFO] = "info", [LOG_WARN] = "warn", [LOG_ERROR] = "error"
@@ -79,6 +84,19 @@ static void serve_log(const struct args *a)
         if (word_is(a->value[OPT_LOG_LEVEL], levels[i]))
             log_set_level(i);
     log_set_json(word_is(a->value[OPT_LOG_FORMAT], "json"));
+}
+
+/* As many files as are wanted, or as many as the system lets us: a server without files says so by itself. */
+static void files_max_raise(int64_t wanted)
+{
+    struct rlimit files;
+
+    if (getrlimit(RLIMIT_NOFILE, &files) < 0 || (int64_t)files.rlim_cur >= wanted)
+        return;
+    files.rlim_cur = (int64_t)files.rlim_max < wanted ? files.rlim_max : (rlim_t)wanted;
+    if (setrlimit(RLIMIT_NOFILE, &files) == 0 && (int64_t)files.rlim_cur < wanted)
+        log_warn("files_few", "limit=%lld wanted=%lld, raise it (ulimit -n, LimitNOFILE) for so many connections",
+                 (long long)files.rlim_cur, (long long)wanted);
 }
 
 static int serve_run(struct cli *cli, struct event_base *base, const struct controller_config *config)
@@ -115,19 +133,25 @@ int cmd_serve(struct cli *cli)
     const struct args *a = &cli->args;
     const char *listen[LISTEN_MAX];
     struct kafka_settings *settings;
+    struct burrow_options burrow;
     struct controller_config config;
     struct event_base *base;
     struct errmsg m = { 0 };
     int64_t metrics_partitions = METRICS_PARTITIONS_STANDARD;
-    int64_t session_ms = 0;
+    int64_t session_ms = 0, connections = 0;
     int code, r;
 
-    serve_log(a);
+    cli_log_settings(a);
     if (a->value[OPT_METRICS_PARTITIONS] &&
         parse_int64(&metrics_partitions, a->value[OPT_METRICS_PARTITIONS], 0, METRICS_PARTITIONS_MAX, &m) < 0)
         return cli_fail(cli, EXITS_USAGE, "--metrics-partitions: %s", m.text);
     if (a->value[OPT_SESSION] && parse_duration_ms(&session_ms, a->value[OPT_SESSION], 1000, 600000, &m) < 0)
         return cli_fail(cli, EXITS_USAGE, "--session: %s", m.text);
+    if (a->value[OPT_CONNECTIONS] && parse_int64(&connections, a->value[OPT_CONNECTIONS], 16, CONNECTIONS_MAX, &m) < 0)
+        return cli_fail(cli, EXITS_USAGE, "--connections: %s", m.text);
+    burrow_options_default(&burrow);
+    if (a->value[OPT_BURROW] && burrow_options_set(&burrow, a->value[OPT_BURROW], &m) < 0)
+        return cli_fail(cli, EXITS_USAGE, "--burrow: %s", m.text);
     if (a->times[OPT_SERVER])
         return cli_fail(cli, EXITS_USAGE, "'serve' is the server: give it --bootstrap HOST:PORT, not --server");
     r = kafka_settings_of(&settings, cli, &m);
@@ -144,6 +168,10 @@ int cmd_serve(struct cli *cli)
     serve_config(&config, a, settings, listen);
     config.session_ms = (int)session_ms;
     config.metrics_partitions_max = (int)metrics_partitions;
+    config.burrow = &burrow;
+    config.metrics_partitions_max = (int)metrics_partitions;
+    config.connections_max = (int)connections;
+    files_max_raise(connections + FILES_BESIDE);
     code = base ? serve_run(cli, base, &config) : cli_fail(cli, EXITS_FAILED, "cannot make an event loop");
     if (base)
         event_base_free(base);

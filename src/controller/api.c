@@ -24,6 +24,7 @@
 struct target { /* what the path names */
     char fleet[FLEET_NAME_MAX + 1];
     uint32_t number;
+    char group[GROUP_NAME_MAX + 1];
 };
 
 typedef void handler(struct controller *c, struct call *call, const struct target *target);
@@ -79,6 +80,17 @@ static void get_leader(struct controller *c, struct call *call, const struct tar
 {
     (void)target;
     call_json(call, 200, view_leader(c));
+}
+
+static void get_lags(struct controller *c, struct call *call, const struct target *target)
+{
+    (void)target;
+    lag_answer(c, call, NULL);
+}
+
+static void get_lag(struct controller *c, struct call *call, const struct target *target)
+{
+    lag_answer(c, call, target->group);
 }
 
 static void get_events(struct controller *c, struct call *call, const struct target *target)
@@ -660,6 +672,36 @@ static void delete_fleet(struct controller *c, struct call *call, const struct t
         led_delete_take(e->led, call);
 }
 
+/* --- members without rights on Baton's topics ---------------------------------------------------------------------- */
+
+static void get_log(struct controller *c, struct call *call, const struct target *target)
+{
+    (void)c;
+    (void)target;
+    call_error(call, 400, "invalid", "ask over HTTP", NULL, "the log is a stream of its own");
+}
+
+static void get_log_end(struct controller *c, struct call *call, const struct target *target)
+{
+    if (c->replayed)
+        feeds_end(c->feeds, call, target->fleet);
+    else
+        call_wait(call, "the replay of the log");
+}
+
+static void post_report(struct controller *c, struct call *call, const struct target *target)
+{
+    struct entry *e;
+
+    if (!c->replayed) {
+        call_wait(call, "the replay of the log");
+        return;
+    }
+    e = find_fleet(c, call, target);
+    if (e)
+        feeds_report(call, e);
+}
+
 /* --- routes ------------------------------------------------------------------------------------------------------- */
 
 /*
@@ -684,6 +726,13 @@ static const struct route routes[] = {
     { { "POST", "/v1/fleets/{fleet}/rollback", true, false, "Go back to the other color" }, REPLAYED, post_rollback },
     { { "POST", "/v1/fleets/{fleet}/pause", true, false, "Hold all batons: nobody processes" }, REPLAYED, post_pause },
     { { "POST", "/v1/fleets/{fleet}/resume", true, false, "Set a paused fleet going" }, REPLAYED, post_resume },
+    { { "GET", "/v1/fleets/{fleet}/log", false, false, "Its part of the control log, as server-sent events" },
+      AT_ONCE,
+      get_log },
+    { { "GET", "/v1/fleets/{fleet}/log/end", false, false, "Where the control log ends now" }, AT_ONCE, get_log_end },
+    { { "POST", "/v1/fleets/{fleet}/reports", true, false, "A member's report" }, AT_ONCE, post_report },
+    { { "GET", "/v1/lag", false, false, "How far consumer groups are behind" }, AT_ONCE, get_lags },
+    { { "GET", "/v1/lag/{group}", false, false, "One group, by partition" }, AT_ONCE, get_lag },
     { { "GET", "/v1/leader", false, false, "Who leads" }, AT_ONCE, get_leader },
     { { "GET", "/metrics", false, false, "Metrics for Prometheus" }, AT_ONCE, get_metrics },
     { { "GET", "/v1/events", false, false, "Server-sent events" }, AT_ONCE, get_events },
@@ -704,7 +753,7 @@ const struct api_route *api_routes(int *ret_count)
 
 static bool segment_take(struct target *target, const char *name, const char *value, size_t len)
 {
-    char text[FLEET_NAME_MAX + 1];
+    char text[GROUP_NAME_MAX + 1];
     int64_t number;
 
     if (len == 0 || len >= sizeof(text))
@@ -713,6 +762,8 @@ static bool segment_take(struct target *target, const char *name, const char *va
     text[len] = '\0';
     if (!strncmp(name, "{fleet}", 7))
         return text_copy(target->fleet, sizeof(target->fleet), text);
+    if (!strncmp(name, "{group}", 7))
+        return text_copy(target->group, sizeof(target->group), text);
     if (parse_int64(&number, text, 1, UINT32_MAX, NULL) < 0)
         return false;
     target->number = (uint32_t)number;
@@ -760,6 +811,12 @@ const struct api_route *api_route_find(const char *method, const char *path, boo
     return route ? &route->api : NULL;
 }
 
+/* What the members' token is good for. */
+static bool for_members(const struct route *route)
+{
+    return route->handle == get_log || route->handle == get_log_end || route->handle == post_report;
+}
+
 /* What was asked for is in the log; it is answered once the mirror shows it. */
 static void answer_done(struct controller *c, struct call *call, const struct target *target)
 {
@@ -779,7 +836,9 @@ void api_dispatch(struct controller *c, struct call *call)
     bool path_known;
     const struct route *route = route_find(call->method, call->path, &target, &path_known);
 
-    if (!route && path_known)
+    if (!route && burrow_path(call->path))
+        burrow_answer(c, call);
+    else if (!route && path_known)
         call_error(call, 405, "method-not-allowed", NULL, NULL, "%s is not possible on %.200s", call->method,
                    call->path);
     else if (!route)
@@ -849,17 +908,25 @@ void http_refusal_json(void *opaque, int status, const char *why, char *ret, siz
 void http_handle(void *opaque, struct http_exchange *x, const struct http_request *request)
 {
     struct controller *c = opaque;
+    struct target target;
     bool path_known;
-    const struct api_route *route = api_route_find(request->method, request->path, &path_known);
-    const bool open = route && (route->open || (!route->changes && c->config.open_reads));
+    const struct route *route = route_find(request->method, request->path, &target, &path_known);
+    const bool open = route && (route->api.open || (!route->api.changes && c->config.open_reads) ||
+                                (request->authorized_member && for_members(route)));
+    const bool burrow = c->config.open_reads && burrow_path(request->path) && !strcmp(request->method, "GET");
     struct http_ticket *ticket;
 
-    if (!open && !request->authorized) {
+    if (!open && !burrow && !request->authorized) {
         http_refuse(x, 401, "the bearer token is missing or wrong", "give --token-file with the controller's token");
         return;
     }
-    if (route && !strcmp(route->path, "/v1/events") && !c->stopping) {
+    if (route && route->handle == get_events && !c->stopping) {
         events_stream(c, x, request->last_event_id);
+        return;
+    }
+    if (route && route->handle == get_log && !c->stopping) {
+        if (!feeds_stream(c->feeds, x, target.fleet))
+            http_refuse(x, 503, "the control log is being replayed", "try again in a moment");
         return;
     }
     if (strlen(request->method) > 7) {

@@ -71,6 +71,9 @@ void call_free(struct call *call)
     struct entry *e = call->spec ? entry_make(call->c, call->spec->fleet) : NULL;
 
     ASSERT(call->led == NULL);
+    for (struct append *a = call->c->appends; a; a = a->next)
+        if (a->call == call)
+            a->call = NULL;
     if (e && e->birth == call)
         e->birth = NULL;
     brokers_forget(call->c->brokers, call);

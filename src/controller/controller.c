@@ -53,8 +53,8 @@ const char *controller_role_name(enum controller_role role)
 
 /* --- appends ------------------------------------------------------------------------------------------------------ */
 
-bool controller_append(struct controller *c, enum append_kind kind, struct led *led, bool control, const char *key,
-                       const char *value, size_t len)
+static struct append *append(struct controller *c, enum append_kind kind, bool control, const char *key,
+                             const char *value, size_t len)
 {
     struct append *a = calloc(1, sizeof(*a));
     struct errmsg m = { 0 };
@@ -62,20 +62,38 @@ bool controller_append(struct controller *c, enum append_kind kind, struct led *
     ASSERT(a != NULL);
     a->token = ++c->append_last;
     a->kind = kind;
-    a->led = led;
     a->reign = c->reign_number;
     snprintf(a->what, sizeof(a->what), "%.79s", key);
     if (kafka_append(c->appender, a->token, control ? c->control_topic : c->reports_topic, control ? 0 : -1, key, value,
                      len, &m) < 0) {
         log_error("append_refused", "key=\"%s\" error=\"%s\"", key, m.text);
-        if (kind != APPEND_LOOSE && !c->reign_failed[0])
+        if ((kind == APPEND_CLAIM || kind == APPEND_BATCH) && !c->reign_failed[0])
             snprintf(c->reign_failed, sizeof(c->reign_failed), "%.500s", m.text);
         free(a);
-        return false;
+        return NULL;
     }
     a->next = c->appends;
     c->appends = a;
-    return true;
+    return a;
+}
+
+bool controller_append(struct controller *c, enum append_kind kind, struct led *led, bool control, const char *key,
+                       const char *value, size_t len)
+{
+    struct append *a = append(c, kind, control, key, value, len);
+
+    if (a)
+        a->led = led;
+    return a != NULL;
+}
+
+bool controller_append_report(struct controller *c, struct call *call, const char *key, const char *json, size_t len)
+{
+    struct append *a = append(c, APPEND_REPORT, false, key, json, len);
+
+    if (a)
+        a->call = call;
+    return a != NULL;
 }
 
 /* --- the control log ---------------------------------------------------------------------------------------------- */
@@ -86,6 +104,7 @@ static void on_mirror_changed(void *opaque, const struct mirror_change *change)
     struct entry *e = change->fleet ? entry_make(c, change->fleet->name) : NULL;
 
     ASSERT(e || change->type == MIRROR_CLAIM);
+    feeds_log_changed(c->feeds, change);
     reign_log_changed(c, change);
     metrics_log_changed(c, change);
     events_log_changed(c, change);
@@ -103,7 +122,9 @@ static void on_control_record(void *opaque, const struct kafka_record *rec)
 {
     struct controller *c = opaque;
 
+    feeds_record_begin(c->feeds, rec);
     mirror_record(&c->mirror, rec);
+    feeds_record_end(c->feeds);
 }
 
 /* The log began anew under our feet (topic made again, or truncated): so do we. */
@@ -121,6 +142,7 @@ static void replay_again(struct controller *c)
         entry_free(e);
         f->opaque = NULL;
     }
+    feeds_forget(c->feeds);
     mirror_deinit(&c->mirror);
     ASSERT(mirror_init(&c->mirror, on_mirror_changed, c) == ERR_OK);
     c->acked_offset = -1;
@@ -310,8 +332,10 @@ static void turn(struct controller *c)
     replay_turn(c);
     reign_turn(c);
     handed_turn(c);
+    sampler_turn(c);
     calls_turn(c);
     events_turn(c);
+    feeds_turn(c->feeds);
 }
 
 static void controller_turn(struct controller *c)
@@ -409,6 +433,10 @@ static int open_names(struct controller *c, const struct controller_config *conf
     const char *prefix = config->prefix ? config->prefix : "";
 
     c->config = *config;
+    if (config->burrow)
+        c->burrow_options = *config->burrow;
+    else
+        burrow_options_default(&c->burrow_options);
     c->prefix = copy_or_null(prefix);
     c->by = copy_or_null(config->by);
     c->advertise = copy_or_null(config->advertise);
@@ -466,6 +494,8 @@ static int open_kafka(struct controller *c, const struct controller_config *conf
     if (r == ERR_OK)
         r = brokers_open(&c->brokers, kafka_reader_handle(c->control), c->wake_fd, m);
     if (r == ERR_OK)
+        r = sampler_open(c, m);
+    if (r == ERR_OK)
         r = election_open(&c->election, c->settings, c->group, c->control_topic,
                           config->session_ms > 0 ? config->session_ms : SESSION_MS, c->wake_fd, on_election, c, m);
     return r;
@@ -498,6 +528,9 @@ static int open_http(struct controller *c, const struct controller_config *confi
         .listen = config->listen,
         .listen_count = config->listen_count,
         .token_file = config->token_file,
+        .member_token_file = config->member_token_file,
+        .connections_max = config->connections_max,
+        .body_bytes_max = RECORD_BYTES_MAX + 1024, /* a report is as large as a record */
         .tls_cert = config->tls_cert,
         .tls_key = config->tls_key,
         .hosts = hosts,
@@ -545,6 +578,7 @@ int controller_open(struct controller **ret, struct event_base *base, const stru
     c->opened_ms = clock_ms();
     c->ring = events_ring_new(EVENTS_KEPT);
     metrics_open(c);
+    c->feeds = feeds_new(c);
     r = mirror_init(&c->mirror, on_mirror_changed, c) == ERR_OK ? open_names(c, config, m)
                                                                 : err_set(m, ERR_NOMEM, "open controller");
     if (r == ERR_OK)
@@ -644,6 +678,7 @@ void controller_close(struct controller *c)
     http_server_stop(c->http);
     if (c->turn_event) {
         events_end(c);
+        feeds_forget(c->feeds);
         close_wait(c);
         if (c->reign == REIGN_LEADING)
             log_info("lead_handed_over", "term=%lld", (long long)c->term);
@@ -652,14 +687,17 @@ void controller_close(struct controller *c)
         close_calls(c);
     }
     metrics_close(c);
+    burrow_follower_stop(c->burrow);
     election_close(c->election);
     kafka_appender_close(c->appender, FLUSH_MS_MAX);
+    sampler_close(c);
     brokers_close(c->brokers);
     kafka_reader_close(c->reports);
     kafka_reader_close(c->control);
     http_server_close(c->http);
     close_fleets(c);
     events_ring_free(c->ring);
+    feeds_free(c->feeds);
     shown_forget(c, 0);
     free_event(c->wake_event);
     free_event(c->tick_event);

@@ -25,6 +25,7 @@
 
 #include "base/err.h"
 
+struct burrow_options;
 struct controller;
 struct event_base;
 struct kafka_settings;
@@ -33,6 +34,9 @@ enum controller_lead {
     CONTROLLER_SERVE,   /* stands for election at once and for as long as it runs */
     CONTROLLER_COMMAND, /* reads; stands for election only when a request changes something and nobody leads */
 };
+
+/* Which groups' lags a serving controller samples. */
+enum controller_lag { CONTROLLER_LAG_FLEETS, CONTROLLER_LAG_ALL, CONTROLLER_LAG_OFF };
 
 struct controller_config {
     const struct kafka_settings *kafka; /* copied */
@@ -43,10 +47,15 @@ struct controller_config {
     int listen_count;
     const char *advertise; /* "http://10.0.0.5:8484": where others reach it; NULL: made from the first listen address */
     const char *token_file;         /* one line; NULL: none, then only loopback addresses may be listened on */
+    const char *member_token_file;  /* a second one, good for members' streams and reports alone; NULL: none */
+    int connections_max;            /* of the HTTP server; 0: 256, half of them streams */
     bool open_reads;                /* with a token: reads need none */
     const char *tls_cert, *tls_key; /* PEM files, both or none */
     int session_ms; /* of the controllers' group: how soon a killed leader is missed; 0: 6 s, a broker's usual least */
+    enum controller_lag lag;
+    int64_t lag_interval_ms; /* 0: 10 s */
     const char *by; /* command mode: who asks, when a request does not say */
+    const struct burrow_options *burrow; /* copied; NULL: what burrow_options_default() says */
     int metrics_partitions_max;  /* of all fleets together, with series of their own on /metrics */
     bool metrics_kafka_exporter; /* /metrics shows groups and topics by the names of kafka_exporter too */
 };

@@ -8,7 +8,9 @@
  *   api.c         routes and handlers          body.c     strict JSON bodies
  *   view.c        state as JSON                events.c   server-sent events
  *   handed.c      orders through Kafka         verify.c   receipts against the brokers
+ *   burrow*.c     windows of all groups' commits, and Burrow's HTTP v3
  *   metrics.c     what is counted, and the page for Prometheus
+ *   feed.c        the log for members without rights on it
  *
  * Callbacks of Kafka, sockets and timers only note what came; controller_turn() does the rest, so no function is
  * entered again while it is at work.
@@ -20,6 +22,7 @@
 
 #include "base/str.h"
 #include "controller/brokers.h"
+#include "controller/burrow.h"
 #include "controller/controller.h"
 #include "controller/election.h"
 #include "controller/metrics.h"
@@ -148,7 +151,8 @@ struct call {
     int done_status;       /* what it asked for is in the log: it is answered so once the mirror has it; 0: not yet */
     bool handed;           /* its order stands in the reports topic */
     int64_t handed_ms;
-    bool from_handed; /* it came through Kafka: never handed on */
+    bool from_handed;       /* it came through Kafka: never handed on */
+    uint64_t feed_question; /* feeds_end(): of this number or a later one; 0: it has just come */
     /* of a call that makes a fleet or verifies a receipt */
     struct spec *spec;
     int64_t birth_ms; /* when the brokers were first asked about its topics; 0: not yet */
@@ -241,6 +245,22 @@ void events_turn(struct controller *c);
 void events_end(struct controller *c); /* nobody watches any more */
 void events_stream(struct controller *c, struct http_exchange *x, const char *last_event_id);
 
+/* --- feed.c: the log for members without rights on it ---------------------------------------------------------- */
+
+struct feeds;
+struct feeds *feeds_new(struct controller *c);
+void feeds_free(struct feeds *f);
+void feeds_forget(struct feeds *f); /* the log begins anew: hangs up on everybody */
+/* Around mirror_record(), which says through feeds_log_changed() whether the record was taken. */
+void feeds_record_begin(struct feeds *f, const struct kafka_record *rec);
+void feeds_log_changed(struct feeds *f, const struct mirror_change *change);
+void feeds_record_end(struct feeds *f);
+void feeds_turn(struct feeds *f);
+/* False: nothing was answered, since the log is not replayed, or there are too many fleets. */
+bool feeds_stream(struct feeds *f, struct http_exchange *x, const char *fleet);
+void feeds_end(struct feeds *f, struct call *call, const char *fleet);
+void feeds_report(struct call *call, struct entry *e);
+
 /* --- handed.c: orders through Kafka ------------------------------------------------------------------------------- */
 
 struct handed_order {
@@ -255,16 +275,28 @@ void handed_record(struct controller *c, const char *id, const char *json, size_
 void handed_turn(struct controller *c); /* as leader: takes up what waits */
 void handed_free(struct controller *c);
 
+/* --- lag_api.c: how far groups are behind ------------------------------------------------------------------------- */
+
+struct lag_reader;
+struct lags_sampler;
+int sampler_open(struct controller *c, struct errmsg *m);
+void sampler_close(struct controller *c);
+void sampler_turn(struct controller *c);
+/* Between two turns: all of one refresh. NULL: none is known yet, or nothing is sampled. */
+const struct lag_reader *sampler_reader(const struct controller *c);
+void lag_answer(struct controller *c, struct call *call, const char *group); /* NULL: all, or ?group= */
+
 /* --- controller.c ------------------------------------------------------------------------------------------------- */
 
 /* What an acknowledgement is for. */
-enum append_kind { APPEND_CLAIM, APPEND_BATCH, APPEND_LOOSE };
+enum append_kind { APPEND_CLAIM, APPEND_BATCH, APPEND_LOOSE, APPEND_REPORT };
 struct append {
     struct append *next;
     uint64_t token;
     enum append_kind kind;
-    struct led *led; /* BATCH; NULL: its reign is over */
-    uint64_t reign;  /* number of the reign that appended it */
+    struct led *led;   /* BATCH; NULL: its reign is over */
+    struct call *call; /* REPORT: answered with it; NULL: nobody waits any more */
+    uint64_t reign;    /* number of the reign that appended it */
     char what[80];
 };
 
@@ -289,6 +321,8 @@ struct controller {
     struct kafka_reader *control, *reports;
     struct kafka_appender *appender;
     struct brokers *brokers;
+    struct burrow_options burrow_options;
+    struct burrow_follower *burrow; /* NULL: nobody has asked for it */
     struct election *election;
     struct http_server *http;
 
@@ -324,6 +358,8 @@ struct controller {
     int group_members;        /* its answer; -1: not known */
     int64_t leader_asked_ms;
 
+    struct feeds *feeds;
+    struct lags_sampler *sampler;
     struct event_ring *ring;
     struct controller_watch *watches;
     uint64_t watch_serial;
@@ -345,6 +381,8 @@ void controller_wake(struct controller *c); /* a turn soon */
  */
 bool controller_append(struct controller *c, enum append_kind kind, struct led *led, bool control, const char *key,
                        const char *value, size_t len);
+/* A member's report: the call is answered when it stands in the reports topic. */
+bool controller_append_report(struct controller *c, struct call *call, const char *key, const char *json, size_t len);
 bool controller_leads(const struct controller *c);
 void http_refusal_json(void *opaque, int status, const char *why, char *ret, size_t ret_size);
 void http_handle(void *opaque, struct http_exchange *x, const struct http_request *request);

@@ -1147,7 +1147,14 @@ void reign_appended(struct controller *c, const struct kafka_appended *acked)
         return;
     a = *at;
     *at = a->next;
-    if (acked->error < 0 && a->kind == APPEND_LOOSE) {
+    if (a->kind == APPEND_REPORT) {
+        if (a->call && acked->error < 0)
+            call_error(a->call, 503, "unavailable", "send it again", NULL, "the report was not acknowledged: %s",
+                       err_text(acked->error));
+        else if (a->call)
+            call_text(a->call, 204, NULL, "", 0);
+        controller_wake(c);
+    } else if (acked->error < 0 && a->kind == APPEND_LOOSE) {
         log_warn("append_failed", "key=\"%s\" error=\"%s\"", a->what, err_text(acked->error));
     } else if (acked->error < 0 && a->reign == c->reign_number) {
         char why[200];

@@ -11,7 +11,6 @@
 #include "base/str.h"
 #include "http/curl_calls.h"
 #include "http/parse.h"
-#include "http/tls.h"
 
 #define REPLY_BYTES_MAX (64 * 1024 * 1024)
 #define EVENT_BYTES_MAX (1024 * 1024)
@@ -77,7 +76,7 @@ static int client_read_token(struct http_client *c, const char *path, struct err
         return err_set(m, ERR_INVALID, "token file '%s' must hold one line of visible characters and nothing else",
                        path);
     snprintf(c->token, sizeof(c->token), "Authorization: Bearer %s", text);
-    secret_clear(text, sizeof(text));
+    explicit_bzero(text, sizeof(text));
     return ERR_OK;
 }
 
@@ -120,13 +119,21 @@ void http_client_close(struct http_client *c)
         return;
     if (c->easy)
         curl.easy_cleanup(c->easy);
-    secret_clear(c->token, sizeof(c->token));
+    explicit_bzero(c->token, sizeof(c->token));
     free(c);
 }
 
 bool http_client_led_astray(const struct http_client *c)
 {
     return c->led_astray;
+}
+
+bool http_client_sent(const struct http_client *c)
+{
+    double seconds = 0; /* until the request could be sent; 0: it never was */
+
+    curl.easy_getinfo(c->easy, CURLINFO_PRETRANSFER_TIME, &seconds);
+    return seconds > 0;
 }
 
 void http_reply_free(struct http_reply *reply)
@@ -334,43 +341,13 @@ int http_client_request(struct http_client *c, struct http_reply *ret, const cha
     return r;
 }
 
-/* The text/event-stream grammar, as much of it as is sent: id, event, data (many lines), comments. */
 struct event_sink {
     struct http_client *client;
-    http_on_event *on_event;
-    void *opaque;
-    struct str line, data, refusal;
-    char id[64], type[64];
-    bool id_seen, stopped;
+    struct sse sse;
+    struct str refusal;
     long status;
     int64_t heard_ms;
 };
-
-static void event_line(struct event_sink *e)
-{
-    char *line = e->line.buf;
-
-    if (e->line.len == 0) {
-        if (e->data.len > 0 && !e->stopped) {
-            if (e->id_seen)
-                text_copy(e->client->last_id, sizeof(e->client->last_id), e->id);
-            e->stopped =
-                !e->on_event(e->opaque, e->id_seen ? e->id : "", e->type[0] ? e->type : "message", e->data.buf);
-        }
-        str_clear(&e->data);
-        e->type[0] = '\0';
-        e->id_seen = false;
-    } else if (!strncmp(line, "id:", 3)) {
-        e->id_seen = text_copy(e->id, sizeof(e->id), line + 3 + (line[3] == ' '));
-    } else if (!strncmp(line, "event:", 6)) {
-        text_copy(e->type, sizeof(e->type), line + 6 + (line[6] == ' '));
-    } else if (!strncmp(line, "data:", 5)) {
-        if (e->data.len > 0)
-            str_add_char(&e->data, '\n');
-        str_add(&e->data, line + 5 + (line[5] == ' '));
-    }
-    str_clear(&e->line);
-}
 
 static size_t on_stream(char *bytes, size_t size, size_t count, void *opaque)
 {
@@ -383,13 +360,7 @@ static size_t on_stream(char *bytes, size_t size, size_t count, void *opaque)
         str_add_bytes(&e->refusal, bytes, len);
         return len;
     }
-    for (size_t i = 0; i < len && !e->stopped; i++) {
-        if (bytes[i] == '\n')
-            event_line(e);
-        else if (bytes[i] != '\r')
-            str_add_char(&e->line, bytes[i]);
-    }
-    return str_error(&e->line) || str_error(&e->data) ? 0 : len;
+    return sse_feed(&e->sse, bytes, len) ? len : 0;
 }
 
 static int events_run(struct http_client *c, CURLM *multi, struct event_sink *e, http_on_idle *on_idle,
@@ -398,20 +369,20 @@ static int events_run(struct http_client *c, CURLM *multi, struct event_sink *e,
     int running = 1, left;
     CURLMsg *message;
 
-    while (running && !e->stopped) {
+    while (running && !e->sse.stopped) {
         if (curl.multi_perform(multi, &running) != CURLM_OK)
             return err_set(m, ERR_INTERNAL, "libcurl");
-        if (e->stopped || !running)
+        if (e->sse.stopped || !running)
             break;
-        if (on_idle && !on_idle(e->opaque)) {
-            e->stopped = true;
+        if (on_idle && !on_idle(e->sse.opaque)) {
+            e->sse.stopped = true;
             break;
         }
         if (clock_ms() - e->heard_ms > SILENCE_MS_MAX)
             return err_set(m, ERR_UNAVAILABLE, "%s: the event stream has fallen silent", c->origin);
         curl.multi_poll(multi, NULL, 0, 200, NULL);
     }
-    if (e->stopped)
+    if (e->sse.stopped)
         return ERR_OK;
     message = curl.multi_info_read(multi, &left);
     if (message && message->msg == CURLMSG_DONE && message->data.result != CURLE_OK)
@@ -428,7 +399,7 @@ static int events_run(struct http_client *c, CURLM *multi, struct event_sink *e,
 int http_client_events(struct http_client *c, const char *path, http_on_event *on_event, http_on_idle *on_idle,
                        void *opaque, struct errmsg *m)
 {
-    struct event_sink e = { .client = c, .on_event = on_event, .opaque = opaque, .heard_ms = clock_ms() };
+    struct event_sink e = { .client = c, .refusal = STR_WITH_MAX(2000), .heard_ms = clock_ms() };
     struct str url = STR_WITH_MAX(8192);
     struct curl_slist *headers;
     CURLM *multi = curl.multi_init();
@@ -437,9 +408,8 @@ int http_client_events(struct http_client *c, const char *path, http_on_event *o
 
     if (!multi)
         return err_set(m, ERR_NOMEM, "HTTP client");
-    e.line = STR_WITH_MAX(EVENT_BYTES_MAX);
-    e.data = STR_WITH_MAX(EVENT_BYTES_MAX);
-    e.refusal = STR_WITH_MAX(2000);
+    sse_init(&e.sse, EVENT_BYTES_MAX, on_event, opaque);
+    text_copy(e.sse.last_id, sizeof(e.sse.last_id), c->last_id);
     str_addf(&url, "%s%s", c->origin, path);
     headers = client_prepare(c, c->origin, url.buf, NULL);
     headers = curl.slist_append(headers, "Accept: text/event-stream");
@@ -456,8 +426,8 @@ int http_client_events(struct http_client *c, const char *path, http_on_event *o
     curl.multi_cleanup(multi);
     curl.slist_free_all(headers);
     str_free(&url);
-    str_free(&e.line);
-    str_free(&e.data);
+    text_copy(c->last_id, sizeof(c->last_id), e.sse.last_id);
+    sse_deinit(&e.sse);
     str_free(&e.refusal);
     return r;
 }

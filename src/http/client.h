@@ -13,6 +13,7 @@
 #include <stdint.h>
 
 #include "base/err.h"
+#include "http/sse.h"
 
 struct http_client;
 
@@ -48,6 +49,8 @@ int http_client_request(struct http_client *c, struct http_reply *ret, const cha
  * leads in its place yet. The given server will know, so asking again is worth while; the request was not answered.
  */
 bool http_client_led_astray(const struct http_client *c);
+/* The last request was sent, or a part of it: it may have been carried out, whatever came back. */
+bool http_client_sent(const struct http_client *c);
 void http_reply_free(struct http_reply *reply);
 
 /*
@@ -55,7 +58,6 @@ void http_reply_free(struct http_reply *reply);
  * it resumes behind the last id it saw) or the server refuses (ERR_DENIED, ERR_NOT_FOUND ...). id is "" for events
  * without one. on_idle is called at least every 200 ms and may be NULL.
  */
-typedef bool http_on_event(void *opaque, const char *id, const char *type, const char *data);
 typedef bool http_on_idle(void *opaque);
 int http_client_events(struct http_client *c, const char *path, http_on_event *on_event, http_on_idle *on_idle,
                        void *opaque, struct errmsg *m);

@@ -298,16 +298,14 @@ void http_stream_end(struct http_exchange *x)
     bufferevent_trigger(x->bev, EV_WRITE, BEV_OPT_DEFER_CALLBACKS);
 }
 
-static bool token_right(const struct http_server *s, const char *authorization)
+static bool token_right(const char *token, const char *authorization)
 {
-    size_t len = strlen(s->token);
+    const size_t len = strlen(token);
 
-    if (len == 0)
-        return true;
     if (strncasecmp(authorization, "Bearer ", 7) != 0)
         return false;
     authorization += 7 + strspn(authorization + 7, " ");
-    return strlen(authorization) == len && secret_equal(authorization, s->token, len);
+    return strlen(authorization) == len && secret_equal(authorization, token, len);
 }
 
 static bool host_allowed(const struct http_server *s, const char *host_port)
@@ -338,6 +336,7 @@ static void exchange_handle(struct http_exchange *x)
     const struct http_head *head = &x->head;
     struct http_server *s = x->server;
     const char *origin = http_head_field(head, "origin");
+    const char *authorization = http_head_field(head, "authorization");
     struct http_request request = {
         .method = head->method,
         .path = head->path,
@@ -352,9 +351,11 @@ static void exchange_handle(struct http_exchange *x)
         .body = x->body,
         .body_len = x->body_len,
         .peer = x->peer,
-        .authorized = token_right(s, http_head_field(head, "authorization")),
+        .authorized = !s->token[0] || token_right(s->token, authorization),
     };
 
+    request.authorized_member =
+        request.authorized || (s->member_token[0] && token_right(s->member_token, authorization));
     if (!strcmp(request.method, "HEAD")) {
         x->head_only = true;
         request.method = "GET";

@@ -49,7 +49,7 @@ struct http_server {
     char addresses[LISTEN_MAX][300];
     int listener_count;
     struct http_tls *tls;
-    char token[TOKEN_MAX + 1]; /* "": none */
+    char token[TOKEN_MAX + 1], member_token[TOKEN_MAX + 1]; /* "": none */
     char **hosts;
     int host_count;
     http_refusal *refusal;

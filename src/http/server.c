@@ -172,7 +172,7 @@ static void on_accept_error(struct evconnlistener *listener, void *opaque)
 
 /* --- opening and closing ------------------------------------------------------------------------------------------ */
 
-static int server_read_token(struct http_server *s, const char *path, struct errmsg *m)
+static int token_read(char ret[TOKEN_MAX + 1], const char *path, struct errmsg *m)
 {
     char text[TOKEN_MAX + 3];
     FILE *file = fopen(path, "re");
@@ -193,7 +193,7 @@ static int server_read_token(struct http_server *s, const char *path, struct err
                        "token file '%s' must hold one line of %d to %d visible characters and nothing else; "
                        "make one with: openssl rand -hex 32",
                        path, TOKEN_MIN, TOKEN_MAX);
-    memcpy(s->token, text, len + 1);
+    memcpy(ret, text, len + 1);
     return ERR_OK;
 }
 
@@ -300,7 +300,15 @@ int http_server_open(struct http_server **ret, struct event_base *base, const st
     s->breath = evtimer_new(base, on_breath, s);
     r = s->sweep && s->breath ? server_copy_hosts(s, config, m) : err_set(m, ERR_NOMEM, "HTTP server");
     if (r == ERR_OK && config->token_file)
-        r = server_read_token(s, config->token_file, m);
+        r = token_read(s->token, config->token_file, m);
+    if (r == ERR_OK && config->member_token_file && !config->token_file)
+        r = err_set(m, ERR_INVALID,
+                    "a token for members does nothing where everybody may do everything; give --token-file too");
+    if (r == ERR_OK && config->member_token_file)
+        r = token_read(s->member_token, config->member_token_file, m);
+    if (r == ERR_OK && s->member_token[0] && !strcmp(s->token, s->member_token))
+        r = err_set(m, ERR_INVALID,
+                    "the members' token is the operators' own: make another one with: openssl rand -hex 32");
     if (r == ERR_OK)
         r = server_load_tls(s, config, m);
     for (int i = 0; r == ERR_OK && i < config->listen_count; i++)
@@ -355,6 +363,7 @@ void http_server_close(struct http_server *s)
     free(s->hosts);
     http_tls_close(s->tls);
     secret_clear(s->token, sizeof(s->token));
+    secret_clear(s->member_token, sizeof(s->member_token));
     free(s);
 }
 

@@ -41,8 +41,9 @@ struct http_request {
     const char *by;         /* X-Baton-By, "" */
     const char *body;       /* terminated */
     size_t body_len;
-    const char *peer; /* "10.0.0.7:51234" */
-    bool authorized;  /* the bearer token was right, or the server has none */
+    const char *peer;       /* "10.0.0.7:51234" */
+    bool authorized;        /* the bearer token was right, or the server has none */
+    bool authorized_member; /* the same, or it was the lesser token */
 };
 
 /* Answers through http_answer() or http_stream(), at once or later. */
@@ -55,7 +56,8 @@ typedef void http_refusal(void *opaque, int status, const char *why, char *ret, 
 struct http_server_config {
     const char *const *listen; /* "127.0.0.1:8484" */
     int listen_count;
-    const char *token_file; /* read once, one line of 16 to 512 visible characters; NULL: none */
+    const char *token_file;        /* read once, one line of 16 to 512 visible characters; NULL: none */
+    const char *member_token_file; /* a second, lesser one; NULL: none */
     const char *tls_cert, *tls_key;
     const char *const *hosts; /* further names that Host may have when there is no token */
     int host_count;

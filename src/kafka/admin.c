@@ -693,6 +693,29 @@ void kafka_admin_topics(struct kafka_admin *a, uint64_t token, const char *const
 
 /* ---- life ---- */
 
+int kafka_asker_open(struct kafka_handle *ret, const struct kafka_settings *s, const char *group, struct errmsg *m)
+{
+    /* clang-format off: a pair a line */
+    const char *const extra[] = { "group.id",
+                                  group,
+                                  "enable.auto.commit",
+                                  "false",
+                                  "enable.metrics.push",
+                                  "false",
+                                  "allow.auto.create.topics",
+                                  "false",
+                                  "queued.max.messages.kbytes",
+                                  "64",
+                                  NULL };
+    /* clang-format on */
+    struct kafka_settings *common = kafka_settings_common(s);
+    int r = common ? kafka_handle_open(ret, RD_KAFKA_CONSUMER, "questions", common, extra, NULL, NULL, m)
+                   : err_set(m, ERR_NOMEM, "copy settings");
+
+    kafka_settings_free(common);
+    return r;
+}
+
 int kafka_admin_open(struct kafka_admin **ret, struct kafka_handle *consumer, int wake_fd, struct errmsg *m)
 {
     struct kafka_admin *a;

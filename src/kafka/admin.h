@@ -50,6 +50,9 @@ struct kafka_answer {
 };
 void kafka_answer_free(struct kafka_answer *a);
 
+/* A handle right for kafka_admin_open(): it asks, and fetches nothing. group: any name, nothing is ever joined. */
+int kafka_asker_open(struct kafka_handle *ret, const struct kafka_settings *s, const char *group, struct errmsg *m);
+
 struct kafka_admin;
 int kafka_admin_open(struct kafka_admin **ret, struct kafka_handle *consumer, int wake_fd, struct errmsg *m);
 /* Waits for the answers that are outstanding: no longer than their time-outs, and at most 6 s. */

@@ -340,23 +340,12 @@ static int reader_open_handles(struct kafka_reader *r, const struct kafka_settin
                             "fetch.queue.backoff.ms", "10", "check.crcs", "true", "enable.metrics.push", "false",
                             "allow.auto.create.topics", "false", "fetch.wait.max.ms", FETCH_WAIT_MS, NULL };
     /* clang-format on */
-    const char *ask[] = { "group.id",
-                          r->topic,
-                          "enable.auto.commit",
-                          "false",
-                          "enable.metrics.push",
-                          "false",
-                          "allow.auto.create.topics",
-                          "false",
-                          "queued.max.messages.kbytes",
-                          "64",
-                          NULL };
     struct kafka_settings *common = kafka_settings_common(s);
     int error, embedded;
 
     if (!common)
         return err_set(m, ERR_NOMEM, "copy settings");
-    error = kafka_handle_open(&r->asker, RD_KAFKA_CONSUMER, "questions", common, ask, NULL, r, m);
+    error = kafka_asker_open(&r->asker, s, r->topic, m);
     if (error < 0)
         goto out;
     error = kafka_topic_partitions(&r->asker, r->topic, &r->part_count, OPEN_MS_MAX, m);

@@ -163,28 +163,22 @@ static int identity(struct baton_consumer *c, struct errmsg *m)
     return ERR_OK;
 }
 
-/* A broker answers, and the control log is what it should be, or not there yet. */
-static int reach(struct baton_consumer *c, struct errmsg *m)
+void consumer_channel(const struct baton_consumer *c, struct channel_config *ret)
 {
-    static const char *const extra[] = { "allow.auto.create.topics", "false", NULL };
-    struct kafka_handle probe;
-    int partitions = 0;
-    int r = kafka_handle_open(&probe, RD_KAFKA_CONSUMER, "probe", c->options.kafka, extra, NULL, NULL, m);
-
-    if (r < 0)
-        return r;
-    r = kafka_topic_partitions(&probe, c->control_topic, &partitions, (int)c->options.connect_timeout_ms, m);
-    if (r == ERR_OK && partitions > 1)
-        r = err_set(m, ERR_CONFLICT,
-                    "topic '%s' has %d partitions, and only one partition has an order: delete it and let `baton "
-                    "serve` make it",
-                    c->control_topic, partitions);
-    kafka_handle_close(&probe);
-    return r;
+    *ret = (struct channel_config){ .kind = c->options.channel,
+                                    .kafka = c->options.kafka,
+                                    .fleet = c->options.fleet,
+                                    .control_topic = c->control_topic,
+                                    .reports_topic = c->reports_topic,
+                                    .servers = c->options.controllers,
+                                    .token_file = c->options.token_file,
+                                    .ca_file = c->options.ca_file,
+                                    .wake_fd = c->wake_fd };
 }
 
 int baton_open(struct baton_consumer *c, char *why, size_t why_size)
 {
+    struct channel_config config;
     struct errmsg m = { 0 };
     int r;
 
@@ -194,8 +188,10 @@ int baton_open(struct baton_consumer *c, char *why, size_t why_size)
         r = options_check(&c->options, &m);
     if (r == ERR_OK)
         r = identity(c, &m);
-    if (r == ERR_OK)
-        r = reach(c, &m);
+    if (r == ERR_OK) {
+        consumer_channel(c, &config);
+        r = channel_reach(&config, (int)c->options.connect_timeout_ms, &m);
+    }
     if (r == ERR_OK) {
         c->life = LIFE_OPEN;
         r = loop_start(c, &m);

@@ -257,14 +257,14 @@ static void report(struct baton_consumer *c)
     text_copy(key.fleet, sizeof(key.fleet), c->options.fleet);
     text_copy(key.id, sizeof(key.id), c->incarnation);
     record_key_format(key_text, &key);
-    r = c->appender ? report_encode(&json, &c->report, &c->fleet, &m) : ERR_STATE;
+    r = c->channel ? report_encode(&json, &c->report, &c->fleet, &m) : ERR_STATE;
     if (r == ERR_OK)
-        r = kafka_append(c->appender, sequence, c->reports_topic, -1, key_text, json.buf, json.len, &m);
+        r = channel_report(c->channel, sequence, key_text, json.buf, json.len, &m);
     str_free(&json);
     if (r == ERR_OK)
         return;
     c->report_refused = sequence;
-    if (c->appender)
+    if (c->channel)
         log_warn("report_failed", "error=\"%s\", trying again", m.text);
 }
 
@@ -294,9 +294,9 @@ static void ask_end(struct baton_consumer *c, uint64_t token)
         i++;
     ASSERT(i < ENDS_MAX); /* each belongs to a rebalance younger than QUESTION_MS_MAX */
     c->ends[i].token = token;
-    c->ends[i].refused = !c->reader;
-    if (c->reader)
-        kafka_reader_ask_end(c->reader, token, QUESTION_MS_MAX);
+    c->ends[i].refused = !c->channel;
+    if (c->channel)
+        channel_ask_end(c->channel, token, QUESTION_MS_MAX);
 }
 
 static void detach(struct baton_consumer *c, const struct holder_effect *e)

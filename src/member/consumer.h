@@ -17,9 +17,9 @@
 #include <pthread.h>
 
 #include "baton/baton.h"
+#include "channel/channel.h"
 #include "core/holder.h"
 #include "core/terms.h"
-#include "kafka/log.h"
 #include "member/options.h"
 
 #define FETCH_MAX 256  /* records taken from librdkafka at once */
@@ -122,9 +122,8 @@ struct baton_consumer {
     struct kafka_handle main; /* the group's; rk NULL: not joined yet */
     bool main_open, left;
     rd_kafka_queue_t *group_queue, *commit_queue;
-    struct kafka_reader *reader;
+    struct channel *channel; /* NULL: not open yet */
     struct kafka_admin *admin;
-    struct kafka_appender *appender;
     /*
      * Keys of the document whose newest record cannot be read ([0] the head, [1 + n] shard n). While there is one, no
      * head is applied (the last one waits) and no barrier is passed: what is known may be old (docs/control-log.md).
@@ -177,6 +176,8 @@ struct baton_consumer {
 void consumer_wake(struct baton_consumer *c);
 /* No more records, ever: baton_poll() answers `code` from now on, and the group is left. Without the lock. */
 void consumer_fail(struct baton_consumer *c, int code, const char *why);
+/* How it reaches the controller, as the options say. */
+void consumer_channel(const struct baton_consumer *c, struct channel_config *ret);
 /* What it waits for, "" for nothing. Without the lock. */
 void consumer_note_why(struct baton_consumer *c, const char *why);
 

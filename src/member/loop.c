@@ -30,23 +30,25 @@
 /* False: it is not there yet, or cannot be read now; asked again later. */
 static bool control_open(struct baton_consumer *c)
 {
+    struct channel_config config;
     struct errmsg m = { 0 };
     int r;
 
-    if (c->reader)
+    if (c->channel)
         return true;
     if (clock_ms() < c->control_retry_ms)
         return false;
-    r = kafka_reader_open(&c->reader, c->options.kafka, c->control_topic, c->wake_fd, &m);
+    consumer_channel(c, &config);
+    r = channel_open(&c->channel, &config, &m);
     if (r == ERR_OK)
-        r = kafka_admin_open(&c->admin, kafka_reader_handle(c->reader), c->wake_fd, &m);
+        r = kafka_admin_open(&c->admin, channel_handle(c->channel), c->wake_fd, &m);
     if (r == ERR_OK) {
         c->control_told = false;
-        kafka_reader_ask_end(c->reader, 0, CONTROL_RETRY_MS * 5); /* when is all of it read for the first time? */
+        channel_ask_end(c->channel, 0, CONTROL_RETRY_MS * 5); /* when is all of it read for the first time? */
         return true;
     }
-    kafka_reader_close(c->reader);
-    c->reader = NULL;
+    channel_close(c->channel, 0);
+    c->channel = NULL;
     c->control_retry_ms = clock_ms() + CONTROL_RETRY_MS;
     if (!c->control_told)
         log_warn("control_log_missing", "topic=%s error=\"%s\", waiting for it", c->control_topic, m.text);
@@ -209,13 +211,13 @@ static void on_record(void *opaque, const struct kafka_record *rec)
         held_head_keep(c, rec);
         return;
     }
-    doc_apply(c, read_to(c, rec->offset + 1));
+    doc_apply(c, read_to(c, channel_position(c->channel)));
     if (c->held_head && c->unreadable_count == 0) {
         key = (struct record_key){ .kind = RECORD_HEAD, .shard = -1 };
         text_copy(key.fleet, sizeof(key.fleet), c->options.fleet);
         r = doc_read(c, &key, c->held_head, c->held_head_len, &m);
         if (r == ERR_OK)
-            doc_apply(c, rec->offset + 1);
+            doc_apply(c, channel_position(c->channel));
         else if (r == ERR_NOMEM)
             consumer_fail(c, r, "out of memory for the fleet's document");
         held_head_drop(c);
@@ -231,7 +233,7 @@ static void control_ends(struct baton_consumer *c)
 
         if (c->ends[i].token == 0)
             continue;
-        state = c->ends[i].refused ? KAFKA_END_FAILED : kafka_reader_end(c->reader, c->ends[i].token, &end);
+        state = c->ends[i].refused ? KAFKA_END_FAILED : channel_end(c->channel, c->ends[i].token, &end);
         if (state == KAFKA_END_PENDING)
             continue;
         const uint64_t token = c->ends[i].token;
@@ -251,7 +253,7 @@ static void control_first_end(struct baton_consumer *c)
 
     if (c->control_read)
         return;
-    switch (kafka_reader_end(c->reader, 0, &end)) {
+    switch (channel_end(c->channel, 0, &end)) {
     case KAFKA_END_PENDING:
         break;
     case KAFKA_END_REACHED:
@@ -261,7 +263,7 @@ static void control_first_end(struct baton_consumer *c)
         c->log_restarted = false;
         break;
     case KAFKA_END_FAILED:
-        kafka_reader_ask_end(c->reader, 0, CONTROL_RETRY_MS * 5);
+        channel_ask_end(c->channel, 0, CONTROL_RETRY_MS * 5);
         break;
     }
 }
@@ -274,7 +276,7 @@ static void control_turn(struct baton_consumer *c)
 
     if (!control_open(c))
         return;
-    r = kafka_reader_poll(c->reader, READ_MAX, on_record, c, &m);
+    r = channel_poll(c->channel, READ_MAX, on_record, c, &m);
     if (r < 0) {
         log_warn("control_log_trouble", "topic=%s error=\"%s\", going on with what is known", c->control_topic, m.text);
         consumer_note_why(c, m.text);
@@ -282,15 +284,14 @@ static void control_turn(struct baton_consumer *c)
             ERR_CORRUPT) { /* from its beginning again: when it has been read, it shows whether it is the same log */
             c->log_restarted = true;
             c->control_read = false;
-            kafka_reader_ask_end(c->reader, 0, CONTROL_RETRY_MS * 5);
+            channel_ask_end(c->channel, 0, CONTROL_RETRY_MS * 5);
         }
         c->control_trouble = true;
-    } else if (c->control_trouble && c->unreadable_count == 0 &&
-               kafka_trouble(kafka_reader_handle(c->reader), NULL) == 0) {
+    } else if (c->control_trouble && c->unreadable_count == 0 && channel_trouble(c->channel, NULL) == 0) {
         consumer_note_why(c, "");
         c->control_trouble = false;
     }
-    position = read_to(c, kafka_reader_position(c->reader, 0));
+    position = read_to(c, channel_position(c->channel));
     if (position > c->holder.log_position)
         carry_step(c, (struct holder_event){ .type = HOLDER_LOG_POSITION, .log_position = position });
     control_first_end(c);
@@ -302,7 +303,7 @@ static void control_turn(struct baton_consumer *c)
 static void join_if_due(struct baton_consumer *c)
 {
     struct errmsg m = { 0 };
-    int r = ERR_OK;
+    int r;
 
     if (!c->control_read || c->close_fed || c->failed)
         return;
@@ -318,10 +319,7 @@ static void join_if_due(struct baton_consumer *c)
     }
     if (c->topics_subscribed == c->fleet.spec.topic_count)
         return;
-    if (!c->appender)
-        r = kafka_appender_open(&c->appender, c->options.kafka, c->reports_topic, c->wake_fd, &m);
-    if (r == ERR_OK)
-        r = group_join(c, &m);
+    r = group_join(c, &m);
     if (r < 0) {
         consumer_fail(c, r, m.text);
         return;
@@ -366,7 +364,7 @@ static void answers_turn(struct baton_consumer *c)
             on_offsets(c, answer);
         kafka_answer_free(answer);
     }
-    while (c->appender && kafka_appender_poll(c->appender, &appended))
+    while (c->channel && channel_reported(c->channel, &appended))
         carry_step(c, (struct holder_event){ .type = appended.error ? HOLDER_REPORT_FAILED : HOLDER_REPORT_ACKED,
                                              .sequence = appended.token });
 }
@@ -534,12 +532,10 @@ static void *loop_run(void *opaque)
         if (!finished(c))
             wait_for_news(c);
     }
-    kafka_appender_close(c->appender, APPEND_FLUSH_MS);
     kafka_admin_close(c->admin);
-    kafka_reader_close(c->reader);
-    c->appender = NULL;
+    channel_close(c->channel, APPEND_FLUSH_MS);
     c->admin = NULL;
-    c->reader = NULL;
+    c->channel = NULL;
     pthread_mutex_lock(&c->lock);
     c->clean = c->intake.in_flight == 0 && (!c->main_open || c->left);
     c->life = LIFE_CLOSED;

@@ -9,7 +9,7 @@
 #include "base/check.h"
 #include "base/str.h"
 
-enum kind { KIND_TEXT, KIND_FLEET, KIND_COLOR, KIND_STANDBY, KIND_MS, KIND_COUNT };
+enum kind { KIND_TEXT, KIND_FLEET, KIND_COLOR, KIND_STANDBY, KIND_CHANNEL, KIND_MS, KIND_COUNT };
 
 #define AT(field) offsetof(struct options, field), sizeof(((struct options *)NULL)->field)
 
@@ -30,6 +30,16 @@ static const struct option {
       "Put before the names of Baton's topics, the same as the controller's." },
     { "baton.standby", KIND_STANDBY, AT(standby), 0, 0, "detached",
       "How it stands by: detached hands librdkafka no partition, paused hands it all of them, paused." },
+    { "baton.channel", KIND_CHANNEL, AT(channel), 0, 0, "kafka",
+      "How it hears from the controller: kafka reads and writes Baton's topics, http asks a controller to do it and "
+      "needs "
+      "no rights on them." },
+    { "baton.controllers", KIND_TEXT, AT(controllers), 0, CONTROLLERS_TEXT_MAX, "",
+      "Of baton.channel=http: addresses of controllers, such as http://10.0.0.5:8080,http://10.0.0.6:8080." },
+    { "baton.token.file", KIND_TEXT, AT(token_file), 0, FILE_NAME_MAX, "",
+      "Of baton.channel=http: a file with the controllers' token for members (--member-token-file of `baton serve`)." },
+    { "baton.ca.file", KIND_TEXT, AT(ca_file), 0, FILE_NAME_MAX, "",
+      "Of baton.channel=http: certificates that sign an https:// controller's, instead of the system's." },
     { "baton.in.flight.max", KIND_COUNT, AT(in_flight_max), 1, 65536, "1024",
       "Records of one partition that may be in flight, rounded up to a power of two." },
     { "baton.commit.interval.ms", KIND_MS, AT(commit_interval_ms), 10, 60000, "1000",
@@ -45,6 +55,11 @@ static const struct option {
       "often." },
 };
 #define TABLE_COUNT ((int)ARRAY_COUNT(table))
+
+/* Of those that have two, in the order of their enums. */
+static const char *const choices[][2] = {
+    [KIND_STANDBY] = { "detached", "paused" }, [KIND_CHANNEL] = { "kafka", "http" }
+};
 
 /* librdkafka's that Baton must own. A value of NULL is never accepted. */
 static const struct owned {
@@ -84,6 +99,16 @@ static bool is_fleet_name(const char *name)
     return len > 0 && len <= FLEET_NAME_MAX && name[0] != '-' && name[len - 1] != '-';
 }
 
+static int choice_write(int *at, const struct option *opt, const char *value, struct errmsg *m)
+{
+    const char *const *names = choices[opt->kind];
+
+    if (strcmp(value, names[0]) != 0 && strcmp(value, names[1]) != 0)
+        return err_set(m, ERR_INVALID, "%s: '%s' is neither %s nor %s", opt->name, value, names[0], names[1]);
+    *at = strcmp(value, names[0]) != 0;
+    return ERR_OK;
+}
+
 static int option_write(struct options *o, const struct option *opt, const char *value, struct errmsg *m)
 {
     void *at = (char *)o + opt->at;
@@ -107,10 +132,8 @@ static int option_write(struct options *o, const struct option *opt, const char 
         o->color_given = true;
         return ERR_OK;
     case KIND_STANDBY:
-        if (strcmp(value, "detached") != 0 && strcmp(value, "paused") != 0)
-            return err_set(m, ERR_INVALID, "%s: '%s' is neither detached nor paused", opt->name, value);
-        o->standby = value[0] == 'd' ? STANDBY_DETACHED : STANDBY_PAUSED;
-        return ERR_OK;
+    case KIND_CHANNEL: /* an enum is as wide as an int */
+        return choice_write(at, opt, value, m);
     case KIND_MS:
     case KIND_COUNT:
         r = parse_int64(&number, value, opt->min, opt->max, m);
@@ -213,7 +236,8 @@ int options_get(const struct options *o, const char *name, char *ret, size_t ret
     case KIND_COLOR:
         return give(ret, ret_size, o->color_given ? color_name(o->color) : "");
     case KIND_STANDBY:
-        return give(ret, ret_size, o->standby == STANDBY_PAUSED ? "paused" : "detached");
+    case KIND_CHANNEL:
+        return give(ret, ret_size, choices[opt->kind][*(const int *)at]);
     case KIND_MS:
     case KIND_COUNT:
         snprintf(number, sizeof(number), "%lld", (long long)*(const int64_t *)at);
@@ -261,6 +285,13 @@ int options_check(const struct options *o, struct errmsg *m)
         return err_set(m, ERR_INVALID, "baton.color is not set: blue or green");
     if ((!bootstrap || bootstrap[0] == '\0') && (!list || list[0] == '\0'))
         return err_set(m, ERR_INVALID, "bootstrap.servers is not set: the address of a broker, such as localhost:9092");
+    if (o->channel == CHANNEL_HTTP && o->controllers[0] == '\0')
+        return err_set(m, ERR_INVALID,
+                       "baton.controllers is not set: with baton.channel=http it names the controllers, such as "
+                       "http://10.0.0.5:8080");
+    if (o->channel != CHANNEL_HTTP && o->controllers[0] != '\0')
+        return err_set(m, ERR_INVALID,
+                       "baton.controllers is set, and baton.channel is not http: set one or remove the other");
     for (size_t i = 0; options_server_side(o) && i < ARRAY_COUNT(brokers); i++)
         if (kafka_settings_get(o->kafka, brokers[i]))
             return err_set(m, ERR_INVALID, "%s: with group.protocol=consumer it is the brokers' to set. Remove it",

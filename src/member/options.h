@@ -8,12 +8,14 @@
 #ifndef MEMBER_OPTIONS_H
 #define MEMBER_OPTIONS_H
 
+#include "channel/channel.h"
 #include "core/spec.h"
-#include "kafka/client.h"
 
 enum standby { STANDBY_DETACHED, STANDBY_PAUSED };
 
 #define PREFIX_MAX 63
+#define CONTROLLERS_TEXT_MAX 2047
+#define FILE_NAME_MAX 1023
 
 struct options {
     char fleet[FLEET_NAME_MAX + 1];
@@ -22,6 +24,8 @@ struct options {
     char version[VERSION_MAX + 1];
     char prefix[PREFIX_MAX + 1];
     enum standby standby;
+    enum channel_kind channel;
+    char controllers[CONTROLLERS_TEXT_MAX + 1], token_file[FILE_NAME_MAX + 1], ca_file[FILE_NAME_MAX + 1];
     int64_t in_flight_max; /* a power of two */
     int64_t commit_interval_ms;
     int64_t revoke_timeout_ms;

@@ -31,6 +31,8 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 sys.dont_write_bytecode = True
 
 import cases_auditor
+import cases_burrow
+import cases_channel
 import cases_faults
 import cases_handover
 import cases_refusals
@@ -47,10 +49,11 @@ KINDS = {
     "shared": {},
     "slow-join": {"group_initial_rebalance_delay_ms": 3000},  # the default, which users have
     "secure": {"secure": True},
+    "old": {"version": "3.9.1"},  # which Burrow can read
     "three": {"nodes": 3, "heap_mb": 320},
 }
 
-TESTS = (cases_faults.TESTS + cases_auditor.TESTS + cases_switch.TESTS + cases_handover.TESTS + cases_refusals.TESTS + cases_switch.LAST +
+TESTS = (cases_faults.TESTS + cases_auditor.TESTS + cases_switch.TESTS + cases_handover.TESTS + cases_channel.TESTS + cases_refusals.TESTS + cases_burrow.TESTS + cases_switch.LAST +
          cases_refusals.LAST)
 
 

@@ -1,0 +1,435 @@
+/*
+ * feed - a fleet's part of the control log, for members that have no rights on Baton's topics (channel/http.c).
+ *
+ *   GET  /v1/fleets/{fleet}/log       a stream: first the newest record of each key, then every new one
+ *   GET  /v1/fleets/{fleet}/log/end   where the log ends: read from the brokers after the question, and replayed here
+ *   POST /v1/fleets/{fleet}/reports   a report; answered when it stands in baton.reports
+ *
+ * Any controller serves them, follower or leader: records are passed on as they are, the void ones too, and the member
+ * judges them by the same rules as if it had read them itself. A stream begins with the records that a log compacted to the last byte
+ * would hold, in their order; `position` says when all below it has been sent. It is sent when records were, or when
+ * somebody asked for the end: a fleet's members are not woken by what happens to others.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/check.h"
+#include "base/log.h"
+#include "controller/internal.h"
+#include "http/server.h"
+
+#define END_MS_MAX 5000
+
+/* The text of a record, as it stands in the log; offset -1: none. */
+struct feed_text {
+    int64_t offset;
+    char *text; /* NULL: a tombstone */
+    size_t len;
+};
+
+/* A key of the log. What follows its last good record is passed on, too: it may be what is being mended. */
+struct feed_slot {
+    struct feed_text good, bad;
+};
+
+struct feed_stream {
+    struct feed_stream *next;
+    struct feed *feed;
+    struct http_exchange *x;
+    bool gone; /* freed when nobody walks the list */
+};
+
+struct feed {
+    struct feed *next;
+    struct feeds *feeds;
+    char fleet[FLEET_NAME_MAX + 1];
+    struct feed_slot slots[1 + SHARDS_MAX]; /* the head, the shards */
+    struct feed_stream *streams;
+    int64_t told; /* the position that its streams know */
+    bool news;    /* they are to know a higher one */
+};
+
+struct feeds {
+    struct controller *c;
+    struct feed_slot claim;
+    struct feed *list;
+    int count;
+    const struct kafka_record *record; /* being replayed */
+    bool record_good;
+    uint64_t question; /* "where is the end?", 0: not asked */
+    uint64_t asked;    /* questions so far */
+    uint64_t answered; /* the newest of them that was answered ... */
+    int64_t end;       /* ... with this */
+};
+
+struct feeds *feeds_new(struct controller *c)
+{
+    struct feeds *f = calloc(1, sizeof(*f));
+
+    ASSERT(f != NULL);
+    f->c = c;
+    f->claim.good.offset = f->claim.bad.offset = -1;
+    return f;
+}
+
+static void text_clear(struct feed_text *t)
+{
+    free(t->text);
+    *t = (struct feed_text){ .offset = -1 };
+}
+
+static void text_set(struct feed_text *t, const struct kafka_record *rec)
+{
+    text_clear(t);
+    t->offset = rec->offset;
+    if (!rec->value)
+        return;
+    t->text = malloc(rec->value_len + 1);
+    ASSERT(t->text != NULL);
+    memcpy(t->text, rec->value, rec->value_len);
+    t->text[rec->value_len] = '\0';
+    t->len = rec->value_len;
+}
+
+static void slot_clear(struct feed_slot *s)
+{
+    text_clear(&s->good);
+    text_clear(&s->bad);
+}
+
+static struct feed *feed_find(const struct feeds *f, const char *fleet)
+{
+    struct feed *feed = f->list;
+
+    while (feed && strcmp(feed->fleet, fleet) != 0)
+        feed = feed->next;
+    return feed;
+}
+
+/* Of every name that the log knows, and of those that members ask for: NULL when there are too many. */
+static struct feed *feed_make(struct feeds *f, const char *fleet)
+{
+    struct feed *feed = feed_find(f, fleet);
+
+    if (feed || f->count == 2 * MIRROR_FLEETS_MAX)
+        return feed;
+    feed = calloc(1, sizeof(*feed));
+    ASSERT(feed != NULL && text_copy(feed->fleet, sizeof(feed->fleet), fleet));
+    for (int i = 0; i <= SHARDS_MAX; i++)
+        feed->slots[i].good.offset = feed->slots[i].bad.offset = -1;
+    feed->feeds = f;
+    feed->next = f->list;
+    f->list = feed;
+    f->count++;
+    return feed;
+}
+
+/* --- sending ------------------------------------------------------------------------------------------------------ */
+
+/* "OFFSET KEY", and of a record its text: a line of data for each of its lines. */
+static void event_format(struct str *to, int64_t offset, const char *key, const char *text, size_t len)
+{
+    str_addf(to, "event: %s\ndata: %lld %s\n", text ? "record" : "gone", (long long)offset, key);
+    for (const char *at = text, *end = text + len; text && at <= end;) {
+        const char *stop = memchr(at, '\n', (size_t)(end - at));
+        const char *line_end = stop ? stop : end;
+
+        str_add(to, "data: ");
+        str_add_bytes(to, at, (size_t)(line_end - at));
+        str_add_char(to, '\n');
+        at = line_end + 1;
+    }
+    str_add_char(to, '\n');
+}
+
+static void position_format(struct str *to, int64_t position)
+{
+    str_addf(to, "event: position\ndata: %lld\n\n", (long long)position);
+}
+
+static void feed_send(struct feed *feed, const struct str *event)
+{
+    for (struct feed_stream *s = feed->streams; s; s = s->next)
+        if (!s->gone)
+            http_stream_send(s->x, event->buf, event->len);
+}
+
+static void feed_forward(struct feed *feed, const char *key, const struct kafka_record *rec)
+{
+    struct str event = STR_WITH_MAX(2 * RECORD_BYTES_MAX);
+
+    if (!feed->streams)
+        return;
+    event_format(&event, rec->offset, key, rec->value, rec->value ? rec->value_len : 0);
+    if (!str_error(&event))
+        feed_send(feed, &event);
+    str_free(&event);
+    feed->news = true;
+}
+
+/* --- what comes --------------------------------------------------------------------------------------------------- */
+
+void feeds_record_begin(struct feeds *f, const struct kafka_record *rec)
+{
+    f->record = rec;
+    f->record_good = false;
+}
+
+void feeds_log_changed(struct feeds *f, const struct mirror_change *change)
+{
+    f->record_good = f->record_good || change->type == MIRROR_HEAD || change->type == MIRROR_SHARD ||
+                     change->type == MIRROR_CLAIM || change->type == MIRROR_GONE;
+}
+
+static void slot_take(struct feed_slot *s, const struct kafka_record *rec, bool good)
+{
+    if (good)
+        text_clear(&s->bad);
+    text_set(good ? &s->good : &s->bad, rec);
+}
+
+void feeds_record_end(struct feeds *f)
+{
+    const struct kafka_record *rec = f->record;
+    char name[RECORD_KEY_MAX];
+    struct record_key key;
+    struct feed *feed;
+
+    f->record = NULL;
+    record_key_parse(&key, rec->key ? rec->key : "", rec->key ? rec->key_len : 0, true);
+    if (key.kind != RECORD_TERM && key.kind != RECORD_HEAD && key.kind != RECORD_SHARD)
+        return;
+    record_key_format(name, &key);
+    if (key.kind == RECORD_TERM) {
+        slot_take(&f->claim, rec, f->record_good);
+        for (feed = f->list; feed; feed = feed->next)
+            feed_forward(feed, name, rec);
+        return;
+    }
+    if (key.shard >= SHARDS_MAX)
+        return;
+    feed = feed_make(f, key.fleet);
+    if (!feed)
+        return; /* the mirror has said so */
+    slot_take(&feed->slots[key.kind == RECORD_HEAD ? 0 : 1 + key.shard], rec, f->record_good);
+    feed_forward(feed, name, rec);
+}
+
+/* --- streams ------------------------------------------------------------------------------------------------------ */
+
+struct snapshot_line {
+    const struct feed_text *text;
+    char key[RECORD_KEY_MAX];
+};
+
+static int line_order(const void *a, const void *b)
+{
+    const struct snapshot_line *l = a, *r = b;
+
+    return (l->text->offset > r->text->offset) - (l->text->offset < r->text->offset);
+}
+
+static int slot_lines(struct snapshot_line *lines, const struct feed_slot *s, const struct record_key *key)
+{
+    const struct feed_text *const texts[] = { &s->good, &s->bad };
+    int count = 0;
+
+    for (size_t i = 0; i < ARRAY_COUNT(texts); i++) {
+        if (texts[i]->offset < 0)
+            continue;
+        lines[count].text = texts[i];
+        record_key_format(lines[count++].key, key);
+    }
+    return count;
+}
+
+static void stream_begin(const struct feed_stream *s)
+{
+    static const struct record_key claim = { .kind = RECORD_TERM };
+    const struct feed *feed = s->feed;
+    struct snapshot_line *lines = calloc((size_t)(2 * (2 + SHARDS_MAX)), sizeof(*lines));
+    struct record_key key = { .kind = RECORD_HEAD };
+    struct str text = STR_WITH_MAX((size_t)(2 * (2 + SHARDS_MAX)) * RECORD_BYTES_MAX);
+    int count;
+
+    ASSERT(lines != NULL);
+    text_copy(key.fleet, sizeof(key.fleet), feed->fleet);
+    count = slot_lines(lines, &feed->feeds->claim, &claim);
+    for (int i = 0; i <= SHARDS_MAX; i++) {
+        key.kind = i == 0 ? RECORD_HEAD : RECORD_SHARD;
+        key.shard = i - 1;
+        count += slot_lines(lines + count, &feed->slots[i], &key);
+    }
+    qsort(lines, (size_t)count, sizeof(*lines), line_order);
+    for (int i = 0; i < count; i++)
+        event_format(&text, lines[i].text->offset, lines[i].key, lines[i].text->text, lines[i].text->len);
+    position_format(&text, feed->feeds->c->mirror.position);
+    if (!str_error(&text))
+        http_stream_send(s->x, text.buf, text.len);
+    str_free(&text);
+    free(lines);
+}
+
+static void on_hung_up(void *opaque)
+{
+    struct feed_stream *s = opaque;
+
+    s->gone = true;
+}
+
+bool feeds_stream(struct feeds *f, struct http_exchange *x, const char *fleet)
+{
+    struct feed *feed = feed_make(f, fleet);
+    struct feed_stream *s;
+
+    if (!feed || !f->c->replayed)
+        return false;
+    if (!http_stream(x))
+        return true;
+    s = calloc(1, sizeof(*s));
+    ASSERT(s != NULL);
+    s->feed = feed;
+    s->x = x;
+    s->next = feed->streams;
+    feed->streams = s;
+    http_exchange_on_hung_up(x, on_hung_up, s);
+    stream_begin(s);
+    return true;
+}
+
+static void streams_sweep(struct feed *feed)
+{
+    for (struct feed_stream **at = &feed->streams; *at;) {
+        struct feed_stream *s = *at;
+
+        if (!s->gone) {
+            at = &s->next;
+            continue;
+        }
+        *at = s->next;
+        free(s);
+    }
+}
+
+void feeds_turn(struct feeds *f)
+{
+    const int64_t position = f->c->mirror.position;
+
+    for (struct feed *feed = f->list; feed; feed = feed->next) {
+        struct str event = STR_WITH_MAX(200);
+
+        streams_sweep(feed);
+        if (feed->news && feed->told < position) {
+            position_format(&event, position);
+            feed_send(feed, &event);
+            feed->told = position;
+        }
+        feed->news = false;
+        str_free(&event);
+    }
+}
+
+static void feeds_hang_up(struct feeds *f)
+{
+    for (struct feed *feed = f->list; feed; feed = feed->next) {
+        for (struct feed_stream *s = feed->streams; s; s = s->next) {
+            if (!s->gone)
+                http_stream_end(s->x);
+            s->gone = true;
+        }
+        streams_sweep(feed);
+    }
+}
+
+void feeds_forget(struct feeds *f)
+{
+    feeds_hang_up(f);
+    slot_clear(&f->claim);
+    while (f->list) {
+        struct feed *feed = f->list;
+
+        f->list = feed->next;
+        for (int i = 0; i <= SHARDS_MAX; i++)
+            slot_clear(&feed->slots[i]);
+        free(feed);
+    }
+    f->count = 0;
+    f->question = 0;
+}
+
+void feeds_free(struct feeds *f)
+{
+    if (!f)
+        return;
+    feeds_forget(f);
+    free(f);
+}
+
+/* --- where is the end --------------------------------------------------------------------------------------------- */
+
+static void question_turn(struct feeds *f)
+{
+    enum kafka_end state;
+
+    if (!f->question)
+        return;
+    state = kafka_reader_end(f->c->control, f->question, &f->end);
+    if (state == KAFKA_END_PENDING)
+        return;
+    f->question = 0;
+    if (state == KAFKA_END_REACHED)
+        f->answered = f->asked;
+}
+
+/* One question serves all who asked before it went out: so many may ask at once as there are members. */
+void feeds_end(struct feeds *f, struct call *call, const char *fleet)
+{
+    struct feed *feed = feed_make(f, fleet);
+
+    question_turn(f);
+    if (call->feed_question == 0)
+        call->feed_question = f->asked + 1;
+    if (f->answered >= call->feed_question) {
+        if (feed)
+            feed->news = true;
+        call_json(call, 200, json_pack("{s:I}", "end", (json_int_t)f->end));
+        return;
+    }
+    if (!f->question) {
+        f->question = ++f->c->question_last;
+        f->asked++;
+        kafka_reader_ask_end(f->c->control, f->question, END_MS_MAX);
+    }
+    call_wait(call, "the end of the control log to be read");
+}
+
+/* --- reports ------------------------------------------------------------------------------------------------------ */
+
+void feeds_report(struct call *call, struct entry *e)
+{
+    const struct fleet *fleet = e->led ? led_fleet(e->led) : &e->mirror->fleet;
+    struct record_key key = { .kind = RECORD_REPORT };
+    char name[RECORD_KEY_MAX];
+    struct errmsg m = { 0 };
+    struct report *report;
+    int r = report_decode(&report, fleet, call->body ? call->body : "", call->body_len, &m);
+
+    if (r < 0) {
+        call_fail(call, r == ERR_CORRUPT ? ERR_INVALID : r, &m);
+        return;
+    }
+    text_copy(key.fleet, sizeof(key.fleet), report->fleet);
+    text_copy(key.id, sizeof(key.id), report->incarnation);
+    r = strcmp(report->fleet, e->mirror->name) == 0 ? ERR_OK : ERR_INVALID;
+    report_free(report);
+    if (r < 0) {
+        call_error(call, 422, "invalid", NULL, NULL, "the report is of fleet '%s', the path names '%s'", key.fleet,
+                   e->mirror->name);
+        return;
+    }
+    record_key_format(name, &key);
+    call->state = CALL_TAKEN;
+    if (!controller_append_report(call->c, call, name, call->body, call->body_len))
+        call_error(call, 503, "unavailable", "send it again", NULL, "the report could not be appended");
+}
