@@ -65,6 +65,9 @@ static void serve_config(struct controller_config *ret, const struct args *a, co
         .tls_cert = a->value[OPT_TLS_CERT],
         .tls_key = a->value[OPT_TLS_KEY],
         .topics_keep = a->times[OPT_TOPICS_KEEP] > 0,
+        .lag = word_is(a->value[OPT_LAG], "all")   ? CONTROLLER_LAG_ALL
+               : word_is(a->value[OPT_LAG], "off") ? CONTROLLER_LAG_OFF
+                                                   : CONTROLLER_LAG_FLEETS,
         .metrics_kafka_exporter = a->times[OPT_METRICS_KAFKA_EXPORTER] > 0,
     };
     if (ret->listen_count == 0) {
@@ -137,6 +140,7 @@ int cmd_serve(struct cli *cli)
     struct controller_config config;
     struct event_base *base;
     struct errmsg m = { 0 };
+    int64_t lag_interval_ms = 0;
     int64_t metrics_partitions = METRICS_PARTITIONS_STANDARD;
     int64_t session_ms = 0, connections = 0;
     int code, r;
@@ -154,6 +158,8 @@ int cmd_serve(struct cli *cli)
         return cli_fail(cli, EXITS_USAGE, "--burrow: %s", m.text);
     if (a->times[OPT_SERVER])
         return cli_fail(cli, EXITS_USAGE, "'serve' is the server: give it --bootstrap HOST:PORT, not --server");
+    if (a->value[OPT_LAG_INTERVAL] && parse_duration_ms(&lag_interval_ms, a->value[OPT_LAG_INTERVAL], 1000, 3600000, &m) < 0)
+        return cli_fail(cli, EXITS_USAGE, "--lag-interval: %s", m.text);
     r = kafka_settings_of(&settings, cli, &m);
     if (r < 0)
         return cli_fail(cli, exit_of_error(r), "%s", m.text);
@@ -167,6 +173,7 @@ int cmd_serve(struct cli *cli)
     base = event_base_new();
     serve_config(&config, a, settings, listen);
     config.session_ms = (int)session_ms;
+    config.lag_interval_ms = lag_interval_ms;
     config.metrics_partitions_max = (int)metrics_partitions;
     config.burrow = &burrow;
     config.metrics_partitions_max = (int)metrics_partitions;
