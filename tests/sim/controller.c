@@ -156,7 +156,7 @@ static void controller_effect(struct world *w, int n, const struct switcher_effe
         char *incarnation = arena(sizeof(e->incarnation));
 
         say(w, "controller %d forgets member %s", n, e->incarnation);
-        rules_forgets(w, e->incarnation);
+        rules_forgets(w, n, e->incarnation);
         memcpy(incarnation, e->incarnation, sizeof(e->incarnation));
         put(w, (struct at){
                    .ms = w->now_ms + hop_ms(w), .kind = AT_CONTROLLER_FORGETS, .who = n, .payload = incarnation });

@@ -5,6 +5,8 @@
  * or three rare things meet. So here each rule is looked at by itself, with the world's own books: what was written when, who was told
  * what, who has spoken. The numbers in the facts are those of docs/protocol.md.
  */
+#include <string.h>
+
 #include "sim.h"
 
 #define GONE_AFTER_MS (SESSION_MS + WORK_MS_BOUND) /* as spec_gone_after_ms() */
@@ -164,10 +166,15 @@ static bool is_gone(const struct world *w, const struct member *m)
     return (m->in_group ? m->out_until_ms : w->now_ms) - m->out_since_ms >= at_least_ms(w, GONE_AFTER_MS);
 }
 
-void rules_forgets(struct world *w, const char *incarnation)
+void rules_forgets(struct world *w, int n, const char *incarnation)
 {
-    MUST(is_gone(w, &w->members[member_number(incarnation)]) &&
-         "rule 9: forgotten is only who said goodbye, or was out of his group so long");
+    const struct member *m = &w->members[member_number(incarnation)];
+    const struct op *op = &w->controllers[n].switcher.op;
+
+    MUST(is_gone(w, m) && "rule 9: forgotten is only who said goodbye, or was out of his group so long");
+    MUST((m->parted || w->config.fence || w->now_ms - w->seen_since_ms < SESSION_MS || op_ended(op) ||
+          op->state != OP_PASSING || m->color != op->from || (op->kind != OP_SWITCH && op->kind != OP_ROLLBACK)) &&
+         "rule 9: a switch during which a member of the holder's color goes is rolled back");
 }
 
 /* --- a release, and what may follow ---------------------------------------------------------------------------------------------------- */
@@ -287,16 +294,28 @@ static int64_t lasts_ms(const struct op *op)
                                        : op->observe_ms;
 }
 
+#define WRITTEN_MS 10 /* from a step to its record */
+
 /* A record of the operation was written. */
 void rules_operation(struct world *w, const struct op *op)
 {
-    const bool turned = op->number == w->seen.number && w->seen.state == OP_PASSING && op->state == OP_RETURNING;
+    const bool clocks_agree = !w->clocks_lie && !w->config.drift && !w->config.chance[FAULT_LATE];
+    const int64_t lasted_ms = w->now_ms - w->seen_since_ms;
 
     if (op->number == w->seen.number && op->state == w->seen.state && op->stage == w->seen.stage)
         return;
-    if (turned && op->cause == CAUSE_DEADLINE && !w->clocks_lie && !w->config.drift && !w->config.chance[FAULT_LATE])
-        MUST(w->now_ms - w->seen_since_ms >= at_least_ms(w, op->deadline_ms) - 100 &&
+    MUST((op->number == w->seen.number || strcmp(op->request_id, w->seen.request_id) != 0) &&
+         "rule 15: what is asked twice is done once");
+    if (op->number == w->seen.number && clocks_agree) {
+        MUST((w->seen.state != OP_PASSING || op->state != OP_RETURNING || op->cause != CAUSE_DEADLINE ||
+              lasted_ms >= op->deadline_ms - WRITTEN_MS) &&
              "rule 15: nothing is turned back before its deadline");
+        MUST((w->seen.state != OP_RETURNING || op->state != OP_NEEDS_OPERATOR ||
+              lasted_ms >= lasts_ms(&w->seen) - WRITTEN_MS) &&
+             "rule 15: no way back is given up before its deadline");
+        MUST((w->seen.state != OP_OBSERVING || op->state != OP_COMPLETE || lasted_ms >= op->observe_ms - WRITTEN_MS) &&
+             "rule 15: what is observed is observed so long");
+    }
     w->seen = *op;
     w->seen_since_ms = w->now_ms;
 }

@@ -355,7 +355,7 @@ void rules_given(struct world *w, int n, int partition);
 void rules_caught_up(struct world *w, int n);
 void rules_read_back(struct world *w, int n, enum color c, int partition);
 void rules_report_taken(struct world *w, int n, const struct report *given, const struct report *back);
-void rules_forgets(struct world *w, const char *incarnation);
+void rules_forgets(struct world *w, int n, const char *incarnation);
 void rules_ordered(struct world *w, int partition, const struct baton *b);
 void rules_believed(struct world *w, int partition, const struct baton *b, int writer);
 void rules_taken(struct world *w, int partition, const struct baton *b);
