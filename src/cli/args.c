@@ -53,6 +53,20 @@ const struct command *command_find(const char *name)
     return NULL;
 }
 
+const struct option *option_find(const struct command *c, const char *name)
+{
+    const struct option *first = NULL;
+
+    for (enum option_id i = 0; i < OPT_COUNT; i++) {
+        if (!word_is(options[i].name, name))
+            continue;
+        if (c && command_takes(c, i))
+            return &options[i];
+        first = first ? first : &options[i];
+    }
+    return first;
+}
+
 static bool is_group(const char *word)
 {
     size_t len = strlen(word);
@@ -132,20 +146,17 @@ static int option_long(struct args *a, const char *word, char **argv, int argc, 
         return err_set(m, ERR_INVALID, "there is no option --%.40s...", word);
     memcpy(name, word, len);
     name[len] = 0;
-    for (enum option_id i = 0; i < OPT_COUNT; i++) {
-        const struct option *o = &options[i];
+    const struct option *o = option_find(a->command, name);
 
-        if (!word_is(o->name, name))
-            continue;
-        if (!o->value && value)
-            return err_set(m, ERR_INVALID, "--%s takes no value, it was given '%s'", name, value);
-        if (o->value && !value && *at + 1 >= argc)
-            return err_set(m, ERR_INVALID, "--%s needs a value: --%s %s", name, name, o->value);
-        if (o->value && !value)
-            value = argv[++*at];
-        return option_take(a, o, value ? value : "", m);
-    }
-    return option_unknown(a->command, name, m);
+    if (!o)
+        return option_unknown(a->command, name, m);
+    if (!o->value && value)
+        return err_set(m, ERR_INVALID, "--%s takes no value, it was given '%s'", name, value);
+    if (o->value && !value && *at + 1 >= argc)
+        return err_set(m, ERR_INVALID, "--%s needs a value: --%s %s", name, name, o->value);
+    if (o->value && !value)
+        value = argv[++*at];
+    return option_take(a, o, value ? value : "", m);
 }
 
 static int option_short(struct args *a, const char *word, char **argv, int argc, int *at, struct errmsg *m)
@@ -192,8 +203,9 @@ static int word_take(struct args *a, const char *word, struct errmsg *m)
         return command_unknown(a->group, word, m);
     }
     if (a->word_count == a->command->arg_max || a->word_count == ARGS_MAX)
-        return err_set(m, ERR_INVALID, "'%s' takes %s: what is '%s'?", a->command->name,
-                       *a->command->arguments ? a->command->arguments : "no argument", word);
+        return err_set(m, ERR_INVALID, "'%s' takes %s: what is '%s'?%s", a->command->name,
+                       *a->command->arguments ? a->command->arguments : "no argument", word,
+                       a->command->rest ? " The command to run stands behind --" : "");
     a->words[a->word_count++] = word;
     return ERR_OK;
 }
@@ -226,8 +238,14 @@ static int args_check(struct args *a, char *(*getenv_fn)(const char *name), stru
     int r;
 
     for (enum option_id i = 0; i < OPT_COUNT; i++) {
-        const struct option *o = &options[i];
+        const struct option *o = &options[i], *meant = option_find(c, o->name);
 
+        if (a->times[i] && meant != o && !a->times[meant->id]) { /* it stood before the command was known */
+            a->times[meant->id] = a->times[i];
+            a->value[meant->id] = a->value[i];
+            a->times[i] = 0;
+            a->value[i] = NULL;
+        }
         if (a->times[i] && !command_takes(c, i))
             return err_set(m, ERR_INVALID, "'%s' takes no option --%s", c->name, o->name);
         if (!a->times[i] && o->env && command_takes(c, i)) {
@@ -256,6 +274,10 @@ int args_parse(struct args *ret, int argc, char **argv, char *(*getenv_fn)(const
     for (int i = 1; i < argc && r == ERR_OK; i++) {
         const char *word = argv[i];
 
+        if (!ended && word_is(word, "--") && ret->command && ret->command->rest) {
+            ret->rest = argv + i + 1;
+            break;
+        }
         if (!ended && word_is(word, "--"))
             ended = true;
         else if (!ended && word[0] == '-' && word[1] == '-')

@@ -45,6 +45,7 @@ struct cli {
 /* Commands, one a subject; each returns an exit code and has printed what there was to print. */
 int cmd_serve(struct cli *cli);
 int cmd_broker(struct cli *cli);
+int cmd_run(struct cli *cli);
 int cmd_fleet_apply(struct cli *cli);
 int cmd_fleet_list(struct cli *cli);
 int cmd_fleet_show(struct cli *cli);
@@ -72,6 +73,7 @@ void cli_say(const struct cli *cli, const char *fmt, ...)
 int cli_fail(const struct cli *cli, int code, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 int cli_print_json(const json_t *json);
 int exit_of_error(int error); /* enum err -> exit code */
+void cli_log_settings(const struct args *a); /* of commands that run on: -v, -q, --log-level, --log-format */
 
 /* Help texts, made from the tables. */
 void help_overview(struct str *ret, const struct look *look);

@@ -49,8 +49,8 @@ static void command_section(struct str *ret, const struct command *c)
 {
     char word[64];
 
-    str_addf(ret, "\n## baton %s\n\n```\nbaton %s%s%s [OPTIONS]\n```\n\n", c->name, c->name, *c->arguments ? " " : "",
-             c->arguments);
+    str_addf(ret, "\n## baton %s\n\n```\nbaton %s%s%s%s\n```\n\n", c->name, c->name, *c->arguments ? " " : "",
+             c->arguments, c->rest ? "" : " [OPTIONS]");
     text_add(ret, c->help);
     if (c->details) {
         str_add_char(ret, ' ');

@@ -28,6 +28,8 @@ void kafka_settings_free(struct kafka_settings *s);
 /* Checked against librdkafka at once: unknown name -> "did you mean", bad value -> its reason. */
 int kafka_settings_set(struct kafka_settings *s, const char *name, const char *value, struct errmsg *m);
 const char *kafka_settings_get(const struct kafka_settings *s, const char *name); /* NULL: not set */
+/* Setting number `index`, from 0, in the order given; false past the last. */
+bool kafka_settings_at(const struct kafka_settings *s, int index, const char **name, const char **value);
 /* "name=value" lines, '#' comments: librdkafka's own properties, as --config FILE. */
 int kafka_settings_load(struct kafka_settings *s, const char *path, struct errmsg *m);
 

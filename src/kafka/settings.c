@@ -215,6 +215,15 @@ const char *kafka_settings_get(const struct kafka_settings *s, const char *name)
     return at ? at->value : NULL;
 }
 
+bool kafka_settings_at(const struct kafka_settings *s, int index, const char **name, const char **value)
+{
+    if (index >= s->count)
+        return false;
+    *name = s->items[index].name;
+    *value = s->items[index].value;
+    return true;
+}
+
 int kafka_conf_set(rd_kafka_conf_t *conf, const char *name, const char *value, struct errmsg *m)
 {
     char why[400];

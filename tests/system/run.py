@@ -36,6 +36,7 @@ import cases_channel
 import cases_faults
 import cases_handover
 import cases_refusals
+import cases_run
 import cases_switch
 from fleet import Fleet, Tools
 from kafka import PR_SET_PDEATHSIG, Failure, Kafka, ROOT, end_all_children, jars, take_ports
@@ -53,7 +54,7 @@ KINDS = {
     "three": {"nodes": 3, "heap_mb": 320},
 }
 
-TESTS = (cases_faults.TESTS + cases_auditor.TESTS + cases_switch.TESTS + cases_handover.TESTS + cases_channel.TESTS + cases_refusals.TESTS + cases_burrow.TESTS + cases_switch.LAST +
+TESTS = (cases_faults.TESTS + cases_auditor.TESTS + cases_switch.TESTS + cases_handover.TESTS + cases_channel.TESTS + cases_run.TESTS + cases_refusals.TESTS + cases_burrow.TESTS + cases_switch.LAST +
          cases_refusals.LAST)
 
 
