@@ -1,21 +1,31 @@
 #!/bin/sh
-# kafka.sh - sees to it that the real Apache Kafka 4.3.1, against which Baton is tested, is there; prints its folder.
+# kafka.sh - sees to it that the real Apache Kafka, against which Baton is tested, is there; prints its folder.
+#
+#   kafka.sh [--pin]          4.3.1
+#   kafka.sh 3.9.1 [--pin]    the last one that Burrow can read; it brings ZooKeeper, which Burrow needs, as well
 #
 # The folder holds lib/*.jar: `java -cp 'lib/*' kafka.Kafka server.properties` is a broker. The jars come from Maven's
-# repository and are used only when all of them, and nothing else, are what scripts/kafka/SHA256SUMS says. A second run
+# repository and are used only when all of them, and nothing else, are what SHA256SUMS in scripts/kafka
+# (or scripts/kafka-3.9.1) says. A second run
 # does nothing; an interrupted one leaves nothing half-made.
 #
 #   BATON_CACHE     where to keep it; default ${XDG_CACHE_HOME:-~/.cache}/baton
-#   kafka.sh --pin  after a change of pom.xml: fetch anew and write SHA256SUMS
+#   --pin           after a change of pom.xml: fetch anew and write SHA256SUMS
 set -eu
 
 version=4.3.1
+pins=kafka
+if [ "${1:-}" = 3.9.1 ]; then
+    version=$1
+    pins=kafka-$1
+    shift
+fi
 plugin=org.apache.maven.plugins:maven-dependency-plugin:3.6.1
 
 say() { printf 'kafka: %s\n' "$*" >&2; }
 die() { say "$*"; exit 1; }
 
-here=$(cd "$(dirname "$0")/kafka" && pwd)
+here=$(cd "$(dirname "$0")/$pins" && pwd)
 cache=${BATON_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/baton}
 folder=$cache/kafka-$version
 stamp=$folder/SHA256SUMS
@@ -50,7 +60,7 @@ sha256sum -- *.jar >"$work/out/SHA256SUMS"
 if [ "${1:-}" = --pin ]; then
     cp "$work/out/SHA256SUMS" "$here/SHA256SUMS"
 elif ! diff "$here/SHA256SUMS" "$work/out/SHA256SUMS" >&2; then
-    die "what Maven brought is not what scripts/kafka/SHA256SUMS lists (see above); refusing to run it"
+    die "what Maven brought is not what scripts/$pins/SHA256SUMS lists (see above); refusing to run it"
 fi
 rm -rf "$folder"
 mv "$work/out" "$folder"

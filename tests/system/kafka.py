@@ -119,11 +119,11 @@ def free_ports(count):
     return ports
 
 
-def jars():
-    """The class path of Kafka's jars."""
-    folder = os.environ.get("BATON_KAFKA_HOME")
+def jars(version=None):
+    """The class path of Kafka's jars; version: not the newest."""
+    folder = None if version else os.environ.get("BATON_KAFKA_HOME")
     if not folder:
-        r = subprocess.run([os.path.join(ROOT, "scripts", "kafka.sh")], stdout=subprocess.PIPE, text=True, check=False)
+        r = subprocess.run([os.path.join(ROOT, "scripts", "kafka.sh")] + ([version] if version else []), stdout=subprocess.PIPE, text=True, check=False)
         if r.returncode != 0:
             raise Failure("scripts/kafka.sh could not provide Apache Kafka")
         folder = r.stdout.strip().splitlines()[-1]
@@ -253,11 +253,11 @@ class Secure:
 class Kafka:
     """`with Kafka(folder) as k:` k.bootstrap is what clients are given."""
 
-    def __init__(self, folder, nodes=1, heap_mb=384, secure=False, **extra):
+    def __init__(self, folder, nodes=1, heap_mb=384, secure=False, version=None, **extra):
         self.folder = folder
         self.heap_mb = heap_mb
         self.extra = {k.replace("_", "."): v for k, v in extra.items()}
-        self.class_path = jars()
+        self.class_path = jars(version)
         os.makedirs(folder, exist_ok=True)
         self.secure = Secure(folder) if secure else None
         ports = free_ports(2 * nodes)
