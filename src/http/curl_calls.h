@@ -18,7 +18,8 @@
     X(easy_init) X(easy_cleanup) X(easy_reset) X(easy_setopt) X(easy_perform) X(easy_getinfo) X(easy_strerror) \
     X(slist_append) X(slist_free_all) \
     X(multi_init) X(multi_cleanup) X(multi_add_handle) X(multi_remove_handle) X(multi_perform) X(multi_poll) \
-    X(multi_info_read)
+    X(multi_info_read) X(multi_setopt) X(multi_socket_action) X(multi_assign) \
+    X(easy_escape) X(free)
 /* clang-format on */
 
 struct curl_calls {

@@ -7,10 +7,14 @@
 #include <string.h>
 
 #include <cmocka.h>
+#include <event2/event.h>
 
 #include "base/check.h"
+#include "base/clock.h"
 #include "controller/internal.h"
 #include "controller/metrics_page.h"
+#include "controller/prometheus.h"
+#include "http/server.h"
 
 /* --- the page ------------------------------------------------------------------------------------------------------ */
 
@@ -257,6 +261,218 @@ static void classes_have_a_bound(void **state)
     assert_memory_equal(&sum, &now, sizeof(sum));
 }
 
+/* --- Prometheus ------------------------------------------------------------------------------------------------------ */
+
+#define NOW_UNIX_MS INT64_C(1795363200000)
+#define VECTOR(series) "{\"status\":\"success\",\"data\":{\"resultType\":\"vector\",\"result\":[" series "]}}"
+#define SERIES(at, value) "{\"metric\":{},\"value\":[" at ",\"" value "\"]}"
+
+static void answers_are_numbers_or_unknown(void **state)
+{
+    static const struct {
+        int status;
+        const char *type, *body;
+        bool known;
+        double value;
+        const char *why; /* a part of it */
+    } cases[] = {
+        { 200, "application/json", VECTOR(SERIES("1795363200.123", "0.25")), true, 0.25, "" },
+        { 200, "application/json; charset=utf-8", VECTOR(SERIES("1795363190", "-1e3")), true, -1000, "" },
+        { 200, "application/json",
+          "{\"status\":\"success\",\"data\":{\"resultType\":\"scalar\",\"result\":"
+          "[1795363200,\"7\"]},\"warnings\":[\"x\"]}",
+          true, 7, "" },
+        { 200, "application/json", VECTOR(""), false, 0, "no series" },
+        { 200, "application/json", VECTOR(SERIES("1795363200", "1") "," SERIES("1795363200", "2")), false, 0,
+          "2 series, one is wanted" },
+        { 200, "application/json", VECTOR(SERIES("1795363200", "NaN")), false, 0, "NaN" },
+        { 200, "application/json", VECTOR(SERIES("1795363200", "+Inf")), false, 0, "infinity" },
+        { 200, "application/json", VECTOR(SERIES("1795363200", "-Inf")), false, 0, "infinity" },
+        { 200, "application/json", VECTOR(SERIES("1795363200", "")), false, 0, "is no number" },
+        { 200, "application/json", VECTOR(SERIES("1795363200", "1 2")), false, 0, "is no number" },
+        { 200, "application/json", VECTOR(SERIES("1795363000", "1")), false, 0, "200 s ago: it is stale" },
+        { 200, "application/json", VECTOR(SERIES("1795363400", "1")), false, 0, "200 s ahead" },
+        { 200, "application/json", VECTOR(SERIES("\"x\"", "1")), false, 0, "not of the form" },
+        { 200, "application/json", VECTOR("{}"), false, 0, "not of the form" },
+        { 200, "application/json", VECTOR("{\"histogram\":[1795363200,{}]}"), false, 0, "histogram_quantile" },
+        { 200, "application/json", "{\"status\":\"success\",\"data\":{\"resultType\":\"matrix\",\"result\":[]}}", false,
+          0, "gives a matrix" },
+        { 200, "application/json", "{\"status\":\"success\"}", false, 0, "no result" },
+        { 400, "application/json",
+          "{\"status\":\"error\",\"errorType\":\"bad_data\",\"error\":\"parse error:\\nunexpected end\"}", false, 0,
+          "Prometheus says: parse error: unexpected end" },
+        { 503, "text/plain", "Service Unavailable", false, 0, "status 503: that is no Prometheus" },
+        { 200, "text/html", "<html>", false, 0, "answers in text/html with status 200: that is no Prometheus" },
+        { 200, "application/json", "{\"status\":", false, 0, "not that of a Prometheus" },
+        { 200, "application/json", "[]", false, 0, "not that of a Prometheus" },
+        { 200, "", "", false, 0, "no Prometheus" },
+        { 401, "text/plain", "Unauthorized", false, 0, "--prometheus-auth-file" },
+        { 302, "text/html", "", false, 0, "sends us elsewhere" },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_COUNT(cases); i++) {
+        struct prometheus_figure f;
+
+        prometheus_read(&f, cases[i].status, cases[i].type, cases[i].body, strlen(cases[i].body), NOW_UNIX_MS);
+        if (f.known != cases[i].known || (f.known && f.value != cases[i].value) || !strstr(f.why, cases[i].why))
+            fail_msg("%s: known=%d value=%g why='%s'", cases[i].body, f.known, f.value, f.why);
+    }
+}
+
+/* A server that behaves as the path says, on the same loop. */
+struct peer {
+    struct event_base *base;
+    struct http_server *server;
+    struct prometheus *prometheus;
+    char url[100];
+    struct prometheus_figure figure;
+    int answers;
+    char query[200];
+};
+
+static void peer_handle(void *opaque, struct http_exchange *x, const struct http_request *request)
+{
+    struct peer *p = opaque;
+    char *large;
+    char body[200];
+    int len;
+
+    text_copy(p->query, sizeof(p->query), request->query);
+    if (strstr(request->path, "slow"))
+        return; /* never answers */
+    if (strstr(request->path, "html")) {
+        http_answer(x, 200, "text/html", "<html>", 6, NULL);
+    } else if (strstr(request->path, "away")) {
+        http_answer(x, 302, "text/plain", "", 0, "http://127.0.0.1:1/");
+    } else if (strstr(request->path, "large")) {
+        large = calloc(1, 2 * PROMETHEUS_BYTES_MAX);
+        memset(large, ' ', 2 * PROMETHEUS_BYTES_MAX);
+        http_answer(x, 200, "application/json", large, 2 * PROMETHEUS_BYTES_MAX, NULL);
+        free(large);
+    } else {
+        len = snprintf(body, sizeof(body), VECTOR("{\"value\":[%lld,\"0.5\"]}"), (long long)clock_unix_ms() / 1000);
+        http_answer(x, 200, "application/json", body, (size_t)len, NULL);
+    }
+}
+
+static void peer_answered(void *opaque, const struct prometheus_figure *figure)
+{
+    struct peer *p = opaque;
+
+    p->figure = *figure;
+    p->answers++;
+    event_base_loopbreak(p->base);
+}
+
+static int peer_new(void **state)
+{
+    struct peer *p = calloc(1, sizeof(*p));
+    const char *listen = "127.0.0.1:0";
+    const struct http_server_config config = { .listen = &listen, .listen_count = 1 };
+    struct errmsg m = { 0 };
+
+    assert_non_null(p);
+    p->base = event_base_new();
+    assert_int_equal(http_server_open(&p->server, p->base, &config, peer_handle, p, &m), ERR_OK);
+    assert_int_equal(prometheus_open(&p->prometheus, p->base, &(struct prometheus_config){ 0 }, &m), ERR_OK);
+    snprintf(p->url, sizeof(p->url), "http://%s", http_server_address(p->server, 0));
+    *state = p;
+    return 0;
+}
+
+static int peer_free(void **state)
+{
+    struct peer *p = *state;
+
+    prometheus_close(p->prometheus);
+    http_server_close(p->server);
+    event_base_free(p->base);
+    free(p);
+    return 0;
+}
+
+static void ask(struct peer *p, const char *path, const char *query, int64_t timeout_ms)
+{
+    const int before = p->answers;
+    char url[200];
+
+    snprintf(url, sizeof(url), "%s%s", p->url, path);
+    prometheus_ask(p->prometheus, url, query, timeout_ms, peer_answered, p);
+    assert_int_equal(p->answers, before); /* never before it returns */
+    for (const int64_t until_ms = clock_ms() + 20000; p->answers == before && clock_ms() < until_ms;)
+        event_base_loop(p->base, EVLOOP_ONCE);
+    assert_int_equal(p->answers, before + 1);
+}
+
+static void expect_unknown(const struct peer *p, const char *why)
+{
+    if (p->figure.known || !strstr(p->figure.why, why))
+        fail_msg("known=%d '%s', expected '%s'", p->figure.known, p->figure.why, why);
+}
+
+static void a_prometheus_is_asked(void **state)
+{
+    struct peer *p = *state;
+
+    ask(p, "", "sum(rate(x{a=\"b c\"}[1m]))", 5000);
+    assert_true(p->figure.known && p->figure.value == 0.5);
+    assert_string_equal(p->query, "query=sum%28rate%28x%7Ba%3D%22b%20c%22%7D%5B1m%5D%29%29");
+    ask(p, "/prefix/", "up", 5000);
+    assert_true(p->figure.known);
+}
+
+static void bad_peers_are_unknown(void **state)
+{
+    struct peer *p = *state;
+
+    ask(p, "/html", "up", 5000);
+    expect_unknown(p, "no Prometheus");
+    ask(p, "/away", "up", 5000);
+    expect_unknown(p, "elsewhere");
+    ask(p, "/large", "up", 5000);
+    expect_unknown(p, "larger than 1 MiB");
+    ask(p, "/slow", "up", 300);
+    expect_unknown(p, "imed out");
+    text_copy(p->url, sizeof(p->url), "http://127.0.0.1:1");
+    ask(p, "", "up", 5000);
+    expect_unknown(p, "127.0.0.1");
+    text_copy(p->url, sizeof(p->url), "https://");
+    ask(p, "", "up", 5000);
+    assert_false(p->figure.known);
+}
+
+static void a_missing_password_is_told(void **state)
+{
+    struct peer *p = *state;
+    const struct prometheus_config config = { .auth_file = "/nonexistent/baton" };
+    struct errmsg m;
+
+    prometheus_close(p->prometheus);
+    assert_int_equal(prometheus_open(&p->prometheus, p->base, &config, &m), ERR_OK);
+    ask(p, "", "up", 5000);
+    expect_unknown(p, "open '/nonexistent/baton'");
+}
+
+/* Who has gone is not called, and what is under way is freed with the client. */
+static void the_forgotten_are_not_called(void **state)
+{
+    struct peer *p = *state;
+    char url[200];
+
+    snprintf(url, sizeof(url), "%s/slow", p->url);
+    for (int i = 0; i < PROMETHEUS_ASKS_MAX; i++)
+        prometheus_ask(p->prometheus, url, "up", 5000, peer_answered, p);
+    prometheus_ask(p->prometheus, url, "up", 5000, peer_answered, p); /* one too many */
+    for (const int64_t until_ms = clock_ms() + 20000; p->answers == 0 && clock_ms() < until_ms;)
+        event_base_loop(p->base, EVLOOP_ONCE);
+    assert_int_equal(p->answers, 1);
+    expect_unknown(p, "questions at a time");
+    prometheus_forget(p->prometheus, p);
+    event_base_loop(p->base, EVLOOP_NONBLOCK);
+    assert_int_equal(p->answers, 1);
+}
+
 /* --- docs ------------------------------------------------------------------------------------------------------------ */
 
 static void the_document_is_current(void **state)
@@ -283,6 +499,7 @@ static void the_document_is_current(void **state)
 
 int main(int argc, char **argv)
 {
+#define PEER(f) cmocka_unit_test_setup_teardown(f, peer_new, peer_free)
 #define TOLD(f) cmocka_unit_test_setup_teardown(f, told_new, told_free)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(formats_are_asked_for),
@@ -293,6 +510,11 @@ int main(int argc, char **argv)
         TOLD(the_past_is_not_counted),
         TOLD(many_members_are_forgotten_in_turn),
         cmocka_unit_test(classes_have_a_bound),
+        cmocka_unit_test(answers_are_numbers_or_unknown),
+        PEER(a_prometheus_is_asked),
+        PEER(bad_peers_are_unknown),
+        PEER(a_missing_password_is_told),
+        PEER(the_forgotten_are_not_called),
         cmocka_unit_test(the_document_is_current),
     };
     struct str table = STR_WITH_MAX(64 * 1024);
