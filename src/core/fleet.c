@@ -1,6 +1,7 @@
 /* fleet - see fleet.h. */
 #include "core/fleet.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "base/check.h"
@@ -47,6 +48,38 @@ int fleet_count_held(const struct fleet *f, enum color c)
     for (int i = 0; i < f->baton_count; i++)
         n += f->batons[i].holder == c && (f->batons[i].state == RIGHT_HELD || f->batons[i].state == RIGHT_GRANTED);
     return n;
+}
+
+int fleet_failed(const struct fleet *f, const char *version)
+{
+    for (int i = 0; version[0] && i < f->failed_count; i++)
+        if (strcmp(f->failed[i].version, version) == 0)
+            return i;
+    return -1;
+}
+
+void fleet_failed_drop(struct fleet *f, const char *version)
+{
+    const int i = fleet_failed(f, version);
+
+    if (i < 0)
+        return;
+    f->failed_count--;
+    memmove(&f->failed[i], &f->failed[i + 1], (size_t)(f->failed_count - i) * sizeof(f->failed[0]));
+    memset(&f->failed[f->failed_count], 0, sizeof(f->failed[0]));
+}
+
+void fleet_failed_add(struct fleet *f, const char *version, uint32_t number)
+{
+    fleet_failed_drop(f, version);
+    if (!version[0])
+        return;
+    if (f->failed_count < FAILED_MAX)
+        f->failed_count++;
+    memmove(&f->failed[1], &f->failed[0], (size_t)(f->failed_count - 1) * sizeof(f->failed[0]));
+    memset(&f->failed[0], 0, sizeof(f->failed[0]));
+    snprintf(f->failed[0].version, sizeof(f->failed[0].version), "%s", version);
+    f->failed[0].number = number;
 }
 
 static const char *baton_fault(const struct fleet *f, const struct baton *b)

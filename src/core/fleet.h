@@ -25,6 +25,13 @@ struct baton {
     int64_t doubt;  /* a lost member may have worked up to here; OFFSET_NONE */
 };
 
+/* A version that the judge turned back. */
+#define FAILED_MAX 4
+struct failed_version {
+    char version[VERSION_MAX + 1];
+    uint32_t number; /* of the switch that failed */
+};
+
 struct fleet {
     struct spec spec;
     struct version version; /* (term, epoch) of the newest record applied: never goes back (I4) */
@@ -35,6 +42,8 @@ struct fleet {
     uint32_t switch_number;   /* the newest operation, 0: none yet */
     int64_t deadline_unix_ms; /* of what is under way, 0: nothing is */
     char reason[REASON_MAX + 1];
+    struct failed_version failed[FAILED_MAX]; /* the newest first; a switch to one of them wants --force */
+    int failed_count;
     int64_t written_unix_us; /* controller's wall clock when it wrote the head */
 
     struct baton *batons; /* caller's storage */
@@ -75,6 +84,10 @@ int fleet_find(const struct fleet *f, int topic, int32_t partition);
 int fleet_topic(const struct fleet *f, const char *name); /* index or -1 */
 /* Does `new` keep every topic of `old` at its index? A fleet made again under an old name may not. */
 bool fleet_topics_extend(const struct fleet *old, const struct fleet *new);
+/* The entry of this version, or -1. No label is no version. */
+int fleet_failed(const struct fleet *f, const char *version);
+void fleet_failed_add(struct fleet *f, const char *version, uint32_t number);
+void fleet_failed_drop(struct fleet *f, const char *version);
 int fleet_count_held(const struct fleet *f, enum color c); /* held or granted */
 
 /* Facts that hold for every document ever written or read (ASSERTs; for what came from outside use fleet_valid). */

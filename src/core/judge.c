@@ -62,6 +62,12 @@ static const char *const metric_state_names[METRIC_STATE_COUNT] = {
     [METRIC_WORSE] = "worse",
 };
 
+static const char *const judge_mode_names[JUDGE_MODE_COUNT] = {
+    [JUDGE_GUARD] = "guard",
+    [JUDGE_AUTO] = "auto",
+    [JUDGE_OFF] = "off",
+};
+
 #define NAMED(noun, type, count)                              \
     const char *noun##_name(type v)                           \
     {                                                         \
@@ -79,6 +85,7 @@ static const char *const metric_state_names[METRIC_STATE_COUNT] = {
     }
 
 NAMED(verdict, enum verdict, VERDICT_COUNT)
+NAMED(judge_mode, enum judge_mode, JUDGE_MODE_COUNT)
 NAMED(judge_rule, enum judge_rule, JUDGE_RULE_COUNT)
 NAMED(metric_state, enum metric_state, METRIC_STATE_COUNT)
 

@@ -62,6 +62,9 @@ enum verdict { VERDICT_UNDECIDED, VERDICT_OK, VERDICT_WORSE };
 const char *verdict_name(enum verdict v);
 bool verdict_parse(enum verdict *ret, const char *name);
 
+const char *judge_mode_name(enum judge_mode m);
+bool judge_mode_parse(enum judge_mode *ret, const char *name);
+
 /* What decided. */
 enum judge_rule {
     RULE_NONE,

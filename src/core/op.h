@@ -8,6 +8,7 @@
 #define CORE_OP_H
 
 #include "core/fleet.h"
+#include "core/judge.h"
 
 enum op_kind { OP_SWITCH, OP_ROLLBACK, OP_PAUSE, OP_RESUME };
 #define OP_KIND_COUNT (OP_RESUME + 1)
@@ -78,6 +79,10 @@ struct op {
     int64_t deadline_unix_ms;    /* of the present PASSING or RETURNING; end of OBSERVING */
     enum op_cause cause;
     char why[256];
+    enum judge_mode judge;        /* of this operation: the fleet's, --auto or --no-judge */
+    bool held;                    /* OBSERVING does not end by itself: for want of a verdict, or by order */
+    struct judge_verdict verdict; /* the newest; judged: there is one */
+    bool judged;
     uint64_t epoch_first, epoch_last; /* documents it made */
     struct pass *forth, *back;        /* caller's, one a baton, in the order of fleet.batons */
     int pass_count;

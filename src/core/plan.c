@@ -313,6 +313,20 @@ static void check_offsets(struct findings *ret, const struct plan_input *in)
             MEND("wait a moment, or choose switch.on_doubt: %s", in->op->on_doubt == DOUBT_WAIT ? "list" : "wait"));
 }
 
+/* A version that the judge turned back is not tried again by itself. */
+static void check_version(struct findings *ret, const struct plan_input *in)
+{
+    const int i = in->op->kind == OP_SWITCH ? fleet_failed(in->fleet, in->op->version_to) : -1;
+    char what[480];
+
+    if (i >= 0)
+        findings_add(ret, in->force ? FINDING_WARNING : FINDING_REFUSAL, "failed-version",
+                     WHAT("version '%.100s' was turned back as worse by switch %u", in->op->version_to,
+                          (unsigned)in->fleet->failed[i].number),
+                     "the same program would most likely be turned back again",
+                     "read that switch's receipt, switch to a mended version, or insist with --force");
+}
+
 void plan_check(struct findings *ret, const struct plan_input *in)
 {
     const bool passes = in->op->kind == OP_SWITCH || in->op->kind == OP_ROLLBACK;
@@ -325,6 +339,7 @@ void plan_check(struct findings *ret, const struct plan_input *in)
     }
     if (!passes)
         return;
+    check_version(ret, in);
     check_target(ret, in);
     check_topics(ret, in);
     for (int c = 0; c < COLOR_COUNT; c++) {

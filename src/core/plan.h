@@ -77,6 +77,7 @@ struct plan_input {
     const struct report *const *reports; /* newest of each member of both colors */
     int report_count;
     const struct snapshot *snapshot;
+    bool force; /* a version that failed before may be tried again */
 };
 void plan_check(struct findings *ret, const struct plan_input *in);
 

@@ -396,6 +396,8 @@ static void op_enter(struct switcher *s, enum op_state state, int64_t now_unix_u
 
     touch(s, now_unix_us);
     op->state = state;
+    op->held = false;
+    op->judged = op->judged && state != OP_OBSERVING; /* each stage has a verdict of its own */
     op->stage_began_unix_ms = now_unix_ms;
     op->deadline_unix_ms = op_ended(op) ? 0 : now_unix_ms + lasts_ms;
     s->deadline_ms = s->now_ms + lasts_ms;
@@ -431,6 +433,8 @@ static void turn_back(struct switcher *s, enum op_cause cause, const char *why, 
     ASSERT(s->op.state == OP_PASSING || s->op.state == OP_OBSERVING);
     s->op.cause = cause;
     snprintf(s->op.why, sizeof(s->op.why), "%s", why);
+    if (cause == CAUSE_VERDICT && s->op.verdict.verdict == VERDICT_WORSE)
+        fleet_failed_add(s->fleet, s->op.version_to, s->op.number);
     for (int i = 0; i < s->fleet->baton_count; i++)
         if (s->fleet->batons[i].state == RIGHT_RELEASING)
             baton_restore(s, i, now_unix_us);
@@ -765,6 +769,72 @@ static bool deadline_passed(const struct switcher *s)
     return s->now_ms >= s->deadline_ms;
 }
 
+static void next_stage(struct switcher *s, int64_t now_unix_us)
+{
+    if (s->op.stage + 1 < s->op.stage_count) {
+        s->op.stage++;
+        op_move(s, OP_PASSING, now_unix_us);
+        return;
+    }
+    if (s->op.kind == OP_SWITCH)
+        fleet_failed_drop(s->fleet, s->op.version_to);
+    op_move(s, OP_COMPLETE, now_unix_us);
+}
+
+/* It stays as it is until a verdict, or a person, ends it; the way back stays open. */
+static void hold(struct switcher *s, int64_t now_unix_us)
+{
+    if (s->op.held)
+        return;
+    touch(s, now_unix_us);
+    s->op.held = true;
+    s->op.deadline_unix_ms = s->fleet->deadline_unix_ms = 0;
+    op_touch(s);
+}
+
+/* A stage is being watched: what the judge says, and what the policy makes of it. */
+static void observe(struct switcher *s, int64_t now_unix_us)
+{
+    const struct judge_policy *policy = &s->fleet->spec.judge;
+    const struct judge_verdict *v = &s->op.verdict;
+    const bool judged = s->op.judged && s->op.judge != JUDGE_OFF;
+    const bool full = s->op.stage + 1 == s->op.stage_count;
+    const enum on_worse on_worse = full ? policy->on_worse_full : policy->on_worse;
+
+    if (judged && v->verdict == VERDICT_WORSE) {
+        if (on_worse == WORSE_ROLLBACK)
+            turn_back(s, CAUSE_VERDICT, v->sentence, now_unix_us);
+        else
+            hold(s, now_unix_us);
+    } else if (judged && v->verdict == VERDICT_OK && (s->op.held || policy->promote == PROMOTE_EARLY)) {
+        next_stage(s, now_unix_us);
+    } else if (s->op.held || !deadline_passed(s)) {
+        return;
+    } else if (s->op.judge != JUDGE_AUTO || (judged && v->verdict == VERDICT_OK) ||
+               policy->on_undecided == UNDECIDED_PROMOTE) {
+        next_stage(s, now_unix_us);
+    } else if (policy->on_undecided == UNDECIDED_ROLLBACK && judged && !v->blind) {
+        turn_back(s, CAUSE_VERDICT, v->sentence, now_unix_us);
+    } else {
+        hold(s, now_unix_us);
+    }
+}
+
+/* The newest look. It is written when it says something new; what came between stands in the next record. */
+static void on_verdict(struct switcher *s, const struct switcher_event *ev)
+{
+    const struct judge_verdict *old = &s->op.verdict, *new = ev->verdict;
+
+    if (s->op.state != OP_OBSERVING || ev->number != s->op.number || ev->stage != s->op.stage)
+        return;
+    if (!s->op.judged || old->verdict != new->verdict || old->rule != new->rule || old->blind != new->blind) {
+        touch(s, ev->now_unix_us);
+        op_touch(s);
+    }
+    s->op.verdict = *new;
+    s->op.judged = true;
+}
+
 static void op_advance(struct switcher *s, const struct switcher_event *ev)
 {
     struct op *op = &s->op;
@@ -787,14 +857,8 @@ static void op_advance(struct switcher *s, const struct switcher_event *ev)
     case OP_OBSERVING:
         if (!stage_passed(s)) /* a partition was born meanwhile */
             op_move(s, OP_PASSING, ev->now_unix_us);
-        else if (!deadline_passed(s))
-            break;
-        else if (op->stage + 1 < op->stage_count) {
-            op->stage++;
-            op_move(s, OP_PASSING, ev->now_unix_us);
-        } else {
-            op_move(s, OP_COMPLETE, ev->now_unix_us);
-        }
+        else
+            observe(s, ev->now_unix_us);
         break;
     case OP_RETURNING:
         if (back_home(s, ev->now_ms)) {
@@ -989,6 +1053,7 @@ static void op_plan(struct switcher *s, const struct switcher_event *ev)
                sizeof(op->stages_percent));
     op->observe_ms = op->kind != OP_SWITCH ? 0 : o->observe_ms >= 0 ? o->observe_ms : spec->observe_ms;
     op->deadline_ms = o->deadline_ms >= 0 ? o->deadline_ms : spec->deadline_ms;
+    op->judge = op->kind != OP_SWITCH ? JUDGE_OFF : o->judge_given ? o->judge : spec->judge.mode;
     op->on_unreachable = spec->on_unreachable;
     op->on_doubt = spec->on_doubt;
     snprintf(op->reason, sizeof(op->reason), "%s", o->reason);
@@ -1093,7 +1158,9 @@ static void on_order(struct switcher *s, const struct switcher_event *ev, struct
 static void on_snapshot(struct switcher *s, const struct switcher_event *ev, struct switcher_effects *fx)
 {
     const struct report *reports[MEMBERS_MAX];
-    struct plan_input in = { .fleet = s->fleet, .op = &s->asked, .reports = reports, .snapshot = ev->snapshot };
+    struct plan_input in = {
+        .fleet = s->fleet, .op = &s->asked, .reports = reports, .snapshot = ev->snapshot, .force = s->order.force
+    };
 
     if (!s->order_given || ev->token != s->snapshot_token)
         return;
@@ -1211,6 +1278,9 @@ static void note(struct switcher *s, struct switcher_event *ev, struct switcher_
     case SWITCHER_PARTITIONS:
         on_partitions(s, ev);
         break;
+    case SWITCHER_VERDICT:
+        on_verdict(s, ev);
+        break;
     case SWITCHER_SPEC:
         on_spec(s, ev);
         break;
@@ -1244,6 +1314,7 @@ void switcher_birth(struct switcher *s, const struct spec *spec, struct version 
     f->phase = PHASE_STEADY;
     f->active = spec->first_active;
     f->switch_number = 0;
+    f->failed_count = 0;
     f->deadline_unix_ms = 0;
     f->reason[0] = '\0';
     f->written_unix_us = now_unix_us;

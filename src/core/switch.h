@@ -50,6 +50,9 @@ struct order {
     int stage_count;     /* 0: the fleet's */
     int64_t observe_ms;  /* -1: the fleet's */
     int64_t deadline_ms; /* -1: the fleet's */
+    bool judge_given;    /* --auto, --no-judge; false: the fleet's mode */
+    enum judge_mode judge;
+    bool force; /* to a version that the judge turned back before */
     char reason[REASON_MAX + 1], by[BY_MAX + 1], request_id[REQUEST_ID_MAX + 1];
 };
 
@@ -109,7 +112,8 @@ enum switcher_event_type {
     SWITCHER_SNAPSHOT,     /* token, snapshot */
     SWITCHER_ORDER,        /* order */
     SWITCHER_PARTITIONS, /* topic, readings: partition count and, in first[], their first offsets: born HELD by active (rule 8) */
-    SWITCHER_SPEC, /* spec: an edited fleet file (policies and appended topics) */
+    SWITCHER_VERDICT, /* verdict, number, stage: of which operation and stage; another's is void */
+    SWITCHER_SPEC,    /* spec: an edited fleet file (policies and appended topics) */
 };
 
 struct switcher_reading {
@@ -137,6 +141,9 @@ struct switcher_event {
     int partition_count;
     const int64_t *first_offsets; /* one for each partition of the topic, the old ones too */
     const struct spec *spec;
+    const struct judge_verdict *verdict;
+    uint32_t number;
+    int stage;
 };
 
 struct switcher {

@@ -82,6 +82,16 @@ static int head_encode(struct str *ret, const struct fleet *f, struct errmsg *m)
     json_put_int(&o, "deadline_unix_ms", f->deadline_unix_ms);
     json_put_text(&o, "reason", f->reason);
     json_close(&o, '}');
+    if (f->failed_count > 0) {
+        json_open(&o, "failed", '[');
+        for (int i = 0; i < f->failed_count; i++) {
+            json_open(&o, NULL, '{');
+            json_put_text(&o, "version", f->failed[i].version);
+            json_put_uint(&o, "number", f->failed[i].number);
+            json_close(&o, '}');
+        }
+        json_close(&o, ']');
+    }
     json_put_int(&o, "written_unix_us", f->written_unix_us);
     json_put_tree(&o, "spec", spec);
     json_put_int(&o, "baton_count", f->baton_count);
@@ -175,6 +185,22 @@ static void read_batons(struct fleet *f, const struct json_at *record, bool some
     partition_set_deinit(&seen);
 }
 
+static void read_failed(struct fleet *f, const struct json_at *record)
+{
+    struct json_at list;
+
+    f->failed_count = 0;
+    if (!json_has(record, "failed") || !json_array_member(&list, record, "failed", FAILED_MAX))
+        return;
+    for (size_t i = 0; i < json_array_size(list.value) && !record->reader->error; i++) {
+        const struct json_at item = json_item(&list, i);
+        struct failed_version *failed = &f->failed[f->failed_count++];
+
+        json_copy_text(&item, "version", failed->version, sizeof(failed->version));
+        failed->number = (uint32_t)json_int(&item, "number", 1, UINT32_MAX);
+    }
+}
+
 static void read_head(struct doc *doc, const struct json_at *record)
 {
     struct fleet *f = &doc->fleet;
@@ -188,6 +214,7 @@ static void read_head(struct doc *doc, const struct json_at *record)
         f->deadline_unix_ms = record_count(&op, "deadline_unix_ms");
         json_copy_text(&op, "reason", f->reason, sizeof(f->reason));
     }
+    read_failed(f, record);
     f->written_unix_us = record_count(record, "written_unix_us");
     if (json_object_member(&spec, record, "spec"))
         spec_from_record(&f->spec, &spec);

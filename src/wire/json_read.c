@@ -192,6 +192,19 @@ int64_t json_int_or(const struct json_at *at, const char *key, int64_t min, int6
     return value && !json_is_null(value) ? json_int(at, key, min, max) : none;
 }
 
+double json_real_or(const struct json_at *at, const char *key, double none)
+{
+    const json_t *value = value_at(at, key);
+
+    if (at->reader->error || !value || json_is_null(value))
+        return none;
+    if (!json_is_number(value)) {
+        fail_kind(at, key, "a number", value);
+        return none;
+    }
+    return json_number_value(value);
+}
+
 bool json_flag(const struct json_at *at, const char *key)
 {
     const json_t *value = value_at(at, key);

@@ -48,6 +48,8 @@ void json_fail(const struct json_at *at, const char *key, const char *fmt, ...) 
 int64_t json_int(const struct json_at *at, const char *key, int64_t min, int64_t max);
 /* The same; absent or null gives `none`. */
 int64_t json_int_or(const struct json_at *at, const char *key, int64_t min, int64_t max, int64_t none);
+/* Any number; absent or null gives `none`. */
+double json_real_or(const struct json_at *at, const char *key, double none);
 bool json_flag(const struct json_at *at, const char *key);
 bool json_flag_or(const struct json_at *at, const char *key, bool none);
 /* Borrowed from the tree; "" after a failure. */

@@ -2,6 +2,7 @@
 #include "wire/json_write.h"
 
 #include <inttypes.h>
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -132,6 +133,19 @@ void json_put_uint(struct json_out *o, const char *key, uint64_t value)
 {
     ASSERT(value <= INT64_MAX);
     json_put_int(o, key, (int64_t)value);
+}
+
+void json_put_real(struct json_out *o, const char *key, double value)
+{
+    char digits[32];
+
+    if (!isfinite(value)) {
+        json_put_null(o, key);
+        return;
+    }
+    snprintf(digits, sizeof(digits), "%.9g", value);
+    begin_value(o, key);
+    str_add(o->text, digits);
 }
 
 void json_put_bool(struct json_out *o, const char *key, bool value)

@@ -30,6 +30,7 @@ void json_close(struct json_out *o, char bracket);
 void json_put_text(struct json_out *o, const char *key, const char *text);
 void json_put_int(struct json_out *o, const char *key, int64_t value);
 void json_put_uint(struct json_out *o, const char *key, uint64_t value); /* at most 2^63-1: ASSERTed */
+void json_put_real(struct json_out *o, const char *key, double value);   /* to nine digits; null when it is no number */
 void json_put_bool(struct json_out *o, const char *key, bool value);
 void json_put_null(struct json_out *o, const char *key);
 /* Microseconds as milliseconds with three decimals; null when negative (not known). */

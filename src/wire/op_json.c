@@ -47,6 +47,10 @@ int op_encode(struct str *ret, const struct op *op, const struct fleet *f, struc
     json_put_int(&o, "deadline_unix_ms", op->deadline_unix_ms);
     json_put_text(&o, "cause", op_cause_name(op->cause));
     json_put_text(&o, "why", op->why);
+    json_put_text(&o, "judge", judge_mode_name(op->judge));
+    json_put_bool(&o, "held", op->held);
+    if (op->judged)
+        verdict_put(&o, "verdict", &op->verdict);
     json_put_uint(&o, "epoch_first", op->epoch_first);
     json_put_uint(&o, "epoch_last", op->epoch_last);
     return record_end(&o, start, m, "an operation");
@@ -54,7 +58,7 @@ int op_encode(struct str *ret, const struct op *op, const struct fleet *f, struc
 
 static void read_op(struct op *op, const struct json_at *record)
 {
-    struct json_at list;
+    struct json_at list, verdict;
 
     op->number = (uint32_t)json_int(record, "number", 1, UINT32_MAX);
     json_name(record, "kind", &op->kind, op_kind_parse);
@@ -86,6 +90,12 @@ static void read_op(struct op *op, const struct json_at *record)
     op->deadline_unix_ms = record_count(record, "deadline_unix_ms");
     json_name(record, "cause", &op->cause, op_cause_parse);
     json_copy_text(record, "why", op->why, sizeof(op->why));
+    if (json_has(record, "judge")) /* written since there is a judge */
+        json_name(record, "judge", &op->judge, judge_mode_parse);
+    op->held = json_flag_or(record, "held", false);
+    op->judged = json_has(record, "verdict") && json_object_member(&verdict, record, "verdict");
+    if (op->judged)
+        verdict_read(&op->verdict, &verdict);
     op->epoch_first = (uint64_t)record_count(record, "epoch_first");
     op->epoch_last = (uint64_t)record_count(record, "epoch_last");
 }

@@ -15,6 +15,7 @@
 #include "base/clock.h"
 #include "wire/json_write.h"
 #include "wire/record.h"
+#include "wire/record_common.h"
 
 static void put_time(struct json_out *o, const char *key, int64_t unix_ms)
 {
@@ -106,6 +107,12 @@ static void put_op(struct json_out *o, const struct op *op, const struct fleet *
     put_time(o, "ended", op->ended_unix_ms);
     json_put_text(o, "cause", op_cause_name(op->cause));
     json_put_text(o, "why", op->why);
+    json_put_text(o, "judge", judge_mode_name(op->judge));
+    json_put_bool(o, "held", op->held);
+    if (op->judged)
+        verdict_put(o, "verdict", &op->verdict);
+    else
+        json_put_null(o, "verdict");
     json_put_text(o, "on_unreachable", on_unreachable_name(op->on_unreachable));
     json_put_text(o, "on_doubt", on_doubt_name(op->on_doubt));
     json_put_uint(o, "epoch_first", op->epoch_first);

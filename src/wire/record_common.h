@@ -4,7 +4,7 @@
 #ifndef WIRE_RECORD_COMMON_H
 #define WIRE_RECORD_COMMON_H
 
-#include "core/types.h"
+#include "core/judge.h"
 #include "wire/json_read.h"
 #include "wire/json_write.h"
 #include "wire/record.h"
@@ -26,6 +26,10 @@ int record_read(json_t **ret_tree, struct json_at *ret, struct json_reader *read
 struct version record_version(const struct json_at *record);
 /* A time on the wall clock, or any other number of which only the sign is known. */
 int64_t record_count(const struct json_at *at, const char *key);
+
+/* The judge's verdict, wherever it stands. */
+void verdict_put(struct json_out *o, const char *key, const struct judge_verdict *v);
+void verdict_read(struct judge_verdict *ret, const struct json_at *at);
 
 /* Is it a legal fleet name, request id, incarnation: what may stand in a key. */
 bool fleet_name_valid(const char *name);

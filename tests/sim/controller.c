@@ -419,6 +419,8 @@ static void birth(struct world *w, struct controller *c)
     snprintf(spec.fleet, sizeof(spec.fleet), "f");
     snprintf(spec.topics[0], sizeof(spec.topics[0]), "t");
     spec.on_unreachable = w->config.fence ? UNREACHABLE_FENCE : UNREACHABLE_REFUSE;
+    spec.judge.mode = w->config.weight[FAULT_VERDICT] ? JUDGE_AUTO : JUDGE_GUARD;
+    spec.judge.on_undecided = w->config.weight[FAULT_VERDICT] > 1 ? UNDECIDED_HOLD : UNDECIDED_ROLLBACK;
     spec.on_doubt = w->config.list_doubt ? DOUBT_LIST : DOUBT_WAIT;
     memset(batons, 0, sizeof(batons));
     for (int p = 0; p < w->partitions; p++) { /* a fleet that was there before goes on where its active color stands */
@@ -534,6 +536,28 @@ static void controller_read(struct world *w, int n)
     }
 }
 
+/*
+ * Where the world is judged, a stage needs an ok to count, and the judge may say anything at any moment, of a stage that is
+ * over, too. In the end it says ok: a fleet that is held for want of a verdict ends when there is one.
+ */
+static void controller_judge(struct world *w, int n)
+{
+    const struct op *op = &w->controllers[n].switcher.op;
+    struct judge_verdict *v;
+    struct told *t;
+
+    if (!w->config.weight[FAULT_VERDICT] || op->state != OP_OBSERVING || !(w->calm || strikes(w, FAULT_VERDICT, 400)))
+        return;
+    t = told_new(SWITCHER_VERDICT, sizeof(*v));
+    t->ev.verdict = v = told_more(t);
+    t->ev.number = op->number;
+    t->ev.stage = op->stage - (!w->calm && chance(w, 200));
+    v->verdict = w->calm ? VERDICT_OK : (enum verdict)below(w, VERDICT_COUNT);
+    v->blind = chance(w, 500);
+    snprintf(v->sentence, sizeof(v->sentence), "so says the judge");
+    controller_queue(w, n, t);
+}
+
 static void controller_tick(struct world *w, int n)
 {
     struct controller *c = &w->controllers[n];
@@ -546,6 +570,7 @@ static void controller_tick(struct world *w, int n)
         t->ev.first_offsets = told_more(t);
         controller_queue(w, n, t);
     }
+    controller_judge(w, n);
     controller_queue(w, n, told_new(SWITCHER_TICK, 0));
 }
 

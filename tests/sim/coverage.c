@@ -99,6 +99,8 @@ static bool cannot_be(enum fault f, unsigned op_state)
         return op_state == OP_RETURNING;
     if (f == FAULT_REGRET) /* he takes back only what is under way and not on its way back */
         return op_state != OP_PASSING && op_state != OP_OBSERVING;
+    if (f == FAULT_VERDICT) /* only what is observed is judged */
+        return op_state != OP_OBSERVING;
     if (f == FAULT_SECOND_ORDER || f == FAULT_PAUSE || f == FAULT_REMADE) /* when nothing is under way */
         return op_state != OP_STATE_COUNT;
     return false;

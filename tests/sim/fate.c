@@ -17,6 +17,8 @@ static void operator_send(struct world *w, enum order_kind kind, const char *req
     struct order *o = (struct order *)(t + 1);
 
     *o = (struct order){ .kind = kind, .observe_ms = -1, .deadline_ms = -1, .replay = w->config.replay };
+    o->force =
+        chance(w, w->config.weight[FAULT_VERDICT] ? 700 : 0); /* a version that was turned back: refused without */
     if (kind == ORDER_SWITCH && w->config.stages > 1) {
         o->stage_count = w->config.stages;
         for (int i = 0; i < w->config.stages; i++)

@@ -32,7 +32,8 @@ void fault_met(struct world *w, enum fault f)
     const struct controller *c = leader(w);
 
     w->result->faults++;
-    w->gentle = w->gentle && (f == FAULT_JOIN_MEMBER || f == FAULT_REGRET || f == FAULT_GROW || f == FAULT_PAUSE);
+    w->gentle = w->gentle && (f == FAULT_JOIN_MEMBER || f == FAULT_REGRET || f == FAULT_GROW || f == FAULT_PAUSE ||
+                              f == FAULT_VERDICT);
     coverage_fault(f);
     if (!c || !c->fleet.exists)
         return;

@@ -109,6 +109,13 @@ static const struct world_config worlds[] = {
       .orders = 5,
       .faults = 3,
       .weight = { W(REGRET) = 3, W(CLOSE_MEMBER) = 1, W(CRASH_MEMBER) = 1 } },
+    { .name = "judged",
+      .rule = "15",
+      BUSY,
+      .stages = 3,
+      .orders = 6,
+      .faults = 4,
+      .weight = { W(VERDICT) = 2, W(CRASH_CONTROLLER) = 2, W(JOIN_MEMBER) = 1, W(CLOSE_MEMBER) = 1, W(REGRET) = 1 } },
     { .name = "operators-reset",
       .rule = "6",
       BUSY,
@@ -241,10 +248,26 @@ static const struct world_config worlds[] = {
       .orders = 4,
       .grow_max = 2,
       .faults = 8,
-      .weight = { W(CRASH_MEMBER) = 1, W(STOP_MEMBER) = 1, W(STOP_LONG) = 1, W(CUT_COORDINATOR) = 1, W(CUT_LOG) = 1,
-                  W(CUT_BOTH) = 1, W(CLOSE_MEMBER) = 1, W(JOIN_MEMBER) = 1, W(CRASH_CONTROLLER) = 1,
-                  W(STOP_CONTROLLER) = 1, W(ZOMBIE_CONTROLLER) = 1, W(GROW) = 1, W(CLOCK_JUMP) = 1, W(COMPACTION) = 1,
-                  W(REGRET) = 1, W(SECOND_ORDER) = 1, W(PAUSE) = 1, W(TAKERS_STOP) = 1, W(REREAD_LOG) = 1 },
+      .weight = { W(CRASH_MEMBER) = 1,
+                  W(STOP_MEMBER) = 1,
+                  W(STOP_LONG) = 1,
+                  W(CUT_COORDINATOR) = 1,
+                  W(CUT_LOG) = 1,
+                  W(CUT_BOTH) = 1,
+                  W(CLOSE_MEMBER) = 1,
+                  W(JOIN_MEMBER) = 1,
+                  W(CRASH_CONTROLLER) = 1,
+                  W(STOP_CONTROLLER) = 1,
+                  W(ZOMBIE_CONTROLLER) = 1,
+                  W(GROW) = 1,
+                  W(CLOCK_JUMP) = 1,
+                  W(COMPACTION) = 1,
+                  W(REGRET) = 1,
+                  W(SECOND_ORDER) = 1,
+                  W(PAUSE) = 1,
+                  W(TAKERS_STOP) = 1,
+                  W(REREAD_LOG) = 1,
+                  W(VERDICT) = 1 },
       .chance = { W(LATE) = 20, W(LOST) = 10, W(REPEATED) = 10, W(COMMIT_FAILED) = 10, W(COMMIT_UNHEARD) = 10,
                   W(REPORT_LOST) = 10, W(CRASH_MEMBER_EFFECT) = 1, W(CRASH_CONTROLLER_EFFECT) = 5, W(APPEND_FAILED) = 5,
                   W(ORDER_LOST) = 50, W(STUCK) = 3, W(OUT_OF_ORDER) = 30, W(REPORT_LATE) = 5 } },
@@ -341,10 +364,11 @@ void world_draw(struct world_config *ret, uint64_t seed)
         ret->chance[f] = 1 + below(w, chance_max[f]);
     }
     ret->drift = chance(w, 150) ? 1 + below(w, 20) : 0;
-    for (int f = STRIKES_FIRST; f < FAULT_STRIKES_COUNT; f++)
+    for (int f = STRIKES_FIRST; f < FAULT_VERDICT; f++)
         ret->weight[f] = chance(w, 60) ? 1 + below(w, 3) : 0;
     for (int f = CHANCES_FIRST; f < FAULT_COUNT; f++)
         ret->chance[f] = chance(w, 80) ? 1 + below(w, chance_max[f]) : 0;
+    ret->weight[FAULT_VERDICT] = chance(w, 100) ? 1 : 0;
 }
 
 /* --- smaller ones ---------------------------------------------------------------------------------------------------------------------- */

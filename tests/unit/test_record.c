@@ -1,6 +1,7 @@
 /*
  * test_record - every record of both topics: there and back, refused when broken, named when refused.
  */
+#include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -753,6 +754,69 @@ static void test_op(void **state)
     free_fleet(f);
 }
 
+/* The judge's word comes back as it went, with what could not be known. */
+static void test_op_verdict(void **state)
+{
+    struct fleet *f = new_fleet(1, 3), *other = new_fleet(1, 3);
+    struct op *op = new_op(3), *back = new_op(3);
+    struct str text = new_text(), again = new_text();
+    struct judge_evidence *e = op->verdict.metrics;
+    const struct record_key key = head_key();
+    struct doc *doc = new_doc(3);
+    struct errmsg m = { 0 };
+
+    (void)state;
+    fill_op(op);
+    op->judge = JUDGE_AUTO;
+    op->held = op->judged = true;
+    op->verdict = (struct judge_verdict){
+        .verdict = VERDICT_WORSE, .rule = RULE_EVIDENCE, .after_ms = 1234, .looks = 7, .metric_count = 2
+    };
+    snprintf(op->verdict.sentence, sizeof(op->verdict.sentence), "error_rate: 12 of 100 records failed");
+    e[0] = (struct judge_evidence){
+        .name = "error_rate", .state = METRIC_WORSE, .votes = true, .records = 100, .bad = 12
+    };
+    e[0].observed = 0.12;
+    e[0].expected = e[1].expected = e[1].observed = NAN;
+    e[0].e_value = 1.0142320547e304;
+    snprintf(e[1].name, sizeof(e[1].name), "lag");
+    assert_int_equal(op_encode(&text, op, f, &m), ERR_OK);
+    assert_int_equal(op_decode(back, text.buf, text.len, &m), ERR_OK);
+    assert_true(back->held && back->judged && back->judge == JUDGE_AUTO);
+    assert_int_equal(back->verdict.metric_count, 2);
+    assert_true(back->verdict.metrics[0].observed == 0.12 && isnan(back->verdict.metrics[1].observed));
+    assert_string_equal(back->verdict.sentence, op->verdict.sentence);
+    assert_int_equal(op_encode(&again, back, f, &m), ERR_OK);
+    assert_string_equal(text.buf, again.buf);
+
+    f->version = f->applied = (struct version){ .term = 5, .epoch = 1000 };
+    for (int i = 0; i < f->baton_count; i++)
+        f->batons[i].epoch = f->batons[i].order = 3;
+    fleet_failed_add(f, "", 3); /* no label, no memory */
+    for (uint32_t i = 1; i <= 6; i++) {
+        char version[8];
+
+        snprintf(version, sizeof(version), "v%u", i);
+        fleet_failed_add(f, version, i);
+    }
+    fleet_failed_add(f, "v5", 9);
+    str_clear(&text);
+    assert_int_equal(fleet_encode(&text, f, -1, &m), ERR_OK);
+    assert_int_equal(fleet_decode(doc, &key, other, text.buf, text.len, &m), ERR_OK);
+    assert_int_equal(doc->fleet.failed_count, FAILED_MAX);
+    assert_string_equal(doc->fleet.failed[0].version, "v5");
+    assert_int_equal(doc->fleet.failed[0].number, 9);
+    assert_int_equal(fleet_failed(&doc->fleet, "v4"), 2);
+    assert_int_equal(fleet_failed(&doc->fleet, "v2"), -1);
+    str_free(&text);
+    str_free(&again);
+    free_doc(doc);
+    free_op(op);
+    free_op(back);
+    free_fleet(f);
+    free_fleet(other);
+}
+
 static void check_passes(int count)
 {
     const int shards = (count + SHARD_BATONS - 1) / SHARD_BATONS;
@@ -1128,7 +1192,7 @@ static void test_receipt(void **state)
         "[\"100%\"],\"by\":\"ann\","
         "\"reason\":\"deploy "
         "4.2.0\",\"request_id\":\"\",\"created\":\"2026-11-22T16:00:00.123Z\",\"ended\":null,\"cause\":"
-        "\"none\",\"why\":\"\","
+        "\"none\",\"why\":\"\",\"judge\":\"guard\",\"held\":false,\"verdict\":null,"
         "\"on_unreachable\":\"refuse\",\"on_doubt\":\"wait\",\"epoch_first\":16,\"epoch_last\":19,"
         "\"totals\":{\"ordered\":2,\"passed\":2,\"returned\":0,\"lost\":0,\"repeated\":30,"
         "\"standstill_ms\":{\"known\":2,\"p50\":12.345,\"p99\":12.345,\"max\":12.345}},\"partitions\":["
@@ -1570,6 +1634,7 @@ int main(void)
         cmocka_unit_test(test_broken_documents),
         cmocka_unit_test(test_document_skips_unknown),
         cmocka_unit_test(test_op),
+        cmocka_unit_test(test_op_verdict),
         cmocka_unit_test(test_passes),
         cmocka_unit_test(test_worst_passes_fit),
         cmocka_unit_test(test_broken_passes),
