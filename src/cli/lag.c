@@ -62,7 +62,9 @@ static int source_open(struct source *s, struct errmsg *m)
         "false",    NULL
     };
     /* clang-format on */
-    const struct lag_reader_config config = { .groups = s->group ? &s->group : NULL, .group_count = s->group ? 1 : 0 };
+    const struct lag_reader_config config = { .follow = s->cli->args.times[OPT_WATCH] && !s->group ? s->settings : NULL,
+                                              .groups = s->group ? &s->group : NULL,
+                                              .group_count = s->group ? 1 : 0 };
     struct kafka_settings *common = kafka_settings_common(s->settings);
     int r = common ? kafka_handle_open(&s->handle, RD_KAFKA_CONSUMER, "lag", common, extra, NULL, NULL, m)
                    : err_set(m, ERR_NOMEM, "copy settings");

@@ -45,7 +45,7 @@ static int own_handle(struct lags_sampler *s, const struct controller *c, struct
 int sampler_open(struct controller *c, struct errmsg *m)
 {
     const bool all = c->config.lag == CONTROLLER_LAG_ALL;
-    const struct lag_reader_config config = { 0 };
+    const struct lag_reader_config config = { .follow = all ? c->settings : NULL };
     int r = ERR_OK;
 
     if (c->config.lead != CONTROLLER_SERVE || c->config.lag == CONTROLLER_LAG_OFF)

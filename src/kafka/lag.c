@@ -1,9 +1,12 @@
 /*
  * lag - see lag.h: the questions of a refresh, one phase after the other, and what their answers do to the table (lag_table.c).
  *
- *     IDLE -> GROUPS -> COMMITS -> ENDS -> TOPICS -> BOUNDS -> IDLE, and all of it is known
+ *     IDLE -> GROUPS -> FOLLOW -> COMMITS -> ENDS -> TOPICS -> BOUNDS -> IDLE, and all of it is known
  *
  * GROUPS   who is there, and in which state.
+ * FOLLOW   if the log of commits is followed (lag_follow.c): where does it end, and have we got there? Then only groups that it names
+ *          are asked in this refresh and the next (a coordinator may answer from the moment before), and each one every few minutes in
+ *          any case. If it cannot be followed, or is behind, all are asked.
  * COMMITS  one request a group for all it has committed.
  * ENDS     the ends of the partitions that somebody has committed in, grouped by their leaders, some hundred a request (librdkafka
  *          is quadratic in the partitions of one call).
@@ -24,6 +27,7 @@
 #include "base/clock.h"
 #include "base/str.h"
 #include "kafka/internal.h"
+#include "kafka/lag_follow.h"
 #include "kafka/lag_table.h"
 
 #define TIMEOUT_MS 5000
@@ -36,10 +40,14 @@
 #define CLOSE_GRACE_MS 500
 #define CLOSE_MS_MAX 6000
 #define EMBEDDED_MS 200
+#define FOLLOW_MS_MAX 1500 /* for the follower to get to the end */
+#define FOLLOW_RECORDS_A_POLL 2000
+#define FOLLOW_AGAIN_MS 60000   /* after it could not */
+#define COMMITS_FRESH_MS 300000 /* no group goes unasked for longer */
 
-enum phase_name { IDLE, GROUPS, COMMITS, ENDS, TOPICS, BOUNDS };
+enum phase_name { IDLE, GROUPS, FOLLOW, COMMITS, ENDS, TOPICS, BOUNDS };
 
-enum bound { BOUND_END, BOUND_START, BOUND_HIGH };
+enum bound { BOUND_END, BOUND_START, BOUND_HIGH, BOUND_FOLLOW, BOUND_NONE };
 
 /* One request that is out. */
 struct asked {
@@ -74,6 +82,13 @@ struct lag_reader {
     bool strange;
     struct lag_refresh refresh, last; /* the one under way, the one that is known */
     int64_t known_ms;                 /* when its ends were read */
+
+    struct kafka_settings *follow; /* NULL: the log of commits is not followed */
+    struct lag_follower *follower; /* NULL: not now */
+    int64_t follow_again_ms;
+    int64_t *follow_ends; /* of this refresh, one a partition; -1: not known */
+    bool followed;        /* all groups have been asked since it has followed */
+    bool caught_up;       /* it has told all that was committed before this refresh */
 };
 
 static void *must(void *memory)
@@ -152,6 +167,34 @@ static void ask_bounds(struct lag_reader *r, const struct todo *todo, int count)
     rd_kafka_AdminOptions_destroy(options);
 }
 
+/* Where the log of commits ends, or first of all how many partitions it has. */
+static void ask_follow(struct lag_reader *r)
+{
+    const bool open = r->follower != NULL;
+    rd_kafka_AdminOptions_t *options = ask(r, open ? RD_KAFKA_ADMIN_OP_LISTOFFSETS : RD_KAFKA_ADMIN_OP_DESCRIBETOPICS,
+                                           &(struct asked){ .bound = open ? BOUND_FOLLOW : BOUND_NONE });
+
+    if (open) {
+        rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(lag_follower_partitions(r->follower));
+
+        rd_kafka_error_destroy(
+            rd_kafka_AdminOptions_set_isolation_level(options, RD_KAFKA_ISOLATION_LEVEL_READ_COMMITTED));
+        for (int i = 0; i < lag_follower_partitions(r->follower); i++) {
+            rd_kafka_topic_partition_list_add(list, LAG_FOLLOW_TOPIC, i)->offset = RD_KAFKA_OFFSET_SPEC_LATEST;
+            r->follow_ends[i] = -1;
+        }
+        rd_kafka_ListOffsets(r->handle->rk, list, options, r->queue);
+        rd_kafka_topic_partition_list_destroy(list);
+    } else {
+        const char *name = LAG_FOLLOW_TOPIC;
+        rd_kafka_TopicCollection_t *topics = rd_kafka_TopicCollection_of_topic_names(&name, 1);
+
+        rd_kafka_DescribeTopics(r->handle->rk, topics, options, r->queue);
+        rd_kafka_TopicCollection_destroy(topics);
+    }
+    rd_kafka_AdminOptions_destroy(options);
+}
+
 static void ask_topics(struct lag_reader *r, const struct todo *todo, int count)
 {
     rd_kafka_AdminOptions_t *options = ask(r, RD_KAFKA_ADMIN_OP_DESCRIBETOPICS, &(struct asked){ 0 });
@@ -189,13 +232,32 @@ static int todo_compare(const void *a, const void *b)
     return (l->index > r->index) - (l->index < r->index);
 }
 
+/* Whatever is committed from now on will be told. */
+static bool follower_stands(const struct lag_reader *r)
+{
+    if (!r->follower)
+        return false;
+    for (int i = 0; i < lag_follower_partitions(r->follower); i++)
+        if (lag_follower_position(r->follower, i) < 0)
+            return false;
+    return true;
+}
+
 /* Those that did not answer last time come last: they may take up the whole window. */
 static void commits_todo(struct lag_reader *r)
 {
-    for (int late = 0; late <= 1; late++)
-        for (int i = 0; i < r->table.next_count; i++)
-            if (r->table.next_groups[i]->failed_last == (late == 1))
+    const bool all = !r->followed || !r->caught_up;
+
+    for (int late = 0; late <= 1; late++) {
+        for (int i = 0; i < r->table.next_count; i++) {
+            const struct lag_entry *e = r->table.next_groups[i];
+
+            if (e->failed_last == (late == 1) &&
+                (all || late || e->dirty > 0 || r->began_ms - e->read_ms >= COMMITS_FRESH_MS))
                 todo_add(r, i, 0, BOUND_END);
+        }
+    }
+    r->followed = follower_stands(r); /* whoever does not answer now is asked again by itself */
 }
 
 static void ends_todo(struct lag_reader *r)
@@ -275,7 +337,9 @@ static void phase_begin(struct lag_reader *r, enum phase_name phase)
     r->phase = phase;
     r->answered_ms = clock_ms();
     r->todo_count = r->todo_next = 0;
-    if (phase == IDLE || phase == GROUPS)
+    if (phase == FOLLOW && r->follow && !is_embedded(r) && (r->follower || r->began_ms >= r->follow_again_ms))
+        ask_follow(r);
+    if (phase == IDLE || phase == GROUPS || phase == FOLLOW)
         return;
     todo[phase](r);
     if (phase == ENDS || phase == BOUNDS)
@@ -316,6 +380,36 @@ static void phase_give_up(struct lag_reader *r)
             lag_table_failed(r->table.next_groups[r->todo[r->todo_next].index], RD_KAFKA_RESP_ERR__TIMED_OUT);
 }
 
+static void on_followed(void *opaque, const char *name)
+{
+    struct lag_reader *r = opaque;
+    struct lag_entry *e = lag_table_find(&r->table, name);
+
+    if (e)
+        e->dirty = 2;
+}
+
+static void follow_end(struct lag_reader *r)
+{
+    lag_follower_close(r->follower);
+    r->follower = NULL;
+    r->followed = r->caught_up = false;
+    r->follow_again_ms = clock_ms() + FOLLOW_AGAIN_MS;
+}
+
+/* True: no reason to wait for the follower, or not any longer. */
+static bool follow_done(struct lag_reader *r)
+{
+    bool asked = r->follower != NULL;
+
+    r->caught_up = r->follower != NULL;
+    for (int i = 0; r->follower && i < lag_follower_partitions(r->follower); i++) {
+        asked = asked && r->follow_ends[i] >= 0;
+        r->caught_up = r->caught_up && asked && lag_follower_position(r->follower, i) >= r->follow_ends[i];
+    }
+    return r->caught_up || !asked || clock_ms() - r->answered_ms >= FOLLOW_MS_MAX;
+}
+
 /* Asks what the window has room for, and goes on to the next phase when all is answered. True: the refresh is known. */
 static bool phases(struct lag_reader *r)
 {
@@ -326,7 +420,7 @@ static bool phases(struct lag_reader *r)
             phase_give_up(r);
         while (r->out < window && r->todo_next < r->todo_count)
             ask_next(r);
-        if (r->out > 0)
+        if (r->out > 0 || (r->phase == FOLLOW && !follow_done(r)))
             return false;
         if (r->phase == ENDS) {
             r->ends_ms = clock_ms();
@@ -411,6 +505,8 @@ static void take_commits(struct lag_reader *r, rd_kafka_event_t *event, const st
         code = RD_KAFKA_RESP_ERR__BAD_MSG;
     if (!code && rd_kafka_group_result_error(groups[0]))
         code = rd_kafka_error_code(rd_kafka_group_result_error(groups[0]));
+    if (asked->entry->dirty > 0)
+        asked->entry->dirty--;
     if (code == RD_KAFKA_RESP_ERR_GROUP_ID_NOT_FOUND) /* nothing is committed by who is not there */
         lag_table_commits(&r->table, asked->entry, NULL, r->began_unix_ms);
     else if (code)
@@ -466,6 +562,9 @@ static void take_bound(struct lag_reader *r, struct lag_part *part, enum bound b
         part->start = offset;
         part->start_ms = offset < 0 ? 0 : clock_ms();
         break;
+    case BOUND_FOLLOW:
+    case BOUND_NONE:
+        break;
     }
 }
 
@@ -510,6 +609,45 @@ static void take_topics(struct lag_reader *r, rd_kafka_event_t *event)
         lag_table_described(&r->table, topics[i], r->began_ms, r->began_unix_ms);
 }
 
+static void take_follow_ends(struct lag_reader *r, rd_kafka_event_t *event)
+{
+    const rd_kafka_ListOffsetsResultInfo_t **infos;
+    size_t count = 0;
+
+    if (rd_kafka_event_error(event) || !r->follower)
+        return;
+    infos = rd_kafka_ListOffsets_result_infos(rd_kafka_event_ListOffsets_result(event), &count);
+    for (size_t i = 0; i < count; i++) {
+        const rd_kafka_topic_partition_t *got = rd_kafka_ListOffsetsResultInfo_topic_partition(infos[i]);
+
+        if (!got->err && got->partition >= 0 && got->partition < lag_follower_partitions(r->follower))
+            r->follow_ends[got->partition] = got->offset;
+        else if (leader_moved(got->err))
+            leader_ask(r, got->topic);
+    }
+}
+
+/* Nobody has ever committed, or we may not look: all groups are asked in every refresh, and it is tried again. */
+static void take_follow_topic(struct lag_reader *r, rd_kafka_event_t *event)
+{
+    const rd_kafka_TopicDescription_t **topics;
+    struct errmsg m = { 0 };
+    size_t count = 0, partitions = 0;
+
+    r->follow_again_ms = r->began_ms + FOLLOW_AGAIN_MS;
+    if (rd_kafka_event_error(event))
+        return;
+    topics = rd_kafka_DescribeTopics_result_topics(rd_kafka_event_DescribeTopics_result(event), &count);
+    if (count == 1 && !rd_kafka_TopicDescription_error(topics[0]))
+        rd_kafka_TopicDescription_partitions(topics[0], &partitions);
+    if (partitions == 0 || partitions > LAG_PARTITIONS_MAX ||
+        lag_follower_open(&r->follower, r->follow, (int)partitions, &m) < 0)
+        return;
+    free(r->follow_ends);
+    r->follow_ends = must(calloc(partitions, sizeof(*r->follow_ends)));
+    memset(r->follow_ends, 0xff, partitions * sizeof(*r->follow_ends));
+}
+
 static void take(struct lag_reader *r, rd_kafka_event_t *event)
 {
     struct asked *asked = rd_kafka_event_opaque(event);
@@ -524,6 +662,12 @@ static void take(struct lag_reader *r, rd_kafka_event_t *event)
         break;
     case GROUPS:
         take_groups(r, event);
+        break;
+    case FOLLOW:
+        if (asked->bound == BOUND_FOLLOW)
+            take_follow_ends(r, event);
+        else
+            take_follow_topic(r, event);
         break;
     case COMMITS:
         take_commits(r, event, asked);
@@ -541,6 +685,8 @@ static void take(struct lag_reader *r, rd_kafka_event_t *event)
 
 bool lag_reader_poll(struct lag_reader *r)
 {
+    if (r->follower && !lag_follower_poll(r->follower, FOLLOW_RECORDS_A_POLL, on_followed, r))
+        follow_end(r);
     for (int i = 0; i < EVENTS_A_POLL && r->out > 0; i++) {
         rd_kafka_event_t *event = rd_kafka_queue_poll(r->queue, 0);
 
@@ -607,6 +753,9 @@ int lag_reader_open(struct lag_reader **ret, struct kafka_handle *consumer, int 
     r->wake_fd = wake_fd;
     r->config = *config;
     r->config.groups = NULL;
+    r->config.follow = NULL;
+    if (config->follow)
+        r->follow = must(kafka_settings_copy(config->follow));
     if (r->config.timeout_ms <= 0)
         r->config.timeout_ms = TIMEOUT_MS;
     r->embedded = -1;
@@ -640,6 +789,9 @@ void lag_reader_close(struct lag_reader *r)
         }
     }
     rd_kafka_queue_destroy(r->queue);
+    lag_follower_close(r->follower);
+    kafka_settings_free(r->follow);
+    free(r->follow_ends);
     lag_table_deinit(&r->table);
     groups_free(r);
     free(r->todo);

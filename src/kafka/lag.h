@@ -34,6 +34,11 @@ struct lag_commit {
 struct lag_reader_config {
     const char *const *groups; /* copied; NULL: all groups of the cluster */
     int group_count;
+    /*
+     * Follow the brokers' log of commits with these settings, if they let us, and ask only groups that have committed since: a
+     * refresh then costs what has changed. For a reader that stays; NULL: ask all of them every time. Copied.
+     */
+    const struct kafka_settings *follow;
     bool uncommitted; /* measure against the high watermark instead of the last stable offset */
     int timeout_ms;   /* of each request; 0: 5 s */
     /* Called while a refresh is made known, for each commit that is new and for each end that was read; NULL: nobody listens. */

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/check.h"
+#include "base/clock.h"
 #include "base/str.h"
 
 #define TOPIC_PARTITIONS_MAX 200000
@@ -276,6 +277,7 @@ struct lag_entry *lag_table_keep(struct lag_table *t, const char *name)
         text_copy(e->known.name, sizeof(e->known.name), name);
         e->known.state = e->state = "Unknown";
         e->known.protocol = e->protocol = "";
+        e->dirty = 2; /* what it commits before it is in the table is not noticed */
     }
     e->keep = true;
     e->listed = e->read = e->failed = false;
@@ -346,11 +348,15 @@ void lag_table_commits(struct lag_table *t, struct lag_entry *e, const rd_kafka_
     }
     rows_sort(t, rows, n);
     rows_inherit(t, e, rows, n);
+    for (int i = 0; i < n; i++)
+        if (rows[i].unread && e->dirty == 0)
+            e->dirty = 1;
     free(e->next);
     e->next = rows;
     e->next_count = n;
     e->read = true;
     e->failed = false;
+    e->read_ms = clock_ms();
 }
 
 void lag_table_failed(struct lag_entry *e, rd_kafka_resp_err_t code)

@@ -54,6 +54,8 @@ struct lag_entry {          /* a group */
     bool read;        /* `next` is what its coordinator has answered in this refresh */
     bool failed;      /* it has not answered this time */
     bool failed_last; /* nor the time before: asked last */
+    int dirty;        /* in how many refreshes to ask it again, if only who has committed is asked */
+    int64_t read_ms;  /* when it last answered; 0: never */
     bool keep;        /* of this refresh */
     bool listed;
     const char *state, *protocol;
