@@ -427,6 +427,19 @@ static void hold(struct baton_consumer *c, struct lane *lane, int64_t at, int64_
     consumer_note_why(c, m.text);
 }
 
+/* The end of the log is lost: the holder goes on below what it has delivered. What is fetched and not delivered is of the lost end. */
+static bool cut(struct baton_consumer *c, int slot, int64_t end)
+{
+    bool done;
+
+    pthread_mutex_lock(&c->lock);
+    done = holder_cut(&c->holder, slot, end);
+    if (done)
+        intake_purge(c, slot);
+    pthread_mutex_unlock(&c->lock);
+    return done;
+}
+
 /*
  * Begins at the nearer end of what the log has; false: ask again later. offset_reset says where a fleet begins that has
  * nothing committed. One that has is never sent further than it must go: not to the end (latest), past what is still
@@ -450,6 +463,8 @@ static bool repair(struct baton_consumer *c, int slot, int64_t at)
         hold(c, lane, at, to);
         return false;
     }
+    if (at > high && !cut(c, slot, to))
+        return false;            /* records of the lost end are in flight: asked again when they are done */
     if (to == lane->repaired_to) /* nothing has come there since: said already */
         log_debug("offset_out_of_range", "topic=%s partition=%d, still empty", topic, lane->partition);
     else

@@ -147,8 +147,8 @@ void produce(struct world *w)
         const int p = below(w, w->partitions);
         const int64_t n = 1 + below(w, 3);
 
-        if (w->ends[p] + n > w->done_room)
-            continue;
+        if (w->ends[p] + n > w->done_room || (w->truth[p].cuts > 0 && !w->truth[p].cut_seen))
+            continue; /* an offset beyond the end shows a cut, until as much is produced again: Kafka itself cannot see it then */
         w->ends[p] += n;
         w->records_left -= n;
         members_fetch(w, p);
@@ -317,6 +317,13 @@ static bool fault_broker(struct world *w, enum fault f)
         fault_met(w, f);
         say(w, "the logs are compacted");
         log_compact(w);
+    } else if (f == FAULT_CUT_END) {
+        if (w->ends[p] == 0)
+            return false;
+        fault_met(w, f);
+        judge_cut(w, p, below(w, (int)w->ends[p]));
+        say(w, "the log of partition %d is cut at %lld", p, (long long)w->ends[p]);
+        members_fetch(w, p);
     } else { /* somebody else's commit, backwards: his repeats are his */
         if (g->committed[p] <= 0 || w->truth[p].holder != (enum color)c)
             return false;
@@ -354,6 +361,7 @@ static bool fault_strikes(struct world *w, enum fault f)
         return fault_leader(w, f);
     case FAULT_GROW:
     case FAULT_COMPACTION:
+    case FAULT_CUT_END:
     case FAULT_FOREIGN_COMMIT:
         return fault_broker(w, f);
     case FAULT_CLOCK_JUMP:

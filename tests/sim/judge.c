@@ -195,7 +195,7 @@ static void judge_receipt_pass(struct world *w, int i, const struct pass *p)
     if (m->first_given[i].epoch == p->grant && p->first_unix_us)
         MUST((w->disturbed ? p->first >= m->first_given[i].offset : p->first == m->first_given[i].offset) &&
              "the receipt's first offset is the one that the taker saw");
-    if (w->disturbed || w->config.drift || w->clocks_lie || t->stood_ms < 0 || t->first != p->first ||
+    if (w->disturbed || t->cuts > 0 || w->config.drift || w->clocks_lie || t->stood_ms < 0 || t->first != p->first ||
         m != &w->members[t->first_by] || p->first_unix_us == 0 || p->drained_unix_us == 0 ||
         member_called(w, p->released_by) != &w->members[t->stopped_by])
         return; /* what a member that is lost would have told is known to nobody */
@@ -351,10 +351,26 @@ void judge_delivered(struct world *w, int n, int part, int64_t offset)
     }
 }
 
+/* What was beyond the new end is gone, and what will be there is new: it has to be done all the same. */
+void judge_cut(struct world *w, int p, int64_t end)
+{
+    struct truth *t = &w->truth[p];
+
+    memset(w->done[p] + end, 0, (size_t)(w->done_room - end));
+    t->low = t->low < end ? t->low : end;
+    t->reset = true; /* offsets are worth less here from now on */
+    t->cut_at = end;
+    t->cuts++;
+    t->cut_seen = false;
+    w->ends[p] = end;
+}
+
 void judge_done(struct world *w, int p, int64_t offset, enum color c)
 {
     unsigned char *d = &w->done[p][offset];
 
+    if (offset >= w->ends[p] && w->truth[p].cuts > 0)
+        return; /* it was killed with a record in hand that is lost */
     MUST(offset < w->ends[p] && "only what was produced");
     w->result->repeats_in_color += (*d & (1u << c)) != 0;
     if ((*d & (1u << color_other(c))) && !(*d & (1u << c)) && !w->truth[p].reset) {

@@ -248,6 +248,16 @@ static void member_fetch(struct world *w, int n)
     for (int i = 0; i < w->partitions_max; i++) {
         struct holder_part *part = &m->parts[i];
 
+        if (m->alive && part->used && m->fetch[i] > w->ends[part->partition]) { /* out of range: the log was cut */
+            if (!holder_cut(&m->holder, i, w->truth[part->partition].cut_at))
+                continue;
+            say(w, "%s goes back to %lld on partition %d", m->incarnation, (long long)part->window.position,
+                (int)part->partition);
+            m->fetch[i] = part->window.position;
+        }
+        if (part->used && part->state == PART_ACTIVE && part->committed != OFFSET_NONE && part->token == 0 &&
+            w->groups[w->truth[part->partition].holder].committed[part->partition] <= w->ends[part->partition])
+            w->truth[part->partition].cut_seen = true;
         while (m->alive && part->used && m->fetch[i] >= 0 && m->fetch[i] < w->ends[part->partition]) {
             const struct holder_event now = plain(w, m, HOLDER_TICK);
             const int64_t offset = m->fetch[i];
@@ -274,7 +284,8 @@ static void member_fetch(struct world *w, int n)
                                 .life = m->life,
                                 .a = i,
                                 .b = offset,
-                                .c = part->partition });
+                                .c = part->partition,
+                                .d = w->truth[part->partition].cuts });
         }
         if (m->alive && part->used && m->fetch[i] >= 0 && m->fetch[i] == w->ends[part->partition])
             holder_at_end(&m->holder, i, m->fetch[i], clock_of_unix_us(w, &m->clock));
@@ -297,7 +308,8 @@ static void member_done(struct world *w, int n, const struct at *at)
 {
     struct member *m = &w->members[n];
     m->in_hand[at->c]--;
-    judge_done(w, (int)at->c, at->b, m->color);
+    if (at->d == w->truth[at->c].cuts || at->b < w->truth[at->c].cut_at) /* else it is lost, and what is there is new */
+        judge_done(w, (int)at->c, at->b, m->color);
     if (holder_done(&m->holder, (int)at->a, at->b, clock_of_unix_us(w, &m->clock)))
         member_tick(w, n);
     else if (m->fetch[at->a] >= 0 && m->fetch[at->a] < w->ends[at->c])

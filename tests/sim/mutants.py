@@ -586,6 +586,11 @@ MUTANTS = [
          '    p->order = b->order;\n    p->committed = o;',
          '    p->order = b->order + 1;\n    p->committed = o;'),
     ]),
+    ('a log that was cut is followed from where it was', '4', [
+        ('holder.c',
+         '    window_reset(&p->window, offset);\n    p->committed = OFFSET_NONE; /*',
+         '    p->committed = OFFSET_NONE; /*'),
+    ]),
     ('a deposed leader is not overruled', '14', [
         ('fleet.c',
          'if (version_compare(doc->version, f->version) < 0)',
@@ -635,7 +640,7 @@ def judge(args, folder, objects, mutant):
         if made.returncode:
             return name, rule, None, 'it does not compile: ' + made.stderr.splitlines()[0]
         linked.append(str(place / (file + '.o')))
-    made = run([args.cc, *linked, '-o', str(place / 'sim'), '-lpthread'])
+    made = run([args.cc, *linked, '-o', str(place / 'sim'), '-lpthread', '-lm'])
     if made.returncode:
         return name, rule, None, 'it does not link: ' + made.stderr.splitlines()[0]
     ran = run([str(place / 'sim'), '--worlds', str(args.worlds), '--seed', str(args.seed), '--no-shrink'])

@@ -204,7 +204,7 @@ void rules_ordered(struct world *w, int partition, const struct baton *b)
     struct truth *t = &w->truth[partition];
     if (b->state != RIGHT_RELEASING)
         return;
-    MUST((t->state != RIGHT_HELD || b->order == t->order || b->doubt == OFFSET_NONE || t->doc.doubt == OFFSET_NONE ||
+    MUST((t->state != RIGHT_HELD || b->order == t->order || b->doubt == OFFSET_NONE || b->doubt != t->doc.doubt ||
           w->config.list_doubt || w->config.fence) &&
          "rule 10: what is in doubt is not ordered before it was done again");
     if (t->state != RIGHT_RELEASING)

@@ -66,7 +66,7 @@ struct at {
     int who;
     uint64_t life; /* of the actor when it was sent: a crash makes it void */
     void *payload;
-    int64_t a, b, c;
+    int64_t a, b, c, d;
 };
 
 /* An actor's clocks: drift in parts per thousand of both, an offset of the wall clock alone. */
@@ -192,6 +192,9 @@ struct truth {
     enum right state;
     uint64_t epoch;
     int64_t from;
+    int cuts;                             /* how often the end of its log was lost ... */
+    int64_t cut_at;                       /* ... and where it ended then */
+    bool cut_seen;                        /* its holder stands and has committed below that end: it may grow again */
     enum color before;                    /* who held it before this grant */
     int64_t first;                        /* the first offset delivered under this grant, OFFSET_NONE */
     int first_by;                         /* whom */
@@ -369,6 +372,7 @@ _Noreturn void judge_broken(const char *fact, const char *file, int line);
 void judge_appended(struct world *w, int64_t offset);
 void judge_delivered(struct world *w, int n, int part, int64_t offset);
 void judge_commits(struct world *w, const struct member *m, int partition, const struct holder_part_at *at);
+void judge_cut(struct world *w, int partition, int64_t end);
 void judge_done(struct world *w, int partition, int64_t offset, enum color c);
 void judge_heard(struct world *w, struct member *m, struct version before);
 bool judge_at_rest(struct world *w);

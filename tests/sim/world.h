@@ -39,6 +39,7 @@
     X(TAKERS_STOP, "all takers stopped at the grant")                    \
     X(REREAD_LOG, "member reads the control log again from its start")   \
     X(VERDICT, "judge says something")                                   \
+    X(CUT_END, "end of a partition's log lost by the brokers")           \
     /* from here on: chances of a message or an effect */                \
     X(CRASH_MEMBER_EFFECT, "member killed between two effects")          \
     X(CRASH_CONTROLLER_EFFECT, "leader killed between two effects")      \
@@ -60,7 +61,7 @@ enum fault {
 #undef X
         FAULT_COUNT
 };
-#define FAULT_STRIKES_COUNT (FAULT_VERDICT + 1) /* those that strike by themselves */
+#define FAULT_STRIKES_COUNT (FAULT_CUT_END + 1) /* those that strike by themselves */
 
 enum group_protocol { GROUP_COOPERATIVE, GROUP_EAGER, GROUP_KIP848, GROUP_PROTOCOL_COUNT };
 
