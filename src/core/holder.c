@@ -767,6 +767,9 @@ static void report_if_due(struct holder *h, int64_t now_ms, struct holder_effect
         return;
     if (h->left && h->goodbye_made && !h->report_due)
         return;
+    h->report_waits = !h->left && now_ms - h->report_made_ms < h->config.report_gap_ms;
+    if (h->report_waits)
+        return;
     h->report_sequence++;
     h->report_due = false;
     h->report_outstanding = true;
@@ -829,6 +832,8 @@ int64_t holder_next_ms(const struct holder *h, int64_t now_ms)
 {
     int64_t next = now_ms + 100;
 
+    if (h->report_waits && h->report_made_ms + h->config.report_gap_ms < next)
+        next = h->report_made_ms + h->config.report_gap_ms;
     for (int i = 0; i < h->part_max; i++)
         if (h->parts[i].used && h->parts[i].retry_ms > now_ms && h->parts[i].retry_ms < next)
             next = h->parts[i].retry_ms;
@@ -896,26 +901,9 @@ bool holder_at_end(struct holder *h, int part, int64_t offset, int64_t now_unix_
     return true;
 }
 
-bool holder_cut(struct holder *h, int part, int64_t offset)
-{
-    struct holder_part *p = &h->parts[part];
-
-    if (!p->used || p->state != PART_ACTIVE || p->window.open > 0)
-        return false;
-    if (offset >= p->window.position)
-        return true; /* it stands below the cut */
-    window_reset(&p->window, offset);
-    p->committed =
-        OFFSET_NONE; /* what is committed lies beyond the end; a commit that is still out says nothing any more */
-    p->token = 0;
-    p->want &= ~(unsigned)WANT_COMMIT;
-    h->report_due = true;
-    return true;
-}
-
 bool holder_wants_turn(const struct holder *h)
 {
-    return h->report_due && !h->report_outstanding;
+    return h->report_due && !h->report_outstanding && !h->report_waits;
 }
 
 /* --- the report -------------------------------------------------------------------------------------------------------------------- */

@@ -80,6 +80,7 @@ struct holder_config {
     int64_t commit_interval_ms; /* progress is committed this often */
     int64_t revoke_ms_max;      /* longest time a revocation waits for records in flight */
     int64_t report_interval_ms; /* 1 s .. 10 s */
+    int64_t report_gap_ms;      /* between two reports, whatever changes: a member of thousands tells a lot in each */
     int64_t retry_ms;           /* after a failed read or commit */
     int64_t watchdog_ms;        /* attached and no first position: attach again */
 };
@@ -170,6 +171,7 @@ struct holder {
     uint64_t report_acked;
     bool report_due;         /* something changed since the last */
     bool report_outstanding; /* one at a time: changes meanwhile go into the next */
+    bool report_waits;       /* it is due, and the gap is not over */
     int64_t report_made_ms;
     int64_t report_retry_ms;     /* after one that failed */
     int64_t commits_ms;          /* when progress was last committed */
@@ -206,13 +208,6 @@ bool holder_wants_turn(const struct holder *h);
 bool holder_done(struct holder *h, int part, int64_t offset, int64_t now_unix_us);
 /* The fetcher reached the end of an attached partition at `offset` (a first position without a record). True as above. */
 bool holder_at_end(struct holder *h, int part, int64_t offset, int64_t now_unix_us);
-
-/*
- * The brokers have lost the end of this partition's log (an unclean leader election): it ends at `offset`, below where the partition
- * stands, and what is produced from there on is new. True: the partition goes on there, and the next TICK commits it. False: it is not
- * at work, or records of the lost end are in flight; ask again when they are done.
- */
-bool holder_cut(struct holder *h, int part, int64_t offset);
 
 /* Fills the fields the holder knows (applied, sequence, goodbye, ready, parts ...); identity is the shell's. parts: caller's. */
 void holder_report(const struct holder *h, struct report *ret, int64_t now_unix_us);

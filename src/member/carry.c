@@ -13,6 +13,7 @@
 
 #define QUESTION_MS_MAX 5000
 #define PARTS_MIN 16
+#define REPORT_PARTS_A_MS 16
 
 /* --- room --- */
 
@@ -237,6 +238,11 @@ static void attach(struct baton_consumer *c, const struct holder_effect *e)
     }
 }
 
+/*
+ * A report tells of every partition, some 200 bytes each. While thousands of them stop or start one after the other, a
+ * report a change would be most of a hand-over's work, for the member and for the controller that reads them all: so the
+ * next one waits for a time that grows with this one's size.
+ */
 static void report(struct baton_consumer *c)
 {
     struct record_key key = { .kind = RECORD_REPORT };
@@ -248,6 +254,7 @@ static void report(struct baton_consumer *c)
 
     pthread_mutex_lock(&c->lock);
     holder_report(&c->holder, &c->report, clock_unix_us());
+    c->holder.config.report_gap_ms = c->report.part_count / REPORT_PARTS_A_MS;
     c->reported = c->signals;
     pthread_mutex_unlock(&c->lock);
     c->report.signals = &c->reported;

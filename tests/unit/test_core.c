@@ -376,39 +376,6 @@ static void a_release_waits_for_what_is_in_flight(void **state)
     said(&l, "read offsets\nreport\n");
 }
 
-/* The brokers lost the log's end: it goes on below what is committed, and what comes there is new. */
-static void a_log_that_is_cut_is_followed_from_its_end(void **state)
-{
-    struct life l;
-
-    (void)state;
-    life_begin(&l, BLUE);
-    life_doc(&l, RIGHT_HELD, BLUE, 5, 5, 50);
-    life_assign(&l);
-    life_answer(&l, HOLDER_OFFSETS, OFFSET_NONE, (struct mark){ 0 });
-    assert_false(holder_cut(&l.h, 0, 10)); /* not at work yet */
-    life_answer(&l, HOLDER_COMMITTED, 0, (struct mark){ 0 });
-    assert_int_equal(holder_deliver(&l.h, 0, 50, l.now_ms, 1), DELIVER_NOW);
-    assert_false(holder_cut(&l.h, 0, 10)); /* in flight */
-    assert_false(holder_done(&l.h, 0, 50, 2));
-    l.now_ms += 1000;
-    l.trace[0] = '\0';
-    life_step(&l, (struct holder_event){ .type = HOLDER_TICK });
-    said(&l, "commit 51 baton/1 epoch=5\nreport\n");
-    assert_true(holder_cut(&l.h, 0, 10)); /* the commit that is out says nothing any more */
-    assert_int_equal(holder_deliver(&l.h, 0, 10, l.now_ms, 3), DELIVER_NOW);
-    assert_true(holder_cut(&l.h, 0, 11) == false);
-    life_answer(&l, HOLDER_COMMITTED, 51, (struct mark){ 0 });
-    assert_int_equal(l.parts[0].committed, OFFSET_NONE);
-    assert_false(holder_done(&l.h, 0, 10, 4));
-    l.now_ms += 1000;
-    l.trace[0] = '\0';
-    life_step(&l, (struct holder_event){ .type = HOLDER_TICK });
-    said(&l, "commit 11 baton/1 epoch=5\nreport\n");
-    assert_true(holder_cut(&l.h, 0, 20)); /* above where it stands: nothing to do */
-    assert_int_equal(l.parts[0].window.position, 11);
-}
-
 static void a_grant_to_the_owner_needs_no_reading(void **state)
 {
     struct life l;
@@ -547,6 +514,31 @@ static void a_close_says_goodbye_last(void **state)
 
 /* --- orders ------------------------------------------------------------------------------------------------------- */
 
+static void a_large_member_speaks_now_and_then(void **state)
+{
+    struct life l;
+
+    (void)state;
+    life_begin(&l, BLUE);
+    life_doc(&l, RIGHT_HELD, BLUE, 5, 5, 100);
+    life_assign(&l);
+    life_answer(&l, HOLDER_OFFSETS, 140, (struct mark){ MARK_EPOCH, 5 });
+    l.h.config.report_gap_ms = 128;
+    l.now_ms += 200;
+    l.trace[0] = '\0';
+    life_answer(&l, HOLDER_COMMITTED, 0, (struct mark){ 0 });
+    said(&l, "attach at 140\nreport\n"); /* the first change is told at once */
+    assert_int_equal(holder_deliver(&l.h, 0, 140, l.now_ms, 0), DELIVER_NOW);
+    assert_true(holder_wants_turn(&l.h));
+    life_step(&l, (struct holder_event){ .type = HOLDER_TICK });
+    said(&l, "");
+    assert_false(holder_wants_turn(&l.h)); /* the turn was there, the next comes by the clock: not one a record */
+    assert_int_equal(holder_next_ms(&l.h, l.now_ms + 60), l.h.report_made_ms + 128);
+    l.now_ms += 128;
+    life_step(&l, (struct holder_event){ .type = HOLDER_TICK });
+    said(&l, "report\n");
+}
+
 static void a_rollback_typed_twice_does_not_go_forth(void **state)
 {
     static struct switcher s;
@@ -643,13 +635,13 @@ int main(void)
         cmocka_unit_test(a_restart_begins_at_its_own_commit),
         cmocka_unit_test(where_a_holder_begins),
         cmocka_unit_test(a_release_waits_for_what_is_in_flight),
-        cmocka_unit_test(a_log_that_is_cut_is_followed_from_its_end),
         cmocka_unit_test(a_grant_to_the_owner_needs_no_reading),
         cmocka_unit_test(a_follow_commit_holds_back_the_acknowledgement),
         cmocka_unit_test(a_member_without_contact_fences_itself),
         cmocka_unit_test(what_cannot_be_committed_is_a_doubt),
         cmocka_unit_test(what_is_done_is_committed_though_others_are_in_flight),
         cmocka_unit_test(a_close_says_goodbye_last),
+        cmocka_unit_test(a_large_member_speaks_now_and_then),
         cmocka_unit_test(a_rollback_typed_twice_does_not_go_forth),
         cmocka_unit_test(a_receipt_sums_up),
     };
