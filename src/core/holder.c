@@ -901,6 +901,23 @@ bool holder_at_end(struct holder *h, int part, int64_t offset, int64_t now_unix_
     return true;
 }
 
+bool holder_cut(struct holder *h, int part, int64_t offset)
+{
+    struct holder_part *p = &h->parts[part];
+
+    if (!p->used || p->state != PART_ACTIVE || p->window.open > 0)
+        return false;
+    if (offset >= p->window.position)
+        return true; /* it stands below the cut */
+    window_reset(&p->window, offset);
+    p->committed =
+        OFFSET_NONE; /* what is committed lies beyond the end; a commit that is still out says nothing any more */
+    p->token = 0;
+    p->want &= ~(unsigned)WANT_COMMIT;
+    h->report_due = true;
+    return true;
+}
+
 bool holder_wants_turn(const struct holder *h)
 {
     return h->report_due && !h->report_outstanding && !h->report_waits;

@@ -209,6 +209,13 @@ bool holder_done(struct holder *h, int part, int64_t offset, int64_t now_unix_us
 /* The fetcher reached the end of an attached partition at `offset` (a first position without a record). True as above. */
 bool holder_at_end(struct holder *h, int part, int64_t offset, int64_t now_unix_us);
 
+/*
+ * The brokers have lost the end of this partition's log (an unclean leader election): it ends at `offset`, below where the partition
+ * stands, and what is produced from there on is new. True: the partition goes on there, and the next TICK commits it. False: it is not
+ * at work, or records of the lost end are in flight; ask again when they are done.
+ */
+bool holder_cut(struct holder *h, int part, int64_t offset);
+
 /* Fills the fields the holder knows (applied, sequence, goodbye, ready, parts ...); identity is the shell's. parts: caller's. */
 void holder_report(const struct holder *h, struct report *ret, int64_t now_unix_us);
 

@@ -376,6 +376,39 @@ static void a_release_waits_for_what_is_in_flight(void **state)
     said(&l, "read offsets\nreport\n");
 }
 
+/* The brokers lost the log's end: it goes on below what is committed, and what comes there is new. */
+static void a_log_that_is_cut_is_followed_from_its_end(void **state)
+{
+    struct life l;
+
+    (void)state;
+    life_begin(&l, BLUE);
+    life_doc(&l, RIGHT_HELD, BLUE, 5, 5, 50);
+    life_assign(&l);
+    life_answer(&l, HOLDER_OFFSETS, OFFSET_NONE, (struct mark){ 0 });
+    assert_false(holder_cut(&l.h, 0, 10)); /* not at work yet */
+    life_answer(&l, HOLDER_COMMITTED, 0, (struct mark){ 0 });
+    assert_int_equal(holder_deliver(&l.h, 0, 50, l.now_ms, 1), DELIVER_NOW);
+    assert_false(holder_cut(&l.h, 0, 10)); /* in flight */
+    assert_false(holder_done(&l.h, 0, 50, 2));
+    l.now_ms += 1000;
+    l.trace[0] = '\0';
+    life_step(&l, (struct holder_event){ .type = HOLDER_TICK });
+    said(&l, "commit 51 baton/1 epoch=5\nreport\n");
+    assert_true(holder_cut(&l.h, 0, 10)); /* the commit that is out says nothing any more */
+    assert_int_equal(holder_deliver(&l.h, 0, 10, l.now_ms, 3), DELIVER_NOW);
+    assert_true(holder_cut(&l.h, 0, 11) == false);
+    life_answer(&l, HOLDER_COMMITTED, 51, (struct mark){ 0 });
+    assert_int_equal(l.parts[0].committed, OFFSET_NONE);
+    assert_false(holder_done(&l.h, 0, 10, 4));
+    l.now_ms += 1000;
+    l.trace[0] = '\0';
+    life_step(&l, (struct holder_event){ .type = HOLDER_TICK });
+    said(&l, "commit 11 baton/1 epoch=5\nreport\n");
+    assert_true(holder_cut(&l.h, 0, 20)); /* above where it stands: nothing to do */
+    assert_int_equal(l.parts[0].window.position, 11);
+}
+
 static void a_grant_to_the_owner_needs_no_reading(void **state)
 {
     struct life l;
@@ -635,6 +668,7 @@ int main(void)
         cmocka_unit_test(a_restart_begins_at_its_own_commit),
         cmocka_unit_test(where_a_holder_begins),
         cmocka_unit_test(a_release_waits_for_what_is_in_flight),
+        cmocka_unit_test(a_log_that_is_cut_is_followed_from_its_end),
         cmocka_unit_test(a_grant_to_the_owner_needs_no_reading),
         cmocka_unit_test(a_follow_commit_holds_back_the_acknowledgement),
         cmocka_unit_test(a_member_without_contact_fences_itself),
