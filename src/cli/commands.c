@@ -84,6 +84,10 @@ const struct option options[OPT_COUNT] = {
                 "offset-refresh, topic-refresh, commit-interval, as in cluster=prod,intervals=15." },
     [OPT_TOPICS_KEEP] = { OPT(OPT_TOPICS_KEEP, "topics-keep", 0, NULL),
         .help = "Do not create Baton's topics when they are missing: fail, and say the commands that do." },
+    [OPT_PROMETHEUS_AUTH_FILE] = { OPT(OPT_PROMETHEUS_AUTH_FILE, "prometheus-auth-file", 0, "FILE"), .complete = COMPLETE_FILE,
+        .help = "What the Prometheus of fleets' signals wants to be shown: one line, a bearer token or user:password." },
+    [OPT_PROMETHEUS_CA] = { OPT(OPT_PROMETHEUS_CA, "prometheus-ca", 0, "FILE"), .complete = COMPLETE_FILE,
+        .help = "Certificates (PEM) that vouch for it; the system's when it is left out." },
     [OPT_METRICS_PARTITIONS] = { OPT(OPT_METRICS_PARTITIONS, "metrics-partitions", 0, "COUNT"),
         .help = "Partitions, of all fleets together, that have series of their own on /metrics; 1000 when it is left "
                 "out. Topics have theirs in any case." },
@@ -220,6 +224,7 @@ const struct command commands[] = {
       .examples = { { "baton fleet delete payments --yes", "without being asked" } } },
     { .name = "serve", .arguments = "", .output = "",
       .options = BIT(OPT_LISTEN) | BIT(OPT_ADVERTISE) | BIT(OPT_MEMBER_TOKEN_FILE) | BIT(OPT_CONNECTIONS) | BIT(OPT_OPEN_READS) | BIT(OPT_LAG) | BIT(OPT_LAG_INTERVAL) | BIT(OPT_TLS_CERT) | BIT(OPT_TLS_KEY) |
+                 BIT(OPT_PROMETHEUS_AUTH_FILE) | BIT(OPT_PROMETHEUS_CA) |
                  BIT(OPT_METRICS_PARTITIONS) | BIT(OPT_METRICS_KAFKA_EXPORTER) | BIT(OPT_SESSION) | BIT(OPT_TOPICS_KEEP) | BIT(OPT_BURROW) | BIT(OPT_LOG_FORMAT) | BIT(OPT_LOG_LEVEL),
       .run = cmd_serve, .help = "Run a controller: the HTTP API, and the lead when no other has it.",
       .details = "Any number of controllers may run; one leads, the others take over when it goes. The state is in "

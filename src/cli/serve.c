@@ -69,6 +69,8 @@ static void serve_config(struct controller_config *ret, const struct args *a, co
                : word_is(a->value[OPT_LAG], "off") ? CONTROLLER_LAG_OFF
                                                    : CONTROLLER_LAG_FLEETS,
         .metrics_kafka_exporter = a->times[OPT_METRICS_KAFKA_EXPORTER] > 0,
+        .prometheus_auth_file = a->value[OPT_PROMETHEUS_AUTH_FILE],
+        .prometheus_ca_file = a->value[OPT_PROMETHEUS_CA],
     };
     if (ret->listen_count == 0) {
         listen[0] = LISTEN_STANDARD;

@@ -157,6 +157,18 @@ static void get_fleet(struct controller *c, struct call *call, const struct targ
     call_json(call, 200, view_fleet(e, NULL));
 }
 
+static void get_signals(struct controller *c, struct call *call, const struct target *target)
+{
+    struct entry *e = find_fleet(c, call, target);
+
+    if (!e)
+        return;
+    if (controller_leads(c))
+        watch_get(e, call);
+    else
+        call_to_leader(call);
+}
+
 static void get_switches(struct controller *c, struct call *call, const struct target *target)
 {
     struct entry *e = find_fleet(c, call, target);
@@ -714,6 +726,7 @@ static const struct route routes[] = {
     { { "PUT", "/v1/fleets/{fleet}", true, false, "Make a fleet, or change its policies" }, REPLAYED, put_fleet },
     { { "DELETE", "/v1/fleets/{fleet}", true, false, "Forget a fleet" }, REPLAYED, delete_fleet },
     { { "POST", "/v1/fleets/{fleet}/plan", false, false, "Preflight: what would an order meet" }, REPLAYED, post_plan },
+    { { "GET", "/v1/fleets/{fleet}/signals", false, false, "What the judge was told" }, REPLAYED, get_signals },
     { { "GET", "/v1/fleets/{fleet}/switches", false, false, "Operations, newest first" }, REPLAYED, get_switches },
     { { "POST", "/v1/fleets/{fleet}/switches", true, false, "Switch to the other color" }, REPLAYED, post_switch },
     { { "GET", "/v1/fleets/{fleet}/switches/{number}", false, false, "One operation with its progress" },

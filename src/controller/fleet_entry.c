@@ -50,6 +50,7 @@ void entry_free(struct entry *e)
     free(e->members);
     tally_free(e->tally);
     lags_free(e);
+    watch_free(e);
     free(e);
 }
 

@@ -10,6 +10,7 @@
  *   handed.c      orders through Kafka         verify.c   receipts against the brokers
  *   burrow*.c     windows of all groups' commits, and Burrow's HTTP v3
  *   metrics.c     what is counted, and the page for Prometheus
+ *   watch.c       what the judge is told        prometheus.c  queries to Prometheus
  *   feed.c        the log for members without rights on it
  *
  * Callbacks of Kafka, sockets and timers only note what came; controller_turn() does the rest, so no function is
@@ -27,6 +28,7 @@
 #include "controller/election.h"
 #include "controller/metrics.h"
 #include "controller/mirror.h"
+#include "controller/watch.h"
 #include "core/switch.h"
 #include "wire/spec.h"
 
@@ -57,6 +59,7 @@ struct entry {
     const struct call *birth; /* the call that is making it, NULL: none */
     struct tally *tally;      /* metrics.h; NULL: nothing was counted yet */
     struct lags *lags;
+    struct watch *watch; /* watch.h; NULL: nobody looks */
 };
 
 struct entry *entry_get(struct controller *c, const char *fleet);  /* NULL: no such fleet exists in the log */
@@ -114,6 +117,8 @@ void reign_birth_take(struct controller *c, struct entry *e, struct call *call, 
 void led_call_forget(struct led *l, struct call *call); /* it is not answered by the switcher any more */
 void led_report_take(struct led *l, struct report *report);
 void led_report_gone(struct led *l, const char *incarnation);
+/* What the judge says of this operation and stage. */
+void led_verdict_take(struct led *l, const struct judge_verdict *verdict, uint32_t number, int stage);
 bool led_member(const struct led *l, int i, const struct report **ret, int64_t *ret_heard_ms);
 void reign_partitions_soon(struct controller *c);
 
@@ -328,6 +333,7 @@ struct controller {
 
     struct mirror mirror;
     struct metrics metrics;
+    struct prometheus *prometheus; /* NULL: nothing was asked yet */
     uint64_t question_last;   /* tokens for the readers */
     uint64_t replay_question; /* of the control log's end at the start; 0: replayed */
     bool replayed, reports_open;

@@ -18,6 +18,8 @@
 #include "base/clock.h"
 #include "controller/internal.h"
 #include "controller/metrics_page.h"
+#include "controller/prometheus.h"
+#include "controller/watch.h"
 
 #define PAGE_BYTES_MAX (32 * 1024 * 1024)
 #define VERSIONS_MAX 4 /* of a color that are shown */
@@ -32,8 +34,12 @@ void metrics_open(struct controller *c)
 void metrics_close(struct controller *c)
 {
     for (struct mirror_fleet *f = c->mirror.fleets; f; f = f->next)
-        if (f->opaque)
+        if (f->opaque) {
             lags_free(f->opaque);
+            watch_free(f->opaque);
+        }
+    prometheus_close(c->prometheus);
+    c->prometheus = NULL;
 }
 
 void metrics_log_changed(struct controller *c, const struct mirror_change *change)
@@ -50,8 +56,10 @@ void metrics_tick(struct controller *c)
     const int64_t now_ms = clock_ms();
 
     for (struct mirror_fleet *f = c->mirror.fleets; f; f = f->next)
-        if (f->opaque && c->config.lead == CONTROLLER_SERVE)
+        if (f->opaque) {
+            watch_tick(f->opaque, now_ms);
             lags_tick(f->opaque, now_ms);
+        }
 }
 
 /* --- of the process ----------------------------------------------------------------------------------------------- */
@@ -567,6 +575,41 @@ static void write_hidden(struct page *p, struct controller *c)
         }
 }
 
+/* --- the judge ---------------------------------------------------------------------------------------------------- */
+
+static void write_verdict(struct page *p, struct controller *c)
+{
+    const char *names[VERDICT_COUNT];
+
+    for (int i = 0; i < VERDICT_COUNT; i++)
+        names[i] = verdict_name((enum verdict)i);
+    for
+        EACH_FLEET(e, c)
+        {
+            const struct switcher *s = e->led ? led_switcher(e->led) : NULL;
+
+            if (!s || !s->op.judged)
+                continue;
+            page_labels(p, "fleet", e->mirror->name, NULL);
+            page_states(p, names, VERDICT_COUNT, (int)s->op.verdict.verdict);
+        }
+}
+
+static void write_signals(struct page *p, struct controller *c)
+{
+    for
+        EACH_FLEET(e, c)
+        {
+            int known;
+            const int count = watch_signals(e, &known);
+
+            for (int i = 0; i < 2; i++) {
+                page_labels(p, "fleet", e->mirror->name, "state", i ? "known" : "unknown", NULL);
+                page_int(p, i ? known : count - known);
+            }
+        }
+}
+
 /* --- kafka_exporter's names --------------------------------------------------------------------------------------- */
 
 enum exporter_figure { EXPORTER_OFFSET, EXPORTER_LAG, EXPORTER_END, EXPORTER_START };
@@ -792,6 +835,10 @@ static const struct row {
     { OF_FLEETS, { "baton_lag_read_timestamp_seconds", METRIC_TYPE_GAUGE, "seconds", "fleet", "When lag was read from the brokers, since 1970." }, write_lag_time },
     { OF_FLEETS, { "baton_lag_hidden_partitions", METRIC_TYPE_GAUGE, "", "fleet",
       "Partitions without lag series of their own: beyond the bound of --metrics-partitions." }, write_hidden },
+    { OF_FLEETS, { "baton_verdict", METRIC_TYPE_STATESET, "", "fleet, baton_verdict",
+      "What the judge says of the newest stage that is or was watched. No sample: nothing has been judged yet." }, write_verdict },
+    { OF_FLEETS, { "baton_signals", METRIC_TYPE_GAUGE, "", "fleet, state",
+      "Queries of the fleet file to Prometheus, one a color: how many have a figure now, and how many are unknown." }, write_signals },
 
     { OF_EXPORTER, { "kafka_consumergroup_current_offset", METRIC_TYPE_GAUGE, "", "consumergroup, topic, partition", "Committed offset." }, write_exporter_offset },
     { OF_EXPORTER, { "kafka_consumergroup_current_offset_sum", METRIC_TYPE_GAUGE, "", "consumergroup, topic", "Committed offsets of all partitions." }, write_exporter_offset_sum },

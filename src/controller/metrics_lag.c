@@ -1,7 +1,8 @@
 /*
- * metrics_lag - how far both groups of a fleet are behind, read from the brokers every ten seconds.
+ * metrics_lag - how far both groups of a fleet are behind, read from the brokers every ten seconds, and more often
+ * where the judge wants it.
  *
- * Only the leader reads, and only while it serves. A reading that fails leaves the one before; after half a minute that is
+ * Only the leader reads, a command only for the judge. A reading that fails leaves the one before; after half a minute that is
  * not said any more: no number is better than an old one. Ends are kept as curves, so lag is also told as time; that
  * costs a kilobyte a partition, and is done for as many as the page shows one by one.
  */
@@ -145,9 +146,12 @@ static bool fleet_whole(const struct fleet *f)
 
 void lags_tick(struct entry *e, int64_t now_ms)
 {
+    const int64_t watch_ms = watch_lag_ms(e);
     struct lags *l = e->lags;
 
-    if (l && (l->out || now_ms - l->asked_ms < READ_EVERY_MS))
+    if (l && (l->out || now_ms - l->asked_ms < (watch_ms > 0 && watch_ms < READ_EVERY_MS ? watch_ms : READ_EVERY_MS)))
+        return;
+    if (watch_ms == 0 && e->c->config.lead != CONTROLLER_SERVE)
         return;
     if (e->c->stopping || !controller_leads(e->c) || !fleet_whole(&e->mirror->fleet))
         return;

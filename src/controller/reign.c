@@ -40,6 +40,7 @@ struct inbox_event {
     struct reading *reading;
     struct order *order;
     struct spec *spec;
+    struct judge_verdict *verdict;
     int64_t *first_offsets;
     struct call *after; /* answered when what this changed is in the log */
 };
@@ -195,6 +196,7 @@ static void inbox_event_free(struct inbox_event *ie)
     reading_free(ie->reading);
     free(ie->order);
     free(ie->spec);
+    free(ie->verdict);
     free(ie->first_offsets);
     free(ie);
 }
@@ -314,6 +316,17 @@ void led_report_gone(struct led *l, const char *incarnation)
     struct inbox_event *ie = led_post(l, SWITCHER_REPORT_GONE);
 
     text_copy(ie->incarnation, sizeof(ie->incarnation), incarnation);
+}
+
+void led_verdict_take(struct led *l, const struct judge_verdict *verdict, uint32_t number, int stage)
+{
+    struct inbox_event *ie = led_post(l, SWITCHER_VERDICT);
+
+    ie->verdict = must(malloc(sizeof(*verdict)));
+    *ie->verdict = *verdict;
+    ie->ev.verdict = ie->verdict;
+    ie->ev.number = number;
+    ie->ev.stage = stage;
 }
 
 static struct inbox_event *inbox_pop(struct led *l)

@@ -1,0 +1,30 @@
+/*
+ * watch - looks at a fleet once an interval, and tells the judge what it sees.
+ *
+ *   members' reports (metrics_tally) --+
+ *   lag, from the brokers (metrics_lag) +--> one sample an interval --> judge --> verdict --> switcher
+ *   Prometheus (prometheus) -----------+                |
+ *                                                       +--> the last hour of samples: GET /v1/fleets/{fleet}/signals
+ *
+ * Only the leader watches. While nothing is under way the samples are the old color's baseline; from the moment a stage has
+ * passed each is a look at the new one, until the switcher goes on. What could not be read is unknown in the sample: the judge
+ * never takes silence for an answer. A new leader begins without a baseline, and says so by being undecided.
+ */
+#ifndef CONTROLLER_WATCH_H
+#define CONTROLLER_WATCH_H
+
+#include <stdint.h>
+
+struct entry;
+struct watch;
+struct call;
+
+void watch_tick(struct entry *e, int64_t now_ms);
+void watch_free(struct entry *e);
+/* How old the lag may be that it wants to see; 0: it does not look. */
+int64_t watch_lag_ms(const struct entry *e);
+void watch_get(struct entry *e, struct call *call);
+/* Signals of the fleet file: how many of the newest answers were figures. For the page. */
+int watch_signals(const struct entry *e, int *ret_known);
+
+#endif
