@@ -485,7 +485,8 @@ bool burrow_group(struct burrow *b, const char *group, int64_t now_s, burrow_eac
     struct burrow_partition view;
 
     if (g && expired_before_ms(b, now_s) > g->last_commit_ms) {
-        group_remove(b, g);
+        if (g->last_commit_ms || b->config.policy.rules == BURROW_RULES_BURROW) /* C11 */
+            group_remove(b, g);
         g = NULL;
     }
     for (int i = 0; g && i < g->count; i++)

@@ -28,6 +28,8 @@
  *   C9 lag 1 that never goes, on a topic that does     UNKNOWN: a transaction's marker, or a last record that was never
  *      not move: STALL or STOP for ever                committed as done
  *   C10 a deleted group stays, as STOP, for 7 days     its tombstones are heard, it is gone (burrow_store.h)
+ *   C11 who asks for a group that has members but no   it is not found either, and its owners are there from the first
+ *      commit yet makes its owners be forgotten        commit on
  *
  * Pure: the caller passes the time and everything that was seen, and has the memory. controller/burrow_store.h keeps the
  * windows of a whole cluster; docs/burrow.md says the rest.

@@ -337,4 +337,32 @@ def beside(w):
             end_child(child, signal.SIGTERM)
 
 
-TESTS = [Test("burrow-beside", beside, "old")]
+def today(w):
+    """Burrow's HTTP v3 on today's Kafka, which no Burrow can read: a fleet at work with its owners, and a group that is deleted."""
+    f = w.fleet({"in": 4}).up(rate=2000)
+    (topic,) = f.topics
+    server = Server(f.controllers[0].port)
+    at = "/v3/kafka/local/consumer/"
+
+    def owned(group):
+        answer = server.get(f"{at}{group}/lag")[1]
+        parts = answer["status"]["partitions"] if answer else []
+        return len(parts) == 4 and all(p["owner"] == "/127.0.0.1" and p["client_id"] and p["end"] for p in parts) and parts
+
+    for color in ("blue", "green"):  # the standby follows
+        wait_until(lambda c=color: owned(f"{f.name}-{c}"), PATIENCE, lambda c=color: f"owners: {server.get(f'{at}{f.name}-{c}/lag')}", 0.3)
+    committed = w.ask("committed", f"{f.name}-blue", topic)
+    for p, c in committed.items():
+        wait_until(lambda i=int(p), o=c["offset"]: owned(f"{f.name}-blue")[i]["end"]["offset"] >= o, PATIENCE, "commits to be seen", 0.2)
+    status, answer = server.get(f"{at}{f.name}-blue/status")
+    if (status, answer["status"]["status"]) != (200, "OK"):
+        raise Failure(f"a fleet that works is {answer}")
+    group = f"{f.name}-gone"
+    w.ask("commit", group, topic, 0, 1)
+    wait_until(lambda: server.get(at + group)[0] == 200, PATIENCE, "the commit to be seen", 0.2)
+    w.ask("forget", group)
+    wait_until(lambda: server.get(at + group)[0] == 404, PATIENCE, "the deleted group to be gone", 0.2)
+    f.expect_clean()
+
+
+TESTS = [Test("burrow-beside", beside, "old"), Test("burrow-today", today)]

@@ -13,7 +13,8 @@
 #include <jansson.h>
 
 #include "base/check.h"
-#include "controller/burrow_store.h"
+#include "controller/burrow.h"
+#include "kafka/commits.h"
 
 #define NOW_S 1700000000
 #define T0_MS (NOW_S * 1000LL - 100000)
@@ -550,6 +551,29 @@ static void what_goes_away(void **state)
     burrow_free(b);
 }
 
+/* C11: a group is asked for before it has committed. */
+static void owners_before_commits(void **state)
+{
+    (void)state;
+    for (int rules = BURROW_RULES_CORRECTED; rules <= BURROW_RULES_BURROW; rules++) {
+        struct burrow *b = store_of(NULL, (enum burrow_rules)rules);
+        struct seen seen = { .count = 0 };
+
+        assert_int_equal(burrow_owner(b, "g", "t", 0, "/10.0.0.1", "c"), BURROW_NO_END);
+        burrow_end(b, "t", 0, 1, 100, NOW_S * 1000LL);
+        assert_int_equal(burrow_owner(b, "g", "t", 0, "/10.0.0.1", "c"), BURROW_TAKEN);
+        assert_false(burrow_group(b, "g", NOW_S, see, &seen));
+        commit_at(b, "g", "t", 0, 1, 3);
+        assert_true(burrow_group(b, "g", NOW_S, see, &seen));
+        assert_string_equal(seen.parts[0].owner, rules == BURROW_RULES_BURROW ? "" : "/10.0.0.1");
+        burrow_owners_clear(b, "g");
+        seen.count = 0;
+        assert_true(burrow_group(b, "g", NOW_S, see, &seen));
+        assert_string_equal(seen.parts[0].owner, "");
+        burrow_free(b);
+    }
+}
+
 static void nothing_grows_without_bound(void **state)
 {
     struct burrow_config config = BURROW_CONFIG;
@@ -615,6 +639,205 @@ static void any_order_of_arrival(void **state)
     }
 }
 
+/* --- records of __consumer_offsets -------------------------------------------------------------------------------- */
+
+struct bytes {
+    uint8_t at[600];
+    size_t len;
+};
+
+static void put(struct bytes *b, uint64_t v, size_t bytes)
+{
+    while (bytes-- > 0)
+        b->at[b->len++] = (uint8_t)(v >> (8 * bytes));
+}
+
+static void put_text(struct bytes *b, const char *text, bool flexible)
+{
+    put(b, flexible ? strlen(text) + 1 : strlen(text), flexible ? 1 : 2);
+    memcpy(b->at + b->len, text, strlen(text));
+    b->len += strlen(text);
+}
+
+static struct bytes key_of(int version, const char *group, const char *topic, int32_t partition)
+{
+    struct bytes b = { .len = 0 };
+
+    put(&b, (uint64_t)version, 2);
+    put_text(&b, group, false);
+    if (topic) {
+        put_text(&b, topic, false);
+        put(&b, (uint32_t)partition, 4);
+    }
+    return b;
+}
+
+static struct bytes value_of(int version, int64_t offset, const char *metadata, int64_t at_ms)
+{
+    struct bytes b = { .len = 0 };
+
+    put(&b, (uint64_t)version, 2);
+    put(&b, (uint64_t)offset, 8);
+    if (version >= 3)
+        put(&b, 7, 4);
+    put_text(&b, metadata, version >= 4);
+    put(&b, (uint64_t)at_ms, 8);
+    if (version == 1)
+        put(&b, (uint64_t)at_ms + 1, 8);
+    if (version >= 4)
+        put(&b, 0, 1);
+    return b;
+}
+
+static void commits_are_read(void **state)
+{
+    struct kafka_commit c;
+
+    (void)state;
+    for (int version = 0; version <= 4; version++) {
+        const struct bytes k = key_of(version & 1, "a group", "orders", 7),
+                           v = value_of(version, 1LL << 40, "baton/1 epoch=3", 1700000000123);
+
+        assert_int_equal(kafka_commits_decode(&c, k.at, k.len, v.at, v.len), KAFKA_COMMITS_COMMIT);
+        assert_string_equal(c.group, "a group");
+        assert_string_equal(c.topic, "orders");
+        assert_int_equal(c.partition, 7);
+        assert_int_equal(c.offset, 1LL << 40);
+        assert_int_equal(c.timestamp_ms, 1700000000123);
+        for (size_t cut = 0; cut < k.len; cut++) /* cut anywhere: broken, never read beyond */
+            assert_int_equal(kafka_commits_decode(&c, k.at, cut, v.at, v.len), KAFKA_COMMITS_BROKEN);
+        for (size_t cut = 0; cut < v.len - 9; cut++)
+            assert_int_equal(kafka_commits_decode(&c, k.at, k.len, v.at, cut), KAFKA_COMMITS_BROKEN);
+        assert_int_equal(kafka_commits_decode(&c, k.at, k.len, NULL, 0), KAFKA_COMMITS_GONE);
+    }
+}
+
+static void what_is_no_commit(void **state)
+{
+    struct bytes k = key_of(1, "g", "t", 0), v = value_of(5, 1, "", 1);
+    struct kafka_commit c;
+    char name[400];
+
+    (void)state;
+    assert_int_equal(kafka_commits_decode(&c, k.at, k.len, v.at, v.len), KAFKA_COMMITS_NEWER);
+    k = key_of(3, "g", NULL, 0); /* of a KIP-848 group */
+    assert_int_equal(kafka_commits_decode(&c, k.at, k.len, NULL, 0), KAFKA_COMMITS_OTHER);
+    k = key_of(2, "g", NULL, 0);
+    assert_int_equal(kafka_commits_decode(&c, k.at, k.len, NULL, 0), KAFKA_COMMITS_GROUP);
+    k = key_of(1, "g", "t", -1);
+    assert_int_equal(kafka_commits_decode(&c, k.at, k.len, NULL, 0), KAFKA_COMMITS_BROKEN);
+    memset(name, 'n', sizeof(name));
+    name[300] = 0;
+    k = key_of(1, name, "t", 0);
+    assert_int_equal(kafka_commits_decode(&c, k.at, k.len, NULL, 0), KAFKA_COMMITS_BROKEN);
+    k = key_of(1, "g", "t", 0);
+    k.at[4] = 0; /* a zero byte in a name */
+    assert_int_equal(kafka_commits_decode(&c, k.at, k.len, NULL, 0), KAFKA_COMMITS_BROKEN);
+    assert_int_equal(kafka_commits_decode(&c, "", 0, NULL, 0), KAFKA_COMMITS_BROKEN);
+}
+
+static struct bytes group_value_of(int version, const char *protocol)
+{
+    const bool flexible = version >= 4;
+    struct bytes b = { .len = 0 }, assignment = { .len = 0 };
+
+    put(&assignment, 1, 2);
+    put(&assignment, 1, 4);
+    put_text(&assignment, "orders", false);
+    put(&assignment, 2, 4);
+    put(&assignment, 3, 4);
+    put(&assignment, 5, 4);
+    put(&assignment, 0xffffffff, 4);
+    put(&b, (uint64_t)version, 2);
+    put_text(&b, protocol, flexible);
+    put(&b, 9, 4);
+    put_text(&b, "range", flexible);
+    put_text(&b, "leader", flexible);
+    if (version >= 2)
+        put(&b, 1, 8);
+    put(&b, flexible ? 2 : 1, flexible ? 1 : 4);
+    put_text(&b, "member", flexible);
+    if (version >= 3) /* the instance id is null */
+        put(&b, flexible ? 0 : 0xffff, flexible ? 1 : 2);
+    put_text(&b, "client", flexible);
+    put_text(&b, "/10.0.0.1", flexible);
+    put(&b, 1, version >= 1 ? 8 : 4);
+    put(&b, flexible ? 3 : 2, flexible ? 1 : 4);
+    put(&b, 0, 2);
+    put(&b, flexible ? assignment.len + 1 : assignment.len, flexible ? 1 : 4);
+    memcpy(b.at + b.len, assignment.at, assignment.len);
+    b.len += assignment.len;
+    if (flexible)
+        put(&b, 0, 1);
+    return b;
+}
+
+static void on_owner(void *opaque, const char *topic, int32_t partition, const char *host, const char *client_id)
+{
+    char *text = opaque;
+
+    snprintf(text + strlen(text), 100, "%s-%d %s %s; ", topic, (int)partition, host, client_id);
+}
+
+static void owners_are_read(void **state)
+{
+    char text[4000];
+
+    (void)state;
+    for (int version = 0; version <= 4; version++) {
+        struct bytes v = group_value_of(version, "consumer");
+
+        text[0] = 0;
+        assert_true(kafka_commits_owners(v.at, v.len, on_owner, text));
+        assert_string_equal(text, "orders-3 /10.0.0.1 client; orders-5 /10.0.0.1 client; ");
+        for (size_t cut = 0; cut < v.len; cut++) {
+            text[0] = 0;
+            assert_false(kafka_commits_owners(v.at, cut, on_owner, text));
+        }
+        v = group_value_of(version, "connect");
+        text[0] = 0;
+        assert_true(kafka_commits_owners(v.at, v.len, on_owner, text));
+        assert_string_equal(text, "");
+    }
+    assert_true(kafka_commits_owners(NULL, 0, on_owner, text));
+}
+
+/* --- options ------------------------------------------------------------------------------------------------------ */
+
+static void options_say_what_is_wrong(void **state)
+{
+    static const struct {
+        const char *text, *says;
+    } wrong[] = {
+        { "intervals", "NAME=VALUE" },          { "interval=3", "did you mean 'intervals'?" },
+        { "intervals=0", "intervals: " },       { "rules=right", "neither 'corrected' nor 'burrow'" },
+        { "min-distance=1", "min-distance: " }, { "min-distance=1500ms", "whole seconds" },
+        { "cluster=a/b", "cluster: 'a/b'" },    { "minimum-complete=101%", "minimum-complete: " },
+    };
+    struct burrow_options o, before;
+    struct str help = STR_WITH_MAX(4000);
+
+    (void)state;
+    burrow_options_default(&o);
+    assert_string_equal(o.cluster, "local");
+    assert_true(o.rules == BURROW_RULES_CORRECTED && o.intervals == 10 && o.expire_group_ms == 604800000);
+    before = o;
+    for (size_t i = 0; i < ARRAY_COUNT(wrong); i++) {
+        struct errmsg m = { 0 };
+
+        assert_int_equal(burrow_options_set(&o, wrong[i].text, &m), ERR_INVALID);
+        if (!strstr(m.text, wrong[i].says))
+            fail_msg("%s: %s", wrong[i].text, m.text);
+        assert_memory_equal(&o, &before, sizeof(o));
+    }
+    assert_int_equal(burrow_options_set(&o, "rules=burrow,cluster=prod,minimum-complete=50%,allowed-lag=3", NULL),
+                     ERR_OK);
+    assert_true(o.rules == BURROW_RULES_BURROW && o.minimum_complete_percent == 50 && o.allowed_lag == 3);
+    burrow_options_help(&help);
+    assert_non_null(strstr(help.buf, "offset-refresh=10s"));
+    str_free(&help);
+}
+
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
@@ -626,8 +849,13 @@ int main(int argc, char **argv)
         cmocka_unit_test(rings_are_kept_as_burrow_does),
         cmocka_unit_test(groups_are_labelled_as_burrow_does),
         cmocka_unit_test(what_goes_away),
+        cmocka_unit_test(owners_before_commits),
         cmocka_unit_test(nothing_grows_without_bound),
         cmocka_unit_test(any_order_of_arrival),
+        cmocka_unit_test(commits_are_read),
+        cmocka_unit_test(what_is_no_commit),
+        cmocka_unit_test(owners_are_read),
+        cmocka_unit_test(options_say_what_is_wrong),
     };
     const char *path = argc > 1 ? argv[1] : BURROW_CASES;
     json_error_t error;
