@@ -40,7 +40,7 @@ static int read_all(struct str *ret, FILE *file)
 }
 
 /* The file is checked here too: line and column are told without a controller. */
-static int fleet_read(struct cli *cli, const char *name, struct str *ret, struct spec *spec)
+int cli_fleet_read(struct cli *cli, const char *name, struct str *ret, struct spec *spec)
 {
     FILE *file = word_is(name, "-") ? stdin : fopen(name, "re");
     struct errmsg m = { 0 };
@@ -74,7 +74,7 @@ int cmd_fleet_apply(struct cli *cli)
 
     if (!spec)
         return cli_fail(cli, EXITS_FAILED, "out of memory");
-    code = fleet_read(cli, cli->args.words[0], &file, spec);
+    code = cli_fleet_read(cli, cli->args.words[0], &file, spec);
     if (code == EXITS_DONE) {
         path_escape(escaped, sizeof(escaped), spec->fleet);
         snprintf(path, sizeof(path), "/v1/fleets/%s", escaped);

@@ -12,6 +12,7 @@
 
 #include "cli/args.h"
 #include "cli/look.h"
+#include "core/spec.h"
 
 #define EXIT_MAP(X)                                                                     \
     X(DONE, 0, "done")                                                                  \
@@ -57,6 +58,7 @@ int cmd_pause(struct cli *cli);
 int cmd_resume(struct cli *cli);
 int cmd_status(struct cli *cli);
 int cmd_lag(struct cli *cli);
+int cmd_judge(struct cli *cli);
 int cmd_history(struct cli *cli);
 int cmd_receipt(struct cli *cli);
 int cmd_demo(struct cli *cli);
@@ -64,6 +66,9 @@ int cmd_version(struct cli *cli);
 int cmd_completion(struct cli *cli);
 int cmd_man(struct cli *cli);
 int cmd_help(struct cli *cli);
+
+/* A fleet file, checked; `ret` gets its text. An exit code, with the message said. */
+int cli_fleet_read(struct cli *cli, const char *name, struct str *ret, struct spec *spec);
 
 /* Writes a page to stdout or stderr; EXITS_FAILED when it cannot (a full disk is not "done"). */
 int cli_print(const struct str *page);

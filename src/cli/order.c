@@ -313,6 +313,12 @@ static json_t *order_body(struct cli *cli)
         r = duration_json(body, "deadline", a->value[OPT_DEADLINE], 1, &m);
     if (a->value[OPT_REASON])
         json_object_set_new(body, "reason", json_string(a->value[OPT_REASON]));
+    if (a->times[OPT_AUTO] && a->times[OPT_NO_JUDGE] && r == ERR_OK)
+        r = err_set(&m, ERR_INVALID, "--auto and --no-judge contradict each other");
+    if (a->times[OPT_AUTO] || a->times[OPT_NO_JUDGE])
+        json_object_set_new(body, "judge", json_string(a->times[OPT_AUTO] ? "auto" : "off"));
+    if (a->times[OPT_FORCE])
+        json_object_set_new(body, "force", json_true());
     if (a->times[OPT_REPLAY])
         json_object_set_new(body, "replay", json_true());
     if (r == ERR_OK && a->value[OPT_REASON] && strlen(a->value[OPT_REASON]) > REASON_MAX)

@@ -11,7 +11,7 @@
 #define BODY_BYTES_MAX (64 * 1024)
 #define DURATION_MS_MAX (7 * 24 * 3600 * 1000LL)
 
-enum field_kind { FIELD_TEXT, FIELD_COLOR, FIELD_STAGES, FIELD_DURATION, FIELD_BOOL, FIELD_ORDER_KIND };
+enum field_kind { FIELD_TEXT, FIELD_COLOR, FIELD_STAGES, FIELD_DURATION, FIELD_BOOL, FIELD_JUDGE, FIELD_ORDER_KIND };
 
 #define ON(kind) (1u << (kind))
 #define ON_ALL (ON(ORDER_SWITCH) | ON(ORDER_ROLLBACK) | ON(ORDER_PAUSE) | ON(ORDER_RESUME))
@@ -29,6 +29,8 @@ static const struct field {
     { "observe", FIELD_DURATION, offsetof(struct order, observe_ms), 0, ON(ORDER_SWITCH) },
     { "deadline", FIELD_DURATION, offsetof(struct order, deadline_ms), 1, ON_ALL },
     { "replay", FIELD_BOOL, offsetof(struct order, replay), 0, ON(ORDER_ROLLBACK) },
+    { "judge", FIELD_JUDGE, offsetof(struct order, judge), 0, ON(ORDER_SWITCH) },
+    { "force", FIELD_BOOL, offsetof(struct order, force), 0, ON(ORDER_SWITCH) },
     { "reason", FIELD_TEXT, offsetof(struct order, reason), REASON_MAX + 1, ON_ALL },
     { "by", FIELD_TEXT, offsetof(struct order, by), BY_MAX + 1, ON_ALL },
     { "request_id", FIELD_TEXT, offsetof(struct order, request_id), REQUEST_ID_MAX + 1, ON_ALL },
@@ -122,6 +124,11 @@ static int field_read(struct order *o, const struct field *field, const json_t *
         if (!json_is_boolean(value))
             return err_set(m, ERR_INVALID, "'%s' must be true or false", field->name);
         *(bool *)(void *)at = json_is_true(value);
+        return ERR_OK;
+    case FIELD_JUDGE:
+        o->judge_given = true;
+        if (!text || !judge_mode_parse((enum judge_mode *)(void *)at, text))
+            return err_set(m, ERR_INVALID, "'judge' must be \"guard\", \"auto\" or \"off\"");
         return ERR_OK;
     case FIELD_ORDER_KIND:
         return ERR_OK; /* read first */

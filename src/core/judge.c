@@ -476,7 +476,7 @@ static void bet_open(struct judge_bet *b)
     for (int k = 0; k < JUDGE_ALTERNATIVES; k++)
         b->log_stakes[k] = LOG_FIRST;
     b->log_promote = 0;
-    b->n = b->x = b->control_n = b->control_x = 0;
+    b->n = b->x = b->late_n = b->late_x = b->control_n = b->control_x = 0;
 }
 
 static void bets_open(struct judge *j, int64_t now_ms)
@@ -525,7 +525,8 @@ static void bet_add(struct judge_bet *b, double x, double n, double p0)
 static void bet_look(struct judge_bet *b, double tolerance, const struct judge_open_block *new,
                      const struct judge_open_block *old)
 {
-    const double x = new->above[b->bucket], n = new->n;
+    const double x = new->above[b->bucket], n = new->n, before = log_mean(b->log_stakes, JUDGE_ALTERNATIVES);
+    double stake;
 
     b->n += n;
     b->x += x;
@@ -538,6 +539,11 @@ static void bet_look(struct judge_bet *b, double tolerance, const struct judge_o
     } else if (b->usable) {
         bet_add(b, x, n, b->tolerated);
     }
+    stake = log_mean(b->log_stakes, JUDGE_ALTERNATIVES);
+    if (n > 0 && stake <= before && stake < LOG_FIRST)
+        b->late_n = b->late_x = 0;
+    b->late_n += n;
+    b->late_x += x;
 }
 
 static void lag_bet_look(struct judge_bet *b, bool grew)
@@ -1013,26 +1019,26 @@ static double bound_of(const struct judge *j, int metric, int bucket)
     return mirrored < 0 ? 0 : (double)histogram_bound_us(mirrored) / (metric >= METRIC_SIGNAL ? 1e6 : 1e3);
 }
 
-static void say_bad(const struct judge *j, int metric, const struct judge_bet *b, char *ret, size_t size)
+static void say_bad(const struct judge *j, int metric, const struct judge_bet *b, double x, double n, char *ret,
+                    size_t size)
 {
-    const double percent = b->n > 0 ? 100 * b->x / b->n : 0, bound = bound_of(j, metric, b->bucket);
+    const double percent = n > 0 ? 100 * x / n : 0, bound = bound_of(j, metric, b->bucket);
 
     switch (metric) {
     case METRIC_ERROR_RATE:
-        snprintf(ret, size, "%.0f of %.0f records failed (%.3g%%)", b->x, b->n, percent);
+        snprintf(ret, size, "%.0f of %.0f records failed (%.3g%%)", x, n, percent);
         break;
     case METRIC_LATENCY:
-        snprintf(ret, size, "%.0f of %.0f records took %.3g ms or longer (%.3g%%)", b->x, b->n, bound, percent);
+        snprintf(ret, size, "%.0f of %.0f records took %.3g ms or longer (%.3g%%)", x, n, bound, percent);
         break;
     case METRIC_LAG:
-        snprintf(ret, size, "%.0f records; it grew in %.0f of %.0f intervals that began behind", j->lag.lag, b->x,
-                 b->n);
+        snprintf(ret, size, "%.0f records; it grew in %.0f of %.0f intervals that began behind", j->lag.lag, x, n);
         break;
     case METRIC_METADATA:
-        snprintf(ret, size, "%.0f of %.0f refreshes took %.3g ms or longer (%.3g%%)", b->x, b->n, bound, percent);
+        snprintf(ret, size, "%.0f of %.0f refreshes took %.3g ms or longer (%.3g%%)", x, n, bound, percent);
         break;
     default:
-        snprintf(ret, size, "%.0f of %.0f readings lay beyond %.3g (%.3g%%)", b->x, b->n, bound, percent);
+        snprintf(ret, size, "%.0f of %.0f readings lay beyond %.3g (%.3g%%)", x, n, bound, percent);
         break;
     }
 }
@@ -1056,7 +1062,10 @@ static void evidence_say(const struct judge *j, int metric, struct judge_evidenc
                      : "there is nothing to compare it with, since the old color was not watched long enough");
         return;
     }
-    say_bad(j, metric, b, bad, sizeof(bad));
+    if (e->state == METRIC_WORSE && b->late_n > 0 && b->late_n < b->n)
+        say_bad(j, metric, b, b->late_x, b->late_n, bad, sizeof(bad));
+    else
+        say_bad(j, metric, b, b->x, b->n, bad, sizeof(bad));
     if (b->control_n > 0)
         snprintf(than, sizeof(than), "; %s at the same time %.3g%%", color_name(j->from),
                  100 * b->control_x / b->control_n);

@@ -154,7 +154,8 @@ struct judge_bet {
     double share, tolerated, design;
     double log_stakes[JUDGE_ALTERNATIVES];
     double log_promote;
-    double n, x;                 /* the new color's */
+    double n, x;                 /* the new color's, since the phase began ... */
+    double late_n, late_x;       /* ... and since the stake last fell: what speaks against it */
     double control_n, control_x; /* the old one's at the same time */
 };
 

@@ -327,6 +327,23 @@ static void check_version(struct findings *ret, const struct plan_input *in)
                      "read that switch's receipt, switch to a mended version, or insist with --force");
 }
 
+/* A stage that ends before anybody can have judged it would be held each time. */
+static void check_judge(struct findings *ret, const struct plan_input *in)
+{
+    const struct judge_policy *p = &in->fleet->spec.judge;
+    char what[480], mend[240];
+
+    if (in->op->kind == OP_SWITCH && in->op->judge == JUDGE_AUTO &&
+        in->op->observe_ms <= p->warmup_ms + 2 * p->interval_ms)
+        findings_add(ret, FINDING_REFUSAL, "observed-too-short",
+                     WHAT("each stage is observed for %lld s, and the judge warms up for %lld s and looks every %lld s",
+                          (long long)in->op->observe_ms / 1000, (long long)p->warmup_ms / 1000,
+                          (long long)p->interval_ms / 1000),
+                     "no stage could have a verdict before it ends",
+                     MEND("observe longer, --observe 5m, or shorten judge.warmup (%lld s)",
+                          (long long)p->warmup_ms / 1000));
+}
+
 void plan_check(struct findings *ret, const struct plan_input *in)
 {
     const bool passes = in->op->kind == OP_SWITCH || in->op->kind == OP_ROLLBACK;
@@ -340,6 +357,7 @@ void plan_check(struct findings *ret, const struct plan_input *in)
     if (!passes)
         return;
     check_version(ret, in);
+    check_judge(ret, in);
     check_target(ret, in);
     check_topics(ret, in);
     for (int c = 0; c < COLOR_COUNT; c++) {
