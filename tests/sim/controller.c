@@ -84,6 +84,7 @@ static void effect_read(struct world *w, int n, const struct switcher_effect *e)
         told_new(offsets ? SWITCHER_OFFSETS : SWITCHER_ENDS, (size_t)e->count * sizeof(struct switcher_reading));
     struct switcher_reading *readings = told_more(t);
 
+    t->asked_ms = w->now_ms;
     t->ev.token = e->token;
     t->ev.color = e->color;
     t->ev.failed = c->cut_all || strikes(w, FAULT_LOST, w->config.chance[FAULT_LOST]);
@@ -93,8 +94,7 @@ static void effect_read(struct world *w, int n, const struct switcher_effect *e)
         const int baton = c->fx.batons[e->first + i], p = c->fleet.batons[baton].partition;
 
         readings[i] = (struct switcher_reading){ .baton = baton, .offset = w->ends[p] };
-        if (offsets && !t->ev.failed)
-            rules_read_back(w, n, e->color, p);
+
         if (offsets) {
             readings[i].offset = w->groups[e->color].committed[p];
             readings[i].mark = w->groups[e->color].mark[p];
@@ -288,6 +288,8 @@ static void controller_turn(struct world *w, int n)
             c->inbox_end = &c->inbox;
         t->ev.now_ms = clock_of_ms(w, &c->clock);
         t->ev.now_unix_us = clock_of_unix_us(w, &c->clock);
+        if (t->ev.type == SWITCHER_OFFSETS && !t->ev.failed)
+            rules_read_back(w, n, t);
         switcher_step(&c->switcher, &t->ev, &c->fx);
         if (t->ev.type == SWITCHER_REPORT)
             rules_report_taken(w, n, given, t->ev.report);

@@ -90,6 +90,7 @@ static void judge_baton(struct world *w, const struct baton *b, int writer)
             judge_release(w, b->partition);
     }
     if (born) {
+        rules_born(w, b);
         t->holder = t->before = b->holder;
         t->epoch = b->epoch;
         t->from = b->from;

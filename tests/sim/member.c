@@ -82,6 +82,7 @@ static void effect_commit(struct world *w, int n, const struct holder_effect *e,
         c->at[i] = at[i];
         c->partition[i] = w->members[n].parts[at[i].part].partition;
     }
+    rules_commits(w, n, at, e->count);
     to_broker(w, n, AT_BROKER_COMMIT, c);
 }
 
@@ -99,6 +100,10 @@ static void effect_read_offsets(struct world *w, int n, const struct holder_effe
         const int p = m->parts[at[i].part].partition;
 
         a->at[i] = (struct holder_part_at){ at[i].part, g->committed[p], g->mark[p] };
+        if (own)
+            m->read[p] = (struct read_back){ w->now_ms, g->committed[p], g->mark[p], m->color };
+        else
+            rules_follows(w, n, at[i].part);
     }
     member_send(w, n, a, a->ev.failed ? 100 : hop_ms(w));
 }
@@ -152,6 +157,8 @@ static void member_effect(struct world *w, int n, const struct holder_effects *f
         a->ev.token = e->token;
         a->ev.log_position = w->log_count;
         a->ev.failed = m->log_cut || strikes(w, FAULT_LOST, w->config.chance[FAULT_LOST]);
+        if (a->ev.failed)
+            a->ev.log_position = 0; /* nothing that an answer without an answer says is true */
         member_send(w, n, a, hop_ms(w));
         break;
     case HOLDER_REPORT:
@@ -350,6 +357,8 @@ void member_start(struct world *w, enum color c)
     m->first_given = arena((size_t)pmax * sizeof(*m->first_given));
     m->in_hand = arena((size_t)pmax * sizeof(*m->in_hand));
     m->shown = arena((size_t)pmax * sizeof(*m->shown));
+    m->read = arena((size_t)pmax * sizeof(*m->read));
+    m->begun = arena((size_t)pmax * sizeof(*m->begun));
     m->known_at = -1;
     slots = arena((size_t)pmax * SLOTS * sizeof(*slots));
     fleet_init(&m->fleet, arena((size_t)pmax * sizeof(struct baton)), pmax);

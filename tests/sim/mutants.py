@@ -340,11 +340,6 @@ MUTANTS = [
          '    case MARK_FOLLOW:\n        *ret = b->from;',
          '        *ret = b->from;\n        return true;\n    case MARK_FOLLOW:\n        *ret = committed;'),
     ]),
-    ('a mark that is newer than the document is believed', '6', [
-        ('holder.c',
-         '        if (mark.epoch > b->epoch)\n            return false;\n        *ret',
-         '        *ret'),
-    ]),
     ("a reset is obeyed before anything was taken", '6', [
         ('holder.c',
          '*ret = b->taken ? committed : b->from;',

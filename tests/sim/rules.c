@@ -149,8 +149,10 @@ void rules_report_taken(struct world *w, int n, const struct report *given, cons
 
     MUST((!counts || given->sequence > *taken) && "rule 13: a report older than its member's last counts for nothing");
     MUST((counts || given->sequence <= *taken) && "rule 13: a report newer than its member's last counts");
-    if (counts)
+    if (counts) {
         *taken = given->sequence;
+        w->controllers[n].report_taken_ms[member_number(given->incarnation)] = w->now_ms;
+    }
 }
 
 /*
@@ -171,6 +173,9 @@ void rules_forgets(struct world *w, int n, const char *incarnation)
     const struct member *m = &w->members[member_number(incarnation)];
     const struct op *op = &w->controllers[n].switcher.op;
 
+    MUST((m->parted ||
+          w->now_ms - w->controllers[n].report_taken_ms[member_number(incarnation)] >= at_least_ms(w, GONE_AFTER_MS)) &&
+         "rule 9: forgotten is only who was silent so long");
     MUST(is_gone(w, m) && "rule 9: forgotten is only who said goodbye, or was out of his group so long");
     MUST((m->parted || w->config.fence || w->now_ms - w->seen_since_ms < SESSION_MS || op_ended(op) ||
           op->state != OP_PASSING || m->color != op->from || (op->kind != OP_SWITCH && op->kind != OP_ROLLBACK)) &&
@@ -179,12 +184,18 @@ void rules_forgets(struct world *w, int n, const char *incarnation)
 
 /* --- a release, and what may follow ---------------------------------------------------------------------------------------------------- */
 
-void rules_read_back(struct world *w, int n, enum color c, int partition)
+/* An answer is given to a leader. One to an older question comes to nothing: what it says is not kept, nor may it be used. */
+void rules_read_back(struct world *w, int n, const struct told *t)
 {
-    const struct group *g = &w->groups[c];
+    const struct controller *c = &w->controllers[n];
 
-    w->controllers[n].read_back[partition] =
-        (struct read_back){ w->now_ms, g->committed[partition], g->mark[partition], c };
+    for (int i = 0; i < t->ev.reading_count; i++) {
+        const struct switcher_reading *r = &t->ev.readings[i];
+        struct read_back *back = &w->controllers[n].read_back[c->fleet.batons[r->baton].partition];
+
+        if (t->asked_ms >= back->ms)
+            *back = (struct read_back){ t->asked_ms, r->offset, r->mark, t->ev.color };
+    }
 }
 
 /* Rule 6, as docs/protocol.md has it. */
@@ -221,6 +232,7 @@ void rules_taken(struct world *w, int partition, const struct baton *b)
 {
     const struct truth *t = &w->truth[partition];
 
+    MUST((b->state != RIGHT_GRANTED || b->epoch == t->doc.epoch || !b->taken) && "rule 6: no grant is born taken");
     MUST((t->state != RIGHT_GRANTED || b->state != RIGHT_HELD || t->active_order[b->holder] >= t->doc.order) &&
          "rule 6: a grant counts as taken when its holder has said so");
 }
@@ -283,6 +295,70 @@ void rules_believed(struct world *w, int p, const struct baton *b, int writer)
          "rule 4: the committed offset was read back after the order");
     MUST((may_start_at(t, r, b->from) || (w->config.replay && b->from < r->offset)) &&
          "rule 4: a grant begins at what was read back");
+}
+
+/* --- where a member begins, and what a standby follows ------------------------------------------------------------------------------- */
+
+/* Rule 6: by what its group had committed when it asked, or, not having asked, at a grant under which nobody has begun. */
+static bool begins_right(const struct world *w, const struct member *m, const struct baton *b, int64_t at)
+{
+    const struct group *g = &w->groups[m->color];
+    const struct read_back *r = &m->read[b->partition];
+    const bool begun = m->in_group && g->committed[b->partition] != OFFSET_NONE &&
+                       g->mark[b->partition].kind == MARK_EPOCH && g->mark[b->partition].epoch == b->epoch;
+
+    if (m->begun[b->partition].epoch == b->epoch && m->begun[b->partition].offset == at)
+        return true; /* the same start, asked again */
+    if (b->state == RIGHT_GRANTED && at == b->from && !begun)
+        return true;
+    if (r->ms == 0)
+        return false;
+    if (r->offset == OFFSET_NONE || r->mark.kind == MARK_NOTHING || r->mark.kind == MARK_FOLLOW)
+        return at == b->from;
+    if (r->mark.kind == MARK_FOREIGN)
+        return at == (b->taken ? r->offset : b->from);
+    return r->mark.epoch <= b->epoch && at == (r->mark.epoch == b->epoch ? r->offset : b->from);
+}
+
+static const struct baton *baton_of(const struct member *m, int part)
+{
+    const int i = m->fleet.exists ? fleet_find(&m->fleet, 0, m->parts[part].partition) : -1;
+
+    return i < 0 ? NULL : &m->fleet.batons[i];
+}
+
+/* Rule 7: by its own document, another color's, and standing still. */
+void rules_follows(struct world *w, int n, int part)
+{
+    const struct member *m = &w->members[n];
+    const struct baton *b = baton_of(m, part);
+
+    MUST(b && b->holder != m->color && (b->state == RIGHT_HELD || b->state == RIGHT_PAUSED) &&
+         "rule 7: a standby follows only what is held or paused");
+}
+
+void rules_commits(struct world *w, int n, const struct holder_part_at *at, int count)
+{
+    struct member *m = &w->members[n];
+
+    for (int i = 0; i < count; i++) {
+        const struct baton *b = baton_of(m, at[i].part);
+
+        if (at[i].mark.kind == MARK_FOLLOW)
+            rules_follows(w, n, at[i].part);
+        else if (b && m->parts[at[i].part].state == PART_STARTING && m->parts[at[i].part].epoch == b->epoch) {
+            MUST(begins_right(w, m, b, at[i].offset) && "rule 6: who begins begins where it says");
+            m->begun[b->partition] = (struct first_given){ b->epoch, at[i].offset };
+        }
+    }
+}
+
+/* Rule 8: a new partition is the active color's, at work or at rest as the fleet is. */
+void rules_born(struct world *w, const struct baton *b)
+{
+    const bool paused = w->seen.number > 0 && w->seen.kind == OP_PAUSE && w->seen.state == OP_COMPLETE;
+
+    MUST((!w->fleet_exists || !paused || b->state == RIGHT_PAUSED) && "rule 8: in a paused fleet all are born paused");
 }
 
 /* --- rule 15: it ends ---------------------------------------------------------------------------------------------------------------- */

@@ -101,6 +101,12 @@ struct shown {         /* what rule 2 asks of a member that is given a partition
     int64_t log_end;   /* ... and this is where the control log stood when that was written, -1: it has not been yet */
 };
 
+struct read_back {      /* a partition's committed offset, as somebody was told */
+    int64_t ms, offset; /* ms: when it was asked */
+    struct mark mark;
+    enum color color;
+};
+
 struct first_given { /* the first record that a member got under a grant */
     uint64_t epoch;
     int64_t offset;
@@ -119,6 +125,7 @@ struct member {
     int64_t *fetch;                  /* by part: next offset to fetch, -1: not attached */
     int64_t (*given)[SLOTS];         /* by part and slot of its window: when it was delivered */
     struct first_given *first_given; /* by partition */
+    struct first_given *begun;       /* by partition: where it last began, and under which grant */
     struct shown *shown;             /* by partition: rule 2 */
     struct terms terms;
     int64_t log_next;
@@ -130,6 +137,7 @@ struct member {
     int64_t frozen_ms_max;     /* from here on its sleep is longer than any promise, 0: it is not */
     int64_t contact_ms;        /* its coordinator last heard of it */
     int64_t log_seen;          /* the control log was read so far, once */
+    struct read_back *read;    /* by partition: what its own group had, when it last asked */
     int known_at;              /* how many reports there were when its first was written, -1: it is not known */
     struct version acked;      /* the newest that a written report of it has acknowledged */
     int *in_hand;              /* by partition: records that its application has, as the world counts them */
@@ -151,6 +159,7 @@ struct group {
 };
 
 struct told { /* an event for a switcher and what it points to */
+    int64_t asked_ms;
     struct switcher_event ev;
     struct told *next;
 };
@@ -176,13 +185,10 @@ struct controller {
     uint64_t reports_token;
     bool heal, sharded;
     bool head_void, op_void, shard_void[SHARDS_MAX], passes_void[SHARDS_MAX];
-    struct read_back { /* a partition's committed offset, as this reign was last told */
-        int64_t ms, offset;
-        struct mark mark;
-        enum color color;
-    } read_back[PARTITIONS_MAX];
-    int64_t reports_asked_ms;         /* when the last reading of the reports that did not fail was asked for ... */
-    int64_t reports_asks_ms;          /* ... and the one that is out */
+    struct read_back read_back[PARTITIONS_MAX];
+    int64_t reports_asked_ms; /* when the last reading of the reports that did not fail was asked for ... */
+    int64_t reports_asks_ms;  /* ... and the one that is out */
+    int64_t report_taken_ms[LIVES_MAX];
     uint64_t report_taken[LIVES_MAX]; /* the newest report of each that it has taken in */
 };
 
@@ -356,7 +362,10 @@ void rules_reported(struct world *w, const char *incarnation, const struct repor
 void rules_report_made(struct world *w, int n, const struct report *r);
 void rules_given(struct world *w, int n, int partition);
 void rules_caught_up(struct world *w, int n);
-void rules_read_back(struct world *w, int n, enum color c, int partition);
+void rules_commits(struct world *w, int n, const struct holder_part_at *at, int count);
+void rules_follows(struct world *w, int n, int part);
+void rules_read_back(struct world *w, int n, const struct told *t);
+void rules_born(struct world *w, const struct baton *b);
 void rules_report_taken(struct world *w, int n, const struct report *given, const struct report *back);
 void rules_forgets(struct world *w, int n, const char *incarnation);
 void rules_ordered(struct world *w, int partition, const struct baton *b);
