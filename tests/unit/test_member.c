@@ -233,6 +233,28 @@ static void a_gap_is_jumped_only_if_it_may_be(void **state)
     close_all(&c, 1);
 }
 
+/* The brokers have lost the log's end: what is committed lies beyond it, and what comes there is new and must be done. */
+static void a_log_that_was_cut_is_followed_from_its_end(void **state)
+{
+    struct world *w = *state;
+    struct baton_consumer *c = consumer_open(w, BLUE);
+    struct mark mark;
+
+    make_fleet(w, GREEN);
+    produce(w, 0, 30);
+    WORK_UNTIL(w, &c, 1, all_are(w, BLUE, LOCAL_STANDBY));
+    w->batons[0].from = 100;
+    say(w, 0, RIGHT_GRANTED, BLUE);
+    WORK_UNTIL(w, &c, 1, committed(w, BLUE, 0, &mark) == 30);
+    assert_int_equal(mark.epoch, w->batons[0].epoch);
+    produce(w, 0, 10);
+    WORK_UNTIL(w, &c, 1, w->seen[BLUE][0].next == 40);
+    for (int i = 0; i < 40; i++)
+        assert_int_equal(w->seen[BLUE][0].times[i], i < 30 ? 0 : 1);
+    WORK_UNTIL(w, &c, 1, committed(w, BLUE, 0, &mark) == 40);
+    close_all(&c, 1);
+}
+
 static void waits_for_records_in_flight(void **state)
 {
     struct world *w = *state;
@@ -659,6 +681,7 @@ int main(void)
         STORY(takes_an_empty_partition),
         STORY(takes_after_a_long_silence),
         STORY(a_gap_is_jumped_only_if_it_may_be),
+        STORY(a_log_that_was_cut_is_followed_from_its_end),
         STORY(waits_for_records_in_flight),
         STORY(commits_the_low_watermark),
         STORY(failures_are_told),
