@@ -16,6 +16,7 @@
 #include "base/log.h"
 #include "run/ack.h"
 #include "run/internal.h"
+#include "run/text.h"
 
 #define START_AGAIN_US 100000
 #define START_AGAIN_US_MAX 10000000
@@ -176,7 +177,7 @@ static void line_write(struct hand *hand, struct line *line, struct str *s)
             out_of_memory();
         if (r < 0) {
             if (placed)
-                s->len--;
+                text_cut(s, s->len - 1);
             fate_failed(run, line, item, m.text);
             continue;
         }
@@ -184,7 +185,7 @@ static void line_write(struct hand *hand, struct line *line, struct str *s)
     }
     line->count = placed;
     if (placed == 0) {
-        s->len = begin;
+        text_cut(s, begin);
         return;
     }
     if (c->batch > 1)

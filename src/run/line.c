@@ -22,8 +22,7 @@ static void add_bytes(struct str *s, const char *name, const void *bytes, size_t
     if (!bytes) {
         str_add(s, "null");
     } else if (!text_add_string(s, bytes, len)) {
-        if (!str_error(s))
-            s->len = before;
+        text_cut(s, before);
         str_addf(s, ",\"%s_base64\":", name);
         text_add_base64(s, bytes, len);
     }
@@ -44,7 +43,7 @@ static void add_headers(struct str *s, const struct record_view *r)
         add_bytes(s, "name", name, strlen(name));
         if (!str_error(s)) { /* the comma before its first member */
             memmove(s->buf + before, s->buf + before + 1, s->len - before);
-            s->len--;
+            text_cut(s, s->len - 1);
         }
         add_bytes(s, "value", value, len);
         str_add_char(s, '}');
@@ -187,8 +186,7 @@ static void add_key(struct str *s, const struct record_view *r, bool has_partiti
     str_add(s, ",\"partitionkey\":");
     if (text_add_string(s, r->key, r->key_len))
         return;
-    if (!str_error(s))
-        s->len = before;
+    text_cut(s, before);
     str_add(s, ",\"kafkakeybase64\":");
     text_add_base64(s, r->key, r->key_len);
 }
@@ -231,11 +229,11 @@ static void add_data(struct str *s, const struct record_view *r, enum value_form
         str_add(s, ",\"data\":");
         if (text_add_string(s, r->value, r->value_len))
             return;
-        if (!typed && !str_error(s)) {
-            s->len = before;
+        if (!typed) {
+            text_cut(s, before);
             str_add(s, ",\"datacontenttype\":\"application/octet-stream\"");
-        } else if (!str_error(s)) {
-            s->len -= strlen(",\"data\":");
+        } else {
+            text_cut(s, s->len - strlen(",\"data\":"));
         }
     }
     str_add(s, ",\"data_base64\":");

@@ -66,6 +66,14 @@ static void add_escape(struct str *s, unsigned char c)
     str_add(s, text);
 }
 
+void text_cut(struct str *s, size_t len)
+{
+    if (str_error(s))
+        return;
+    s->len = len;
+    s->buf[len] = '\0';
+}
+
 bool text_add_string(struct str *s, const void *bytes, size_t len)
 {
     const unsigned char *at = bytes;
@@ -76,10 +84,7 @@ bool text_add_string(struct str *s, const void *bytes, size_t len)
         size_t n = kind_of(at[i]) == WIDE ? wide_len(at + i, len - i) : 1;
 
         if (n == 0) {
-            if (!str_error(s)) {
-                s->len = before;
-                s->buf[before] = '\0';
-            }
+            text_cut(s, before);
             return false;
         }
         if (kind_of(at[i]) == ESCAPE) {

@@ -17,6 +17,8 @@
 bool text_add_string(struct str *s, const void *bytes, size_t len);
 void text_add_base64(struct str *s, const void *bytes, size_t len); /* between quotes */
 void text_add_number(struct str *s, int64_t number);
+/* Back to an earlier length; nothing after an error. */
+void text_cut(struct str *s, size_t len);
 /* Exactly one JSON value, at most 200 levels deep, in UTF-8. */
 bool text_is_json(const void *bytes, size_t len);
 /* Such a value as part of one line: its line ends, which can only stand between tokens, become blanks. */

@@ -103,6 +103,30 @@ static void test_two_word_commands_and_dashes(void **state)
     assert_string_equal(a.group, "fleet");
 }
 
+static void test_another_program_has_the_words_behind_dashes(void **state)
+{
+    char line[] = "run payments --color blue -- python3 -u x.py --help -- -q",
+         url[] = "--to http://h/ run p --color blue", color[] = "--to green switch p";
+    struct args a;
+    struct errmsg m;
+
+    (void)state;
+    assert_int_equal(parse(&a, line, &m), ERR_OK);
+    assert_int_equal(a.word_count, 1);
+    assert_int_equal(a.times[OPT_HELP] + a.times[OPT_QUIET], 0);
+    assert_string_equal(a.rest[0], "python3");
+    assert_string_equal(a.rest[3], "--help");
+    assert_string_equal(a.rest[5], "-q");
+    assert_null(a.rest[6]);
+    assert_usage("run payments --color blue python3",
+                 "'run' takes FLEET [OPTIONS] -- COMMAND: what is 'python3'? The command to run stands behind --");
+    assert_int_equal(parse(&a, url, &m), ERR_OK); /* --to means what the command means, wherever it stands */
+    assert_string_equal(a.value[OPT_TO_URL], "http://h/");
+    assert_int_equal(parse(&a, color, &m), ERR_OK);
+    assert_string_equal(a.value[OPT_TO], "green");
+    assert_usage("run payments --to http://h/ --to http://i/", "--to is given twice: 'http://h/' and 'http://i/'");
+}
+
 static void test_environment_stands_behind_what_was_typed(void **state)
 {
     char baton[] = "baton", status[] = "status", server[] = "--server=http://typed:1";
@@ -149,7 +173,9 @@ static void test_tables_are_sound(void **state)
         assert_non_null(options[i].name);
         assert_true(strlen(options[i].help) > 5);
         for (int k = 0; k < i; k++) {
-            assert_string_not_equal(options[i].name, options[k].name);
+            /* one name may be two options (--to), but never of one command */
+            for (int c = 0; c < command_count && !strcmp(options[i].name, options[k].name); c++)
+                assert_false(command_takes(&commands[c], i) && command_takes(&commands[c], k));
             assert_true(!options[i].letter || options[i].letter != options[k].letter);
         }
     }
@@ -674,6 +700,7 @@ int main(void)
         cmocka_unit_test(test_document_is_current),
         cmocka_unit_test(test_options_stand_anywhere),
         cmocka_unit_test(test_two_word_commands_and_dashes),
+        cmocka_unit_test(test_another_program_has_the_words_behind_dashes),
         cmocka_unit_test(test_environment_stands_behind_what_was_typed),
         cmocka_unit_test(test_wrong_lines_get_the_nearest_right_one),
         cmocka_unit_test(test_tables_are_sound),
