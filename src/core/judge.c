@@ -362,7 +362,7 @@ static void progress_look(struct judge *j, const struct judge_sample *s, int64_t
         }
         p->position = part->position;
         p->seen_ms = s->now_ms;
-        if (s->now_ms - p->since_ms < j->policy.no_progress_ms)
+        if (j->policy.no_progress_ms <= 0 || s->now_ms - p->since_ms < j->policy.no_progress_ms)
             continue;
         if (!j->judging)
             p->stuck_before = true;
