@@ -38,6 +38,7 @@ build module    libzstd            libzstd-dev
 build rdkafka   npm                npm
 test  command   mvn                maven
 test  java      17                 default-jdk-headless
+test  python    prometheus_client  python3-prometheus-client
 fuzz  command   clang              clang
 fuzz  fuzzer    -fsanitize=fuzzer  libclang-rt-VERSION-dev
 fuzz  command   llvm-symbolizer    llvm
@@ -53,6 +54,7 @@ there() { # how, what
     fuzzer) echo 'int LLVMFuzzerTestOneInput(void) { return 0; }' | clang "$2" -x c - -o /dev/null ;;
     # npm only fetches librdkafka's source: not needed where the system's is new enough, or one was built before
     rdkafka) pkg-config --atleast-version=2.12 rdkafka || command -v "$2" || BATON_RDKAFKA=look "$(dirname "$0")/librdkafka.sh" ;;
+    python) /usr/bin/python3 -c "import $2" ;;
     java) command -v javac && [ "$(javac -version 2>&1 | sed 's/[^0-9]*\([0-9]*\).*/\1/')" -ge "$2" ] ;;
     *) die "setup.sh: what is '$1'?" ;;
     esac >/dev/null 2>&1
