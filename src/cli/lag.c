@@ -299,6 +299,18 @@ static void note_text(struct str *ret, const json_t *row)
         str_add(ret, "topic deleted");
     else if (!word_is(state, "known"))
         str_addf(ret, "%s: %s", state, pick_text(row, "why", "no answer"));
+    else if (!word_is(pick_text(row, "label", "OK"), "OK"))
+        str_add(ret, pick_text(row, "label_why", ""));
+}
+
+/* Of a partition's window of commits; only a controller that follows them knows. */
+static enum style label_style(const json_t *row)
+{
+    const char *label = pick_text(row, "label", "");
+
+    if (word_is(label, "STOP") || word_is(label, "STALL") || word_is(label, "REWIND"))
+        return RED;
+    return word_is(label, "WARN") ? YELLOW : PLAIN;
 }
 
 static void page_group(struct str *ret, const struct look *look, const json_t *answer, json_t *trends)
@@ -307,6 +319,7 @@ static void page_group(struct str *ret, const struct look *look, const json_t *a
     struct str text = STR_WITH_MAX(4096);
     size_t count;
     const json_t **rows = sorted(pick(answer, "partitions"), &count);
+    const bool labels = pick(answer, "label") != NULL;
     int behind = 0;
     char a[48], b[48], c[48];
 
@@ -327,6 +340,8 @@ static void page_group(struct str *ret, const struct look *look, const json_t *a
     table_column(t, "END", TABLE_RIGHT);
     table_column(t, "LAG", TABLE_RIGHT);
     table_column(t, "AGE", TABLE_RIGHT);
+    if (labels)
+        table_column(t, "STATUS", TABLE_LEFT);
     if (trends)
         table_column(t, "TREND", TABLE_LEFT);
     table_column(t, "", TABLE_LEFT);
@@ -341,6 +356,8 @@ static void page_group(struct str *ret, const struct look *look, const json_t *a
         table_cell(t, PLAIN, "%s", count_text(b, rows[i], "end"));
         table_cell(t, style, "%s", count_text(c, rows[i], "lag"));
         table_cell(t, PLAIN, "%s", age_text(a, rows[i]));
+        if (labels)
+            table_cell(t, label_style(rows[i]), "%s", pick_text(rows[i], "label", ""));
         if (trends) {
             str_clear(&text);
             trend_text(&text, look, trend_of(trends, rows[i]));

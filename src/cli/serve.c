@@ -177,7 +177,7 @@ int cmd_serve(struct cli *cli)
     config.session_ms = (int)session_ms;
     config.lag_interval_ms = lag_interval_ms;
     config.metrics_partitions_max = (int)metrics_partitions;
-    config.burrow = &burrow;
+    config.burrow = a->value[OPT_BURROW] ? &burrow : NULL;
     config.connections_max = (int)connections;
     files_max_raise(connections + FILES_BESIDE);
     code = base ? serve_run(cli, base, &config) : cli_fail(cli, EXITS_FAILED, "cannot make an event loop");

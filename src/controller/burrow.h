@@ -11,6 +11,7 @@
 #ifndef CONTROLLER_BURROW_H
 #define CONTROLLER_BURROW_H
 
+#include <jansson.h>
 #include <pthread.h>
 
 #include "base/err.h"
@@ -53,6 +54,11 @@ void burrow_follower_unlock(struct burrow_follower *f);
 struct controller;
 struct call;
 bool burrow_path(const char *path); /* is it one of Burrow's? */
+/*
+ * Adds "label" and "label_why" to each of a group's "partitions", which are sorted, and "label" to the group. Nothing where
+ * commits are not followed (yet).
+ */
+void burrow_label(struct controller *c, json_t *json, const char *group);
 void burrow_answer(struct controller *c, struct call *call);
 
 #endif

@@ -24,6 +24,7 @@
 
 #define TEXT_TYPE "text/plain; charset=utf-8" /* what Go finds in a text */
 #define NAMES_MAX 2
+#define ANSWER_MAX (24 * 1024 * 1024) /* the windows of some 20,000 partitions; the server sends 32 MiB at a time */
 
 struct ask {
     struct controller *c;
@@ -187,7 +188,7 @@ static void get_topics(struct ask *a)
     end(a);
 }
 
-/* Burrow leaves out what it does not know, so that all behind it are told of the wrong partition; corrected: -1. */
+/* Burrow leaves out what it does not know, so that all behind it are told of the wrong partition; corrected (C12): -1. */
 static void on_end(void *opaque, int32_t partition, bool known, int64_t end)
 {
     struct ask *a = opaque;
@@ -339,7 +340,7 @@ static void on_judged(void *opaque, const struct burrow_partition *p, const stru
 
 static void say_status(struct ask *a, bool all)
 {
-    struct str partitions = STR_WITH_MAX(API_BODY_MAX);
+    struct str partitions = STR_WITH_MAX(ANSWER_MAX);
     struct listing listing = { .out = { .text = &partitions }, .all = all };
     struct burrow_group_verdict g = { .status = BURROW_NOTFOUND, .complete = 1.0F };
 
@@ -385,6 +386,48 @@ static void delete_consumer(struct ask *a)
         burrow_group_delete(a->store, a->name[1], NULL);
     begin(a, false, "consumer group removed");
     end(a);
+}
+
+/* --- labels for others -------------------------------------------------------------------------------------------- */
+
+struct labelling {
+    json_t *rows;
+    size_t at;
+};
+
+/* Both lists are sorted alike; what is only in one is passed over. */
+static void on_label(void *opaque, const struct burrow_partition *p, const struct burrow_verdict *v)
+{
+    struct labelling *l = opaque;
+
+    for (; l->at < json_array_size(l->rows); l->at++) {
+        json_t *row = json_array_get(l->rows, l->at);
+        const char *topic = json_string_value(json_object_get(row, "topic"));
+        const int order = strcmp(topic ? topic : "", p->topic);
+        const json_int_t partition = json_integer_value(json_object_get(row, "partition"));
+
+        if (order > 0 || (order == 0 && partition > p->partition))
+            return;
+        if (order < 0 || partition < p->partition)
+            continue;
+        json_object_set_new(row, "label", json_string(burrow_status_name(v->status)));
+        json_object_set_new(row, "label_why", json_string(v->why));
+    }
+}
+
+void burrow_label(struct controller *c, json_t *json, const char *group)
+{
+    struct labelling l = { .rows = json_object_get(json, "partitions") };
+    struct burrow_group_verdict g;
+    char trouble[512];
+    struct burrow *store = c->burrow ? burrow_follower_lock(c->burrow, trouble, sizeof(trouble)) : NULL;
+
+    if (!store)
+        return;
+    burrow_group_judge(&g, store, group, clock_unix_ms() / 1000, on_label, &l);
+    burrow_follower_unlock(c->burrow);
+    if (g.status != BURROW_NOTFOUND)
+        json_object_set_new(json, "label", json_string(burrow_status_name(g.status)));
 }
 
 /* --- configuration ------------------------------------------------------------------------------------------------ */
@@ -607,7 +650,7 @@ void burrow_answer(struct controller *c, struct call *call)
         say_ready(c, call);
         return;
     }
-    a.text = STR_WITH_MAX(API_BODY_MAX);
+    a.text = STR_WITH_MAX(ANSWER_MAX);
     a.out.text = &a.text;
     for (size_t i = 0; i < ARRAY_COUNT(routes); i++) {
         if (!path_matches(&a, routes[i].path, call->path))

@@ -591,6 +591,9 @@ int controller_open(struct controller **ret, struct event_base *base, const stru
         controller_close(c);
         return r;
     }
+    if (config->burrow)
+        c->burrow = burrow_follower_start(&c->burrow_options, c->settings);
+    c->config.burrow = NULL;
     c->config.listen = NULL; /* borrowed: not to be looked at again */
     c->config.kafka = NULL;
     c->replay_question = ++c->question_last;

@@ -55,7 +55,7 @@ struct controller_config {
     enum controller_lag lag;
     int64_t lag_interval_ms; /* 0: 10 s */
     const char *by; /* command mode: who asks, when a request does not say */
-    const struct burrow_options *burrow; /* copied; NULL: what burrow_options_default() says */
+    const struct burrow_options *burrow; /* copied; NULL: burrow_options_default(), from the first request under /v3 on */
     const char *prometheus_auth_file; /* one line: a token, or user:password; NULL: none */
     const char *prometheus_ca_file;   /* PEM; NULL: the system's */
     int metrics_partitions_max;  /* of all fleets together, with series of their own on /metrics */

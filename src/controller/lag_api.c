@@ -118,9 +118,12 @@ static void group_answer(struct controller *c, struct call *call, const char *na
 {
     const struct lag_group *g = lag_group_find(c->sampler->reader, name);
 
-    if (g)
-        call_json(call, 200, lag_view_group(c->sampler->reader, g, topic));
-    else if (c->config.lag == CONTROLLER_LAG_FLEETS)
+    if (g) {
+        json_t *json = lag_view_group(c->sampler->reader, g, topic);
+
+        burrow_label(c, json, name);
+        call_json(call, 200, json);
+    } else if (c->config.lag == CONTROLLER_LAG_FLEETS)
         call_error(call, 404, "not-found", "run 'baton serve --lag all', or 'baton lag GROUP --bootstrap HOST:PORT'",
                    NULL, "no fleet has a group '%s', and this controller samples only the fleets' groups", name);
     else

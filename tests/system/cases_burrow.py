@@ -357,6 +357,11 @@ def today(w):
     status, answer = server.get(f"{at}{f.name}-blue/status")
     if (status, answer["status"]["status"]) != (200, "OK"):
         raise Failure(f"a fleet that works is {answer}")
+    # the same windows, by the command line
+    url = f"http://127.0.0.1:{server.port}"
+    wait_until(lambda: f.cli("lag", f"{f.name}-blue", "-o", "json", address=["--server", url]).json().get("label") == "OK", PATIENCE,
+               lambda: f"'baton lag' to say OK: {f.cli('lag', f'{f.name}-blue', '-o', 'json', address=['--server', url]).out}", 0.5)
+    f.cli("lag", f"{f.name}-blue", address=["--server", url]).expect(0, "STATUS", "OK")
     group = f"{f.name}-gone"
     w.ask("commit", group, topic, 0, 1)
     wait_until(lambda: server.get(at + group)[0] == 200, PATIENCE, "the commit to be seen", 0.2)
