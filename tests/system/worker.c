@@ -8,7 +8,8 @@
  *
  * Remarks begin with "#": when it started and how it ended. A test bends it by options: a delay for each record, done
  * out of order, several polling threads, and a "hold" file. While that file exists, no record is processed, so a test
- * holds a hand-over open in the phase it wants, for as long as it wants, without any sleep.
+ * holds a hand-over open in the phase it wants, for as long as it wants, without any sleep. A "worse" file makes it worse while it
+ * runs: it holds how many of a thousand records fail, and by how many microseconds each is late.
  *
  * SIGTERM: finish what is polled, baton_close(), exit 0. SIGUSR2: exit at once without closing, records in flight and all.
  */
@@ -37,7 +38,9 @@ static struct {
     int batch, threads;
     long delay_us;
     bool shuffle;
-    const char *hold;
+    const char *hold, *worse;
+    int fails, late_us; /* what the "worse" file says */
+    int64_t worse_read_us;
 } worker = { .batch = 100, .threads = 1, .fd = -1 };
 
 static void on_signal(int number)
@@ -75,6 +78,35 @@ static void wait_while_held(void)
         usleep(HOLD_LOOK_US);
 }
 
+/* Looked at every ten milliseconds; of no use to several threads, where nobody minds. */
+static void worse_read(void)
+{
+    const int64_t now = now_unix_us();
+    FILE *file;
+
+    if (!worker.worse || now - worker.worse_read_us < 10000)
+        return;
+    worker.worse_read_us = now;
+    worker.fails = worker.late_us = 0;
+    file = fopen(worker.worse, "re");
+    if (!file)
+        return;
+    if (fscanf(file, "%d %d", &worker.fails, &worker.late_us) < 1)
+        worker.fails = worker.late_us = 0;
+    fclose(file);
+}
+
+/* Bad ones come evenly: a test must not depend on luck. */
+static void done(struct baton_record *r)
+{
+    static _Atomic unsigned count;
+
+    if (worker.fails > 0 && count++ * (unsigned)worker.fails % 1000 < (unsigned)worker.fails)
+        baton_failed(r, "broken");
+    else
+        baton_done(r);
+}
+
 static void process(const struct baton_record *r)
 {
     size_t len;
@@ -83,15 +115,16 @@ static void process(const struct baton_record *r)
     int n;
 
     wait_while_held();
-    if (worker.delay_us > 0)
-        usleep((useconds_t)worker.delay_us);
+    worse_read();
+    if (worker.delay_us + worker.late_us > 0)
+        usleep((useconds_t)(worker.delay_us + worker.late_us));
     for (size_t i = 0; value && i < len && i < sizeof(number) - 1 && value[i] >= '0' && value[i] <= '9'; i++) {
         number[i] = value[i];
         number[i + 1] = '\0';
     }
-    n = snprintf(line, sizeof(line), "%" PRId32 " %" PRId64 " %s %" PRIu64 " %s %" PRId64 " %s\n", baton_record_partition(r),
-                 baton_record_offset(r), number, baton_record_epoch(r), baton_record_color(r), now_unix_us(),
-                 baton_record_topic(r));
+    n = snprintf(line, sizeof(line), "%" PRId32 " %" PRId64 " %s %" PRIu64 " %s %" PRId64 " %s\n",
+                 baton_record_partition(r), baton_record_offset(r), number, baton_record_epoch(r),
+                 baton_record_color(r), now_unix_us(), baton_record_topic(r));
     put(line, (size_t)n);
 }
 
@@ -106,7 +139,7 @@ static void finish(struct baton_record **records, int count, unsigned *seed)
             records[j] = r;
         }
     for (int i = 0; i < count; i++)
-        baton_done(records[i]);
+        done(records[i]);
 }
 
 static void *run(void *opaque)
@@ -119,7 +152,7 @@ static void *run(void *opaque)
         for (int i = 0; i < count; i++) {
             process(records[i]);
             if (!worker.shuffle)
-                baton_done(records[i]);
+                done(records[i]);
         }
         if (worker.shuffle)
             finish(records, count, &seed);
@@ -182,6 +215,8 @@ static void parse(int argc, char **argv)
                 die(value, strerror(errno));
         } else if (!strcmp(name, "--hold")) {
             worker.hold = value;
+        } else if (!strcmp(name, "--worse")) {
+            worker.worse = value;
         } else if (!strcmp(name, "--threads")) {
             worker.threads = atoi(value);
         } else if (!strcmp(name, "--batch")) {
@@ -194,8 +229,10 @@ static void parse(int argc, char **argv)
             die(name, "unknown option");
         }
     }
-    if (worker.fd < 0 || worker.threads < 1 || worker.threads > THREADS_MAX || worker.batch < 1 || worker.batch > BATCH_MAX)
-        die("usage", "--out FILE [--threads N] [--batch N] [--delay-us N] [--shuffle] [--hold FILE] [--OPTION VALUE]...");
+    if (worker.fd < 0 || worker.threads < 1 || worker.threads > THREADS_MAX || worker.batch < 1 ||
+        worker.batch > BATCH_MAX)
+        die("usage",
+            "--out FILE [--threads N] [--batch N] [--delay-us N] [--shuffle] [--hold FILE] [--OPTION VALUE]...");
 }
 
 int main(int argc, char **argv)

@@ -1,0 +1,123 @@
+"""The judge on a real Kafka: a green that gets worse is taken back by itself, a healthy one is promoted, and a metrics system that is
+down takes nothing back."""
+
+import json
+import time
+
+from cases_switch import require
+from fleet import Test
+from kafka import free_ports, wait_until
+
+RATE = 600  # records a second
+BASELINE = 12  # looks at blue alone
+
+
+def judged(w, judge, **spec):
+    """A fleet that is looked at every second, up, with a baseline."""
+    f = w.fleet({"in": 4}, spec={"judge": {"interval": "1s", "warmup": "2s", "metrics": ["error_rate"], **judge}, **spec})
+    f.worse = f.path("worse")
+    f.up(blue=2, green=2, rate=RATE, worse=f.worse)
+    return f
+
+
+def samples(f, what):
+    return [s for s in f.api("GET", f"/v1/fleets/{f.name}/signals")["samples"] if s["what"] == what]
+
+
+def wait_baseline(f):
+    wait_until(lambda: sum(s["blue"].get("records", 0) > 0 for s in samples(f, "baseline")) >= BASELINE, 60, "a baseline", 0.2)
+
+
+def wait_looks(f, count):
+    wait_until(lambda: len(samples(f, "look")) >= count, 60, "the judge to look", 0.1)
+
+
+def worse(w):
+    """One record in five fails: back on blue within seconds, the receipt says why, and the version is not tried again."""
+    f = judged(w, {"mode": "auto"}, switch={"observe": "5m"})
+    wait_baseline(f)
+    running = f.switch()
+    f.wait_op(1, ("observing",))
+    wait_looks(f, 5)
+    began = time.time()
+    with open(f.worse, "w", encoding="utf-8") as file:
+        file.write("200 0\n")
+    op = f.wait_ended(1, 60)
+    took = time.time() - began
+    answer = running.wait()
+    require(op["state"] == "rolled-back" and op["cause"] == "verdict", f"{op}")
+    answer.expect(6)
+    receipt = f.api("GET", f"/v1/fleets/{f.name}/switches/1/receipt")
+    verdict = receipt["verdict"]
+    errors = next(m for m in verdict["metrics"] if m["name"] == "error_rate")
+    require(verdict["verdict"] == "worse" and verdict["rule"] == "evidence", f"{verdict}")
+    require(errors["state"] == "worse" and errors["e_value"] >= errors["e_bound"], f"{errors}")
+    require("error_rate" in op["why"] and "failed" in op["why"], op["why"])
+    require(f.active() == "blue" and took < 20, f"it took {took:.1f} s")
+    print(f"judge: from the first bad record until all is back on blue {took:.1f} s", flush=True)
+    f.cli("switch", f.name, "--no-wait").expect(1, "2.0", "switch 1", "--force")
+    f.cli("plan", f.name).expect(1, "worse")
+    path = f.path("recording.json")
+    with open(path, "w", encoding="utf-8") as file:
+        json.dump(f.api("GET", f"/v1/fleets/{f.name}/signals"), file)
+    f.cli("judge", "--replay", path, "--policy", f.fleet_file(), address=[]).expect(0, "worse: error_rate")
+    f.stop_producers()
+    f.wait_drained()
+    f.expect_clean()
+
+
+def healthy(w):
+    """As good as blue: ok, long before the observation ends, where the policy says early."""
+    f = judged(w, {"promote": "early"}, switch={"observe": "5m"})
+    wait_baseline(f)
+    f.switch("--auto").wait(120).expect(0)
+    receipt = f.api("GET", f"/v1/fleets/{f.name}/switches/1/receipt")
+    require(receipt["state"] == "complete" and receipt["verdict"]["verdict"] == "ok", f"{receipt['verdict']}")
+    f.stop_producers()
+    f.wait_drained()
+    f.expect_clean()
+
+
+def prometheus_down(w):
+    """A signal that nobody answers: neither promoted nor turned back, it is held and says so; a person decides."""
+    (port,) = free_ports(1)
+    f = judged(w, {"mode": "auto", "warmup": "0s", "on_undecided": "rollback"}, switch={"observe": "6s"},
+               prometheus={"url": f"http://127.0.0.1:{port}"},
+               signals=["{name: cpu, query: 'cpu{color=\"$color\"}', limit: 0.9}"])
+    wait_baseline(f)
+    f.cli("switch", f.name, "--no-wait").expect(0)
+    f.wait_op(1, ("observing",))
+    began = time.monotonic()
+    wait_until(lambda: time.monotonic() - began > 9 or f.op(1)["state"] != "observing", 30, "the observation to be over", 0.2)
+    receipt = f.api("GET", f"/v1/fleets/{f.name}/switches/1/receipt")
+    require(receipt["state"] == "observing" and receipt["held"], f"{receipt['state']}, held {receipt['held']}")
+    require(receipt["verdict"]["blind"] and "cpu" in receipt["verdict"]["sentence"], f"{receipt['verdict']}")
+    f.cli("rollback", f.name).expect(0)
+    require(f.wait_ended(1)["state"] == "rolled-back", "taken back by hand")
+    f.stop_producers()
+    f.wait_drained()
+    f.expect_clean()
+
+
+def vanished(w):
+    """All of green is killed while it is watched: back, though nothing is judged but that somebody is there."""
+    f = judged(w, {}, switch={"observe": "5m", "on_unreachable": "fence"})
+    f.cli("switch", f.name, "--no-wait").expect(0)
+    f.wait_op(1, ("observing",))
+    f.wait_flowing("green")
+    wait_looks(f, 2)
+    for m in f.of("green"):
+        m.kill()
+    op = f.wait_ended(1, 90)
+    require(op["state"] == "rolled-back" and op["cause"] == "verdict" and "no member of green" in op["why"], f"{op}")
+    f.stop_producers()
+    f.wait_drained()
+    f.expect_clean(within=True, across=True, overlaps=True)
+
+
+TESTS = [
+    Test("judge-worse", worse),
+    Test("judge-healthy", healthy),
+    Test("judge-prometheus-down", prometheus_down),
+    Test("judge-vanished", vanished),
+]
