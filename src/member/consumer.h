@@ -168,7 +168,7 @@ struct baton_consumer {
     bool control_read;       /* the control log has been read to its end once */
     bool close_fed, abandon_fed, over;
     int64_t control_retry_ms; /* open the control log then */
-    bool control_trouble, control_told, fleet_told, active_told, standby_told, fenced_told;
+    bool control_trouble, control_told, offsets_told, fleet_told, active_told, standby_told, fenced_told;
     rd_kafka_resp_err_t group_error_told;
 };
 

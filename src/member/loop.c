@@ -330,6 +330,21 @@ static void join_if_due(struct baton_consumer *c)
 
 /* --- answers --- */
 
+/* A partition that begins waits for this answer: said when it fails, and when it comes again. */
+static void offsets_trouble(struct baton_consumer *c, const struct kafka_answer *answer)
+{
+    const bool failed = answer->error != 0;
+
+    if (failed == c->offsets_told)
+        return;
+    c->offsets_told = failed;
+    if (failed)
+        log_warn("offsets_unread", "error=\"%s\", asking again", answer->message.text);
+    else
+        log_info("offsets_read", "the brokers answer again");
+    consumer_note_why(c, failed ? answer->message.text : "");
+}
+
 static void on_offsets(struct baton_consumer *c, const struct kafka_answer *answer)
 {
     struct ask *ask = carry_find(c, answer->token);
@@ -339,8 +354,7 @@ static void on_offsets(struct baton_consumer *c, const struct kafka_answer *answ
         return;
     failed = calloc(ask->count > 0 ? (size_t)ask->count : 1, sizeof(*failed));
     if (!failed || answer->error || answer->tp_count != ask->count) {
-        if (answer->error)
-            log_debug("offsets_unread", "error=\"%s\", asking again", answer->message.text);
+        offsets_trouble(c, answer);
         free(failed);
         carry_answer(c, ask, NULL, true);
         return;
@@ -350,6 +364,7 @@ static void on_offsets(struct baton_consumer *c, const struct kafka_answer *answ
         ask->parts[i].offset = answer->tps[i].offset;
         ask->parts[i].mark = answer->tps[i].mark;
     }
+    offsets_trouble(c, answer);
     carry_answer(c, ask, failed, false);
     free(failed);
 }
