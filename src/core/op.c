@@ -57,7 +57,7 @@ int64_t pass_standstill_us(const struct pass *p)
     return p->taken ? span(p->drained_unix_us, p->first_unix_us ? p->first_unix_us : p->attached_unix_us) : -1;
 }
 
-int64_t pass_standstill_bound_us(const struct pass *p)
+int64_t pass_heard_us(const struct pass *p)
 {
     return p->taken ? span(p->release_heard_unix_us, p->take_heard_unix_us) : -1;
 }

@@ -53,12 +53,13 @@ struct pass {
     char taken_by[INCARNATION_MAX + 1];
     int64_t stopped_unix_us, drained_unix_us;          /* the old holder's clock, corrected by its skew */
     int64_t attached_unix_us, first_unix_us;           /* the new holder's, corrected by its skew */
-    int64_t release_heard_unix_us, take_heard_unix_us; /* the controller's: the upper bound */
+    int64_t release_heard_unix_us, take_heard_unix_us; /* the controller's clock: no skew, but hearing is not doing */
     bool taken;                                        /* reported active with a first position */
 };
 /* Nobody worked: from the last record done to the first position of the new holder (attached when the partition was empty). -1: unknown. */
 int64_t pass_standstill_us(const struct pass *p);
-int64_t pass_standstill_bound_us(const struct pass *p); /* release heard to take heard; -1 unknown */
+/* From the release heard to the taking heard; -1: unknown. No bound: a release may be heard late, a taking too. */
+int64_t pass_heard_us(const struct pass *p);
 
 struct op {
     uint32_t number; /* 0: no operation yet */
@@ -66,7 +67,7 @@ struct op {
     enum op_state state;
     enum color from, to; /* pause and resume: equal */
     bool replay;
-    uint32_t of_number; /* rollback: of which switch */
+    uint32_t of_number; /* rollback: of which switch; pause, resume: which one a rollback after it would take back */
     int stages_percent[STAGES_MAX];
     int stage_count, stage; /* stage: index of the present one */
     int64_t observe_ms, deadline_ms;

@@ -363,6 +363,15 @@ static bool in_two_hands(const struct fleet *f)
     return false;
 }
 
+/* One color has them all, and is at work: whatever came before, nobody is needed any more. */
+static bool in_one_hand(const struct fleet *f)
+{
+    for (int i = 0; i < f->baton_count; i++)
+        if (f->batons[i].state != RIGHT_HELD)
+            return false;
+    return f->baton_count > 0 && !in_two_hands(f);
+}
+
 static const enum phase phases[OP_KIND_COUNT][OP_STATE_COUNT] = {
     [OP_SWITCH] = { PHASE_PASSING, PHASE_OBSERVING, PHASE_RETURNING, PHASE_STEADY, PHASE_STEADY, PHASE_NEEDS_OPERATOR },
     [OP_ROLLBACK] = { PHASE_PASSING, PHASE_OBSERVING, PHASE_RETURNING, PHASE_STEADY, PHASE_STEADY,
@@ -1015,6 +1024,11 @@ static void advance(struct switcher *s, const struct switcher_event *ev, struct 
     }
     if (!op_ended(&s->op))
         op_advance(s, ev);
+    if (s->fleet->phase == PHASE_NEEDS_OPERATOR && op_ended(&s->op) && in_one_hand(s->fleet)) {
+        touch(s, ev->now_unix_us);
+        s->fleet->phase = PHASE_STEADY;
+        s->fleet->active = s->fleet->batons[0].holder;
+    }
 }
 
 /* --- orders ----------------------------------------------------------------------------------------------------------------------------- */
@@ -1025,6 +1039,21 @@ static void version_of(const struct switcher *s, enum color c, char ret[VERSION_
     for (int i = 0; i < MEMBERS_MAX && !ret[0]; i++)
         if (member_counts(&s->members[i], c))
             snprintf(ret, VERSION_MAX + 1, "%s", s->members[i].report->version);
+}
+
+/*
+ * The switch that a rollback would take back now, 0: none. Typed twice a rollback must not go forth again: the second one finds nothing.
+ * A pause and a resume carry the number on.
+ */
+static uint32_t to_take_back(const struct op *op)
+{
+    if (op->number == 0)
+        return 0;
+    if (!passing_between_colors(op))
+        return op->of_number;
+    if ((op->kind == OP_ROLLBACK && op->state == OP_COMPLETE) || (op->kind == OP_SWITCH && op->state == OP_ROLLED_BACK))
+        return 0;
+    return op->number;
 }
 
 /* What the order would become. */
@@ -1045,7 +1074,7 @@ static void op_plan(struct switcher *s, const struct switcher_event *ev)
         op->to = o->to_given ? o->to : color_other(s->fleet->active);
     op->from = op->kind == OP_SWITCH || op->kind == OP_ROLLBACK ? color_other(op->to) : op->to;
     op->replay = o->replay;
-    op->of_number = op->kind == OP_ROLLBACK ? s->op.number : 0;
+    op->of_number = op->kind == OP_SWITCH ? 0 : to_take_back(&s->op);
     op->stage_count = op->kind == OP_SWITCH ? (o->stage_count ? o->stage_count : spec->stage_count) : 1;
     op->stages_percent[0] = 100;
     if (op->kind == OP_SWITCH)
@@ -1092,22 +1121,15 @@ static void op_begin(struct switcher *s, const struct switcher_event *ev, struct
     reply(s, fx, REPLY_ACCEPTED, "");
 }
 
-/*
- * A rollback goes back from the newest switch. Typed twice it must not go forth again: the second one finds nothing to take back.
- * Of a pause or a resume in between only the number is known, so then it is taken at its word.
- */
-static bool way_back_exists(const struct switcher *s, char *ret_why, size_t room)
+/* Why a rollback has nothing to take back: what is asked for must not become a switch to a color that nobody has named. */
+static void why_no_way_back(const struct switcher *s, char *ret_why, size_t room)
 {
-    const struct op *op = &s->op;
-    const bool back_already =
-        (op->kind == OP_ROLLBACK && op->state == OP_COMPLETE) || (op->kind == OP_SWITCH && op->state == OP_ROLLED_BACK);
-
-    if (op->number == 0)
-        snprintf(ret_why, room, "the fleet was never switched: there is nothing to go back to");
-    else if (back_already)
+    if (passing_between_colors(&s->op) && s->op.number > 0)
         snprintf(ret_why, room, "%s %u has left %s active already: there is nothing more to take back",
-                 op_kind_name(op->kind), (unsigned)op->number, color_name(s->fleet->active));
-    return op->number > 0 && !back_already;
+                 op_kind_name(s->op.kind), (unsigned)s->op.number, color_name(s->fleet->active));
+    else
+        snprintf(ret_why, room,
+                 "no switch of this fleet is there to take back; to pass it on, name the color: switch --to");
 }
 
 static void on_order(struct switcher *s, const struct switcher_event *ev, struct switcher_effects *fx)
@@ -1131,7 +1153,8 @@ static void on_order(struct switcher *s, const struct switcher_event *ev, struct
         snprintf(text, sizeof(text), "%s %u is under way (%s)", op_kind_name(s->op.kind), (unsigned)s->op.number,
                  op_state_name(s->op.state));
         reply(s, fx, REPLY_CONFLICT, text);
-    } else if (o->kind == ORDER_ROLLBACK && !way_back_exists(s, text, sizeof(text))) {
+    } else if (o->kind == ORDER_ROLLBACK && !under_way && to_take_back(&s->op) == 0) {
+        why_no_way_back(s, text, sizeof(text));
         reply(s, fx, REPLY_CONFLICT, text);
     } else if (o->kind == ORDER_RESUME && s->fleet->phase != PHASE_PAUSED && s->fleet->phase != PHASE_NEEDS_OPERATOR) {
         reply(s, fx, REPLY_CONFLICT, "the fleet is not paused");
@@ -1344,7 +1367,8 @@ void switcher_reign(struct switcher *s, int64_t term, int64_t now_ms, int64_t no
     touch(s, now_unix_us);
     s->bumped = false;
     if (op_ended(&s->op)) { /* the head of an operation whose own record was never written says what never began */
-        const bool needed = (s->op.number && s->op.state == OP_NEEDS_OPERATOR) || in_two_hands(s->fleet);
+        const bool needed =
+            (s->op.number && s->op.state == OP_NEEDS_OPERATOR && !in_one_hand(s->fleet)) || in_two_hands(s->fleet);
 
         s->fleet->phase = needed ? PHASE_NEEDS_OPERATOR : PHASE_STEADY;
         for (int i = 0; i < s->fleet->baton_count; i++)

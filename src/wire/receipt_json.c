@@ -69,7 +69,7 @@ static void put_pass(struct json_out *o, const char *key, const struct pass *p, 
     json_put_int_or_null(o, "from", p->from, OFFSET_NONE);
     json_put_int_or_null(o, "first", p->first, OFFSET_NONE);
     json_put_us_as_ms(o, "standstill_ms", pass_standstill_us(p));
-    json_put_us_as_ms(o, "release_to_take_heard_ms", pass_standstill_bound_us(p));
+    json_put_us_as_ms(o, "release_to_take_heard_ms", pass_heard_us(p));
     put_twice(o, "possibly_repeated", p->committed, p->doubt, op, back,
               op->on_unreachable == UNREACHABLE_FENCE
                   ? "a member was lost before it had committed them, and the fleet says on_unreachable: fence"

@@ -260,10 +260,10 @@ static void member_fetch(struct world *w, int n)
                 continue;
             say(w, "%s goes back to %lld on partition %d", m->incarnation, (long long)part->window.position,
                 (int)part->partition);
-            m->fetch[i] = part->window.position;
+            m->fetch[i] = w->truth[part->partition].cut_at;
         }
         if (part->used && part->state == PART_ACTIVE && part->committed != OFFSET_NONE && part->token == 0 &&
-            w->groups[w->truth[part->partition].holder].committed[part->partition] <= w->ends[part->partition])
+            m->fetch[i] <= w->ends[part->partition])
             w->truth[part->partition].cut_seen = true;
         while (m->alive && part->used && m->fetch[i] >= 0 && m->fetch[i] < w->ends[part->partition]) {
             const struct holder_event now = plain(w, m, HOLDER_TICK);

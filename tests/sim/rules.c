@@ -213,6 +213,9 @@ static bool may_start_at(const struct truth *t, const struct read_back *r, int64
 void rules_ordered(struct world *w, int partition, const struct baton *b)
 {
     struct truth *t = &w->truth[partition];
+
+    MUST((b->state == t->state || (t->state == RIGHT_GRANTED && b->state == RIGHT_HELD) || b->order > t->doc.order) &&
+         "rule 9: an order, or one that is taken back, is a new word");
     if (b->state != RIGHT_RELEASING)
         return;
     MUST((t->state != RIGHT_HELD || b->order == t->order || b->doubt == OFFSET_NONE || b->doubt != t->doc.doubt ||
@@ -402,8 +405,9 @@ void rules_deadline(struct world *w)
     const int64_t ends_ms = w->seen_since_ms + at_most_ms(w, lasts_ms(&w->seen));
     const struct controller *c = leader(w);
 
-    if (op_ended(&w->seen) || !c || w->clocks_lie || w->config.drift)
-        return;
+    if (op_ended(&w->seen) || !c || w->clocks_lie || w->config.drift ||
+        (w->seen.state == OP_OBSERVING && w->config.weight[FAULT_VERDICT]))
+        return; /* a stage may be held until the judge has said something */
     MUST(w->now_ms <= (ends_ms > w->led_since_ms ? ends_ms : w->led_since_ms) + NOTICE_MS &&
          "rule 15: a state of an operation lasts no longer than its deadline");
 }

@@ -582,12 +582,13 @@ static void a_rollback_typed_twice_does_not_go_forth(void **state)
         uint32_t number;
         enum op_kind kind;
         enum op_state state;
+        uint32_t of_number;
         bool asks; /* its preflight begins */
     } cases[] = {
-        { 0, OP_SWITCH, OP_COMPLETE, false },     { 1, OP_SWITCH, OP_COMPLETE, true },
-        { 1, OP_SWITCH, OP_ROLLED_BACK, false },  { 2, OP_ROLLBACK, OP_COMPLETE, false },
-        { 2, OP_ROLLBACK, OP_ROLLED_BACK, true }, { 2, OP_SWITCH, OP_NEEDS_OPERATOR, true },
-        { 3, OP_RESUME, OP_COMPLETE, true },
+        { 0, OP_SWITCH, OP_COMPLETE, 0, false },     { 1, OP_SWITCH, OP_COMPLETE, 0, true },
+        { 1, OP_SWITCH, OP_ROLLED_BACK, 0, false },  { 2, OP_ROLLBACK, OP_COMPLETE, 1, false },
+        { 2, OP_ROLLBACK, OP_ROLLED_BACK, 1, true }, { 2, OP_SWITCH, OP_NEEDS_OPERATOR, 0, true },
+        { 3, OP_RESUME, OP_COMPLETE, 1, true },      { 3, OP_RESUME, OP_COMPLETE, 0, false },
     };
     const struct order order = { .kind = ORDER_ROLLBACK, .observe_ms = -1, .deadline_ms = -1 };
     const struct spec spec = { .topic_count = 1, .stage_count = 1, .stages_percent = { 100 }, .deadline_ms = 1000 };
@@ -605,6 +606,7 @@ static void a_rollback_typed_twice_does_not_go_forth(void **state)
         s.op.number = cases[i].number;
         s.op.kind = cases[i].kind;
         s.op.state = cases[i].state;
+        s.op.of_number = cases[i].of_number;
         switcher_step(&s, &ev, &fx);
         assert_int_equal(fx.count, 1);
         assert_int_equal(fx.items[0].type, cases[i].asks ? SWITCHER_READ_ALL : SWITCHER_REPLY);
