@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wignored-qualifiers"
@@ -162,6 +163,7 @@ static void commit_all(const struct load *l, int first, int last)
             fprintf(stderr, "lag_load: group %d cannot commit\n", again);
             exit(1);
         }
+        usleep(50000);
         commit(l, again);
         out++;
     }

@@ -17,6 +17,7 @@
 #include "http/parse.h"
 
 #define INTERVAL_MS 10000
+#define EMBEDDED_MS 2000  /* known since the log was opened */
 #define GROUP "baton-lag" /* which never joins and never commits */
 
 struct lags_sampler {
@@ -48,7 +49,9 @@ int sampler_open(struct controller *c, struct errmsg *m)
     const struct lag_reader_config config = { .follow = all ? c->settings : NULL };
     int r = ERR_OK;
 
-    if (c->config.lead != CONTROLLER_SERVE || c->config.lag == CONTROLLER_LAG_OFF)
+    /* the embedded broker does not answer such questions */
+    if (c->config.lead != CONTROLLER_SERVE || c->config.lag == CONTROLLER_LAG_OFF ||
+        kafka_is_embedded(kafka_reader_handle(c->control), EMBEDDED_MS, NULL) == 1)
         return ERR_OK;
     c->sampler = calloc(1, sizeof(*c->sampler));
     ASSERT(c->sampler != NULL);
@@ -139,8 +142,9 @@ void lag_answer(struct controller *c, struct call *call, const char *group)
     if (!group && http_query_get(call->query, "group", name, sizeof(name)))
         group = name;
     if (!c->sampler) {
-        call_error(call, 404, "not-found", "run 'baton serve' without --lag off, or 'baton lag --bootstrap HOST:PORT'",
-                   NULL, "this controller samples no lags");
+        call_error(
+            call, 404, "not-found", "run 'baton serve' without --lag off, or 'baton lag --bootstrap HOST:PORT'", NULL,
+            "this controller samples no lags: --lag off, or its broker is the embedded one, which does not tell them");
         return;
     }
     if (c->config.lag == CONTROLLER_LAG_FLEETS && c->replayed && c->mirror.fleet_count == 0 && !group) {

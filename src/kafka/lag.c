@@ -473,7 +473,11 @@ static void take_groups(struct lag_reader *r, rd_kafka_event_t *event)
         groups = rd_kafka_ListConsumerGroups_result_valid(result, &count);
         errors = rd_kafka_ListConsumerGroups_result_errors(result, &error_count);
     }
-    if (code || error_count > 0)
+    if (is_embedded(r))
+        snprintf(r->refresh.trouble, sizeof(r->refresh.trouble),
+                 "the embedded broker tells neither which groups there are nor all that one has committed: ask a real "
+                 "Kafka");
+    else if (code || error_count > 0)
         trouble(r, "list the groups", code ? code : rd_kafka_error_code(errors[0]));
     all = !code && error_count == 0;
     for (int i = 0; i < r->group_count; i++)

@@ -1,0 +1,363 @@
+/*
+ * lag_table - what the reader of lags knows, fed by hand: no broker. A refresh is made known at once, commits are told once, and what
+ * becomes of a lag when a coordinator, a leader or a topic goes. The reader around it is tested on a real Kafka
+ * (tests/system/cases_lag.py): the embedded broker does not answer its questions.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "base/check.h"
+#include "kafka/lag_table.h"
+
+struct world {
+    struct lag_table table;
+    struct lag_reader_config config;
+    rd_kafka_topic_partition_list_t *list;
+    int64_t now_ms;
+    char told[1024];
+};
+
+static void on_commit(void *opaque, const struct lag_commit *commit)
+{
+    struct world *w = opaque;
+    const size_t len = strlen(w->told);
+
+    snprintf(w->told + len, sizeof(w->told) - len, "%s %s/%d at %lld of %lld; ", commit->group, commit->topic,
+             (int)commit->partition, (long long)commit->offset, (long long)commit->end);
+}
+
+static int setup(void **state)
+{
+    struct world *w = calloc(1, sizeof(*w));
+
+    assert_non_null(w);
+    lag_table_init(&w->table);
+    w->config = (struct lag_reader_config){ .on_commit = on_commit, .opaque = w };
+    w->now_ms = 1000;
+    *state = w;
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    struct world *w = *state;
+
+    lag_table_deinit(&w->table);
+    free(w);
+    return 0;
+}
+
+/* --- a refresh by hand -------------------------------------------------------------------------------------------- */
+
+static void begin(struct world *w)
+{
+    w->told[0] = '\0';
+    w->now_ms += 10000;
+    lag_table_begin(&w->table);
+}
+
+/* "orders/0=5 orders/1=? audit/0=7@3": '?' is an error of that partition, '@' a leader epoch. */
+static void commits(struct world *w, const char *group, const char *text)
+{
+    struct lag_entry *e = lag_table_keep(&w->table, group);
+    char copy[1024], *at = copy, *word;
+
+    assert_non_null(e);
+    w->list = rd_kafka_topic_partition_list_new(4);
+    snprintf(copy, sizeof(copy), "%s", text);
+    while ((word = strsep(&at, " "))) {
+        char *partition = strchr(word, '/'), *offset = strchr(word, '='), *epoch = strchr(word, '@');
+        rd_kafka_topic_partition_t *tp;
+
+        if (!*word)
+            continue;
+        *partition = '\0';
+        tp = rd_kafka_topic_partition_list_add(w->list, word, atoi(partition + 1));
+        tp->offset = offset[1] == '?' ? RD_KAFKA_OFFSET_INVALID : atoll(offset + 1);
+        tp->err = offset[1] == '?' ? RD_KAFKA_RESP_ERR_UNSTABLE_OFFSET_COMMIT : RD_KAFKA_RESP_ERR_NO_ERROR;
+        if (epoch)
+            rd_kafka_topic_partition_set_leader_epoch(tp, atoi(epoch + 1));
+    }
+    lag_table_commits(&w->table, e, w->list, w->now_ms);
+    rd_kafka_topic_partition_list_destroy(w->list);
+}
+
+static void end(struct world *w, const char *topic, int32_t partition, int64_t offset, int32_t epoch)
+{
+    struct lag_part *part = &w->table.parts[lag_table_part_find(&w->table, topic, partition)];
+
+    assert_true(part->wanted);
+    part->read_end = offset;
+    part->read_epoch = epoch;
+    part->read_code = offset < 0 ? RD_KAFKA_RESP_ERR_NOT_LEADER_FOR_PARTITION : RD_KAFKA_RESP_ERR_NO_ERROR;
+}
+
+static void known(struct world *w)
+{
+    lag_table_troubled(&w->table, w->now_ms);
+    lag_table_publish(&w->table, &w->config, w->now_ms, w->now_ms);
+}
+
+/* "orders/0 known 5, orders/1 no-commit 0" of a group */
+static void expect(struct world *w, const char *group, const char *text)
+{
+    const struct lag_entry *e = lag_table_find(&w->table, group);
+    char got[1024] = "";
+
+    assert_non_null(e);
+    for (int i = 0; i < e->known.row_count; i++) {
+        const struct lag_row row = lag_table_row(&w->table, e, i, w->now_ms);
+        const size_t len = strlen(got);
+
+        snprintf(got + len, sizeof(got) - len, "%s%s/%d %s %lld", len ? ", " : "", row.topic, (int)row.partition,
+                 lag_state_name(row.lag.state), (long long)row.lag.records);
+    }
+    assert_string_equal(got, text);
+}
+
+/* --- tests -------------------------------------------------------------------------------------------------------- */
+
+static void test_a_refresh_is_known_at_once(void **state)
+{
+    struct world *w = *state;
+
+    begin(w);
+    commits(w, "readers", "orders/1=5 audit/0=2 orders/0=4"); /* in any order */
+    lag_table_wanted(&w->table);
+    assert_int_equal(w->table.end_count, 3);
+    end(w, "orders", 0, 10, 0);
+    end(w, "orders", 1, 5, 0);
+    end(w, "audit", 0, 3, 0);
+    assert_null(lag_table_find(&w->table, "readers"));
+    known(w);
+    expect(w, "readers", "audit/0 known 1, orders/0 known 6, orders/1 known 0");
+    assert_string_equal(w->told,
+                        "readers audit/0 at 2 of 3; readers orders/0 at 4 of 10; readers orders/1 at 5 of 5; ");
+    assert_int_equal(lag_table_find(&w->table, "readers")->known.lag, 7);
+
+    begin(w);
+    commits(w, "readers", "orders/0=9 orders/1=5 audit/0=2");
+    lag_table_wanted(&w->table);
+    end(w, "orders", 0, 20, 0);
+    end(w, "orders", 1, 8, 0);
+    end(w, "audit", 0, 3, 0);
+    expect(w, "readers", "audit/0 known 1, orders/0 known 6, orders/1 known 0"); /* still the one before */
+    known(w);
+    expect(w, "readers", "audit/0 known 1, orders/0 known 11, orders/1 known 3");
+    assert_string_equal(w->told, "readers orders/0 at 9 of 20; "); /* what is new */
+}
+
+static void test_groups_come_and_go(void **state)
+{
+    struct world *w = *state;
+
+    begin(w);
+    commits(w, "b", "orders/0=1");
+    commits(w, "a", "orders/0=1 orders/1=1");
+    lag_table_wanted(&w->table);
+    end(w, "orders", 0, 5, 0);
+    end(w, "orders", 1, 5, 0);
+    known(w);
+    assert_int_equal(w->table.group_count, 2);
+    assert_string_equal(w->table.groups[0]->known.name, "a");
+    begin(w);
+    commits(w, "b", "orders/0=1");
+    lag_table_wanted(&w->table);
+    assert_int_equal(w->table.end_count, 1); /* nobody asks for orders/1 any more */
+    end(w, "orders", 0, 6, 0);
+    known(w);
+    assert_null(lag_table_find(&w->table, "a"));
+    expect(w, "b", "orders/0 known 5");
+    begin(w);
+    commits(w, "b", ""); /* its offsets have expired */
+    lag_table_wanted(&w->table);
+    known(w);
+    expect(w, "b", "");
+}
+
+static void test_what_cannot_be_read_is_unknown(void **state)
+{
+    struct world *w = *state;
+
+    for (int i = 0; i < 2; i++) {
+        begin(w);
+        commits(w, "near", "orders/0=4 orders/1=4");
+        commits(w, "far", "orders/0=2");
+        lag_table_wanted(&w->table);
+        end(w, "orders", 0, 10, 0);
+        end(w, "orders", 1, 10, 0);
+        known(w);
+    }
+    begin(w);
+    commits(w, "near", "orders/0=6 orders/1=?");
+    lag_table_failed(lag_table_keep(&w->table, "far"), RD_KAFKA_RESP_ERR_COORDINATOR_NOT_AVAILABLE);
+    lag_table_wanted(&w->table);
+    end(w, "orders", 0, 12, 0);
+    end(w, "orders", 1, 12, 0);
+    known(w);
+    expect(w, "near", "orders/0 known 6, orders/1 commit-unread 0");
+    expect(w, "far", "orders/0 commit-unread 0");
+    assert_true(lag_table_find(&w->table, "far")->known.trouble[0] != '\0');
+    assert_int_equal(lag_table_find(&w->table, "far")->known.unknown, 1);
+    assert_string_equal(w->told, "near orders/0 at 6 of 12; ");
+    begin(w);
+    commits(w, "near", "orders/0=6 orders/1=4");
+    commits(w, "far", "orders/0=2");
+    lag_table_wanted(&w->table);
+    end(w, "orders", 0, OFFSET_UNKNOWN, -1);
+    end(w, "orders", 1, 13, 0);
+    known(w);
+    expect(w, "near", "orders/0 end-unread 0, orders/1 known 9");
+    expect(w, "far", "orders/0 end-unread 0");
+    assert_string_equal(w->told, ""); /* all that was known before */
+}
+
+/* Nobody who was not asked is unread: what is known of him counts. */
+static void test_not_asked_is_not_unread(void **state)
+{
+    struct world *w = *state;
+
+    begin(w);
+    commits(w, "quiet", "orders/0=4");
+    lag_table_wanted(&w->table);
+    end(w, "orders", 0, 10, 0);
+    known(w);
+    begin(w);
+    lag_table_keep(&w->table, "quiet");
+    lag_table_wanted(&w->table);
+    end(w, "orders", 0, 15, 0);
+    known(w);
+    expect(w, "quiet", "orders/0 known 11");
+}
+
+static void test_other_logs(void **state)
+{
+    struct world *w = *state;
+    const struct lag_entry *e;
+
+    begin(w);
+    commits(w, "g", "orders/0=4@2 orders/1=4@2 orders/2=4@2");
+    lag_table_wanted(&w->table);
+    end(w, "orders", 0, 3, 2);  /* truncated */
+    end(w, "orders", 1, 90, 0); /* made again, and grown past the commit */
+    end(w, "orders", 2, 9, 2);
+    known(w);
+    expect(w, "g", "orders/0 ahead-of-log 0, orders/1 ahead-of-log 0, orders/2 known 5");
+    /* who reads uncommitted records has committed past the last stable offset */
+    begin(w);
+    commits(w, "g", "orders/0=4@2 orders/1=4@2 orders/2=12@2");
+    lag_table_wanted(&w->table);
+    end(w, "orders", 0, 3, 2);
+    end(w, "orders", 1, 90, 0);
+    end(w, "orders", 2, 9, 2);
+    lag_table_troubled(&w->table, w->now_ms);
+    assert_true(w->table.parts[lag_table_part_find(&w->table, "orders", 2)].past_stable);
+    w->table.parts[lag_table_part_find(&w->table, "orders", 2)].read_high = 14;
+    known(w);
+    expect(w, "g", "orders/0 ahead-of-log 0, orders/1 ahead-of-log 0, orders/2 known 2");
+    /* a topic of the same name with another id: old commits are another log's, a new one is not */
+    w->table.topics[lag_table_topic(&w->table, "orders")]->remade_unix_ms = w->now_ms + 10000;
+    begin(w);
+    commits(w, "g", "orders/1=7@0 orders/2=12@2");
+    lag_table_wanted(&w->table);
+    end(w, "orders", 1, 90, 0);
+    end(w, "orders", 2, 90, 2);
+    known(w);
+    expect(w, "g", "orders/1 known 83, orders/2 topic-remade 0");
+    w->table.topics[lag_table_topic(&w->table, "orders")]->gone = true;
+    expect(w, "g", "orders/1 topic-deleted 0, orders/2 topic-deleted 0");
+    e = lag_table_find(&w->table, "g");
+    assert_int_equal(e->known.row_count, 2);
+}
+
+static void test_partitions_without_commit(void **state)
+{
+    struct world *w = *state;
+
+    for (int i = 0; i < 2; i++) {
+        begin(w);
+        commits(w, "g", "orders/1=4 audit/0=1");
+        lag_table_wanted(&w->table);
+        w->table.topics[lag_table_topic(&w->table, "orders")]->partition_count = 3;
+        end(w, "orders", 1, 5, 0);
+        end(w, "audit", 0, 1, 0);
+        known(w);
+        expect(w, "g", "audit/0 known 0, orders/0 no-commit 0, orders/1 known 1, orders/2 no-commit 0");
+        assert_int_equal(lag_table_find(&w->table, "g")->known.unknown, 2);
+    }
+}
+
+static void test_log_starts(void **state)
+{
+    struct world *w = *state;
+    struct lag_part *part;
+
+    begin(w);
+    commits(w, "g", "orders/0=4 orders/1=9");
+    lag_table_wanted(&w->table);
+    end(w, "orders", 0, 9, 0);
+    end(w, "orders", 1, 9, 0);
+    lag_table_troubled(&w->table, w->now_ms);
+    part = &w->table.parts[lag_table_part_find(&w->table, "orders", 0)];
+    assert_true(part->lagging); /* the start is asked where somebody is behind, */
+    assert_false(w->table.parts[lag_table_part_find(&w->table, "orders", 1)].lagging);
+    part->start = 6;
+    part->start_ms = w->now_ms;
+    known(w);
+    expect(w, "g", "orders/0 known 3, orders/1 known 0");
+    assert_int_equal(lag_table_find(&w->table, "g")->known.lost, 2);
+    for (int i = 0; i < 6; i++) { /* and again a minute later */
+        begin(w);
+        lag_table_keep(&w->table, "g");
+        lag_table_wanted(&w->table);
+        end(w, "orders", 0, 9, 0);
+        end(w, "orders", 1, 9, 0);
+        lag_table_troubled(&w->table, w->now_ms);
+        part = &w->table.parts[lag_table_part_find(&w->table, "orders", 0)];
+        assert_int_equal(part->lagging, i == 5);
+        known(w);
+    }
+}
+
+/* Bounds on what a broker may say. */
+static void test_strange_names_and_numbers(void **state)
+{
+    struct world *w = *state;
+    char longer[TOPIC_NAME_MAX + 2], group[GROUP_NAME_MAX + 2];
+
+    memset(longer, 'x', sizeof(longer));
+    longer[sizeof(longer) - 1] = '\0';
+    memset(group, 'g', sizeof(group));
+    group[sizeof(group) - 1] = '\0';
+    assert_int_equal(lag_table_part(&w->table, longer, 0), -1);
+    assert_int_equal(lag_table_part(&w->table, "", 0), -1);
+    assert_int_equal(lag_table_part(&w->table, "orders", -1), -1);
+    assert_int_equal(lag_table_part(&w->table, "orders", INT32_MAX), -1);
+    assert_int_equal(lag_table_part_find(&w->table, "orders", INT32_MAX), -1);
+    assert_int_equal(lag_table_part_find(&w->table, "never", 0), -1);
+    lag_table_begin(&w->table);
+    assert_null(lag_table_keep(&w->table, group));
+    assert_non_null(lag_table_keep(&w->table, "a group that is never made known")); /* and is freed nevertheless */
+}
+
+int main(void)
+{
+#define WITH_WORLD(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
+    const struct CMUnitTest tests[] = {
+        WITH_WORLD(test_a_refresh_is_known_at_once),
+        WITH_WORLD(test_groups_come_and_go),
+        WITH_WORLD(test_what_cannot_be_read_is_unknown),
+        WITH_WORLD(test_not_asked_is_not_unread),
+        WITH_WORLD(test_other_logs),
+        WITH_WORLD(test_partitions_without_commit),
+        WITH_WORLD(test_log_starts),
+        WITH_WORLD(test_strange_names_and_numbers),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
