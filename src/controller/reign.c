@@ -582,6 +582,27 @@ static void run_forget(struct led *l, const struct switcher_effect *effect)
     controller_append(l->c, APPEND_LOOSE, NULL, false, name, NULL, 0);
 }
 
+/* A tombstone has buried what a member has said since: who leads next has to know it. */
+static void run_restore(struct led *l, const struct switcher_effect *effect)
+{
+    const struct report *r = switcher_report(&l->switcher, effect->incarnation);
+    struct record_key key = led_key(l, RECORD_REPORT, 0, -1);
+    struct str value = STR_WITH_MAX(RECORD_BYTES_MAX);
+    char name[RECORD_KEY_MAX];
+    struct errmsg m;
+
+    if (r && report_encode(&value, r, &l->fleet, &m) < 0) {
+        log_warn("member_not_restored", "fleet=%s incarnation=%s error=\"%s\", its next report does it", key.fleet,
+                 effect->incarnation, m.text);
+    } else if (r) {
+        text_copy(key.id, sizeof(key.id), effect->incarnation);
+        record_key_format(name, &key);
+        log_info("member_came_back", "fleet=%s incarnation=%s", key.fleet, effect->incarnation);
+        controller_append(l->c, APPEND_LOOSE, NULL, false, name, value.buf, value.len);
+    }
+    str_free(&value);
+}
+
 static void run_drop_op(struct led *l, uint32_t number)
 {
     const struct mirror_fleet *f = l->entry->mirror;
@@ -661,6 +682,9 @@ static void effects_run(struct led *l)
             break;
         case SWITCHER_FORGET:
             run_forget(l, effect);
+            break;
+        case SWITCHER_RESTORE:
+            run_restore(l, effect);
             break;
         case SWITCHER_REPLY:
             run_reply(l, effect);

@@ -278,13 +278,30 @@ static void survey(struct switcher *s)
     }
 }
 
-static void on_report_gone(struct switcher *s, struct switcher_event *ev)
+const struct report *switcher_report(struct switcher *s, const char *incarnation)
+{
+    const struct switcher_member *m = member_find(s, incarnation);
+
+    return m && !m->forgotten && !m->report->goodbye ? m->report : NULL;
+}
+
+/*
+ * A member that was thought gone and has come back may have spoken before its tombstone came to the log. This reign knows it; who
+ * leads next would not, and would not wait for it (I8). So what it said is said again.
+ */
+static void on_report_gone(struct switcher *s, struct switcher_event *ev, struct switcher_effects *fx)
 {
     struct switcher_member *m = member_find(s, ev->incarnation);
 
     ev->report = NULL;
-    if (!m || !(m->forgotten || m->report->goodbye))
-        return; /* it has spoken again since: a member thought gone that came back */
+    if (m && !m->forgotten && !m->report->goodbye) {
+        struct switcher_effect *e = effect(fx, SWITCHER_RESTORE);
+
+        snprintf(e->incarnation, sizeof(e->incarnation), "%s", m->report->incarnation);
+        return;
+    }
+    if (!m)
+        return;
     ev->report = m->report;
     memset(m, 0, sizeof(*m));
 }
@@ -1274,7 +1291,7 @@ static void note(struct switcher *s, struct switcher_event *ev, struct switcher_
         on_report(s, ev, fx);
         break;
     case SWITCHER_REPORT_GONE:
-        on_report_gone(s, ev);
+        on_report_gone(s, ev, fx);
         break;
     case SWITCHER_REPORTS_READ:
         if (ev->token != s->barrier_token)

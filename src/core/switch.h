@@ -66,6 +66,7 @@ enum switcher_effect_type {
     SWITCHER_READ_GROUPS,  /* members of both groups, then GROUPS */
     SWITCHER_READ_ALL,     /* a snapshot for the preflight, then SNAPSHOT */
     SWITCHER_FORGET,       /* member (incarnation): tombstone in the reports topic */
+    SWITCHER_RESTORE,      /* member (incarnation): append its switcher_report() again, if there is one */
     SWITCHER_REPLY,        /* request_id, status, number, findings (switcher.findings) */
     SWITCHER_DROP_OP,      /* number: tombstones for an old op and its passes */
 };
@@ -188,6 +189,8 @@ void switcher_birth(struct switcher *s, const struct spec *spec, struct version 
                     int baton_count, int64_t now_unix_us);
 void switcher_step(struct switcher *s, struct switcher_event *ev, struct switcher_effects *fx);
 void switcher_effects_clear(struct switcher_effects *fx);
+/* The newest report of a member that counts, NULL: there is no such member. */
+const struct report *switcher_report(struct switcher *s, const char *incarnation);
 
 /* Who or what is waited for, in one line per party, for the progress view: up to `max` of them. */
 struct waiting {

@@ -162,6 +162,16 @@ static void controller_effect(struct world *w, int n, const struct switcher_effe
                    .ms = w->now_ms + hop_ms(w), .kind = AT_CONTROLLER_FORGETS, .who = n, .payload = incarnation });
         break;
     }
+    case SWITCHER_RESTORE: {
+        const struct report *r = switcher_report(&c->switcher, e->incarnation);
+
+        if (r)
+            put(w, (struct at){ .ms = w->now_ms + hop_ms(w),
+                                .kind = AT_CONTROLLER_RESTORES,
+                                .who = n,
+                                .payload = (void *)(uintptr_t)r });
+        break;
+    }
     case SWITCHER_REPLY:
         if (n == w->leader)
             operator_told(w, e);
@@ -293,7 +303,9 @@ static void controller_turn(struct world *w, int n)
         switcher_step(&c->switcher, &t->ev, &c->fx);
         if (t->ev.type == SWITCHER_REPORT)
             rules_report_taken(w, n, given, t->ev.report);
-        else if (t->ev.type == SWITCHER_REPORT_GONE && t->ev.report)
+        else if (t->ev.type == SWITCHER_REPORT_GONE)
+            rules_buried(w, n, t->ev.incarnation);
+        if (t->ev.type == SWITCHER_REPORT_GONE && t->ev.report)
             c->report_taken[member_number(t->ev.incarnation)] = 0;
     }
     if (op->number != number || op->state != state)
@@ -643,6 +655,13 @@ void controller_at(struct world *w, struct at *at)
     }
     if (at->kind == AT_CONTROLLER_FORGETS) { /* sent is sent, whatever becomes of the leader */
         reports_append(w, at->payload, NULL);
+        return;
+    }
+    if (at->kind == AT_CONTROLLER_RESTORES) {
+        struct report *r = at->payload;
+
+        say(w, "controller %d says again what %s has said", n, r->incarnation);
+        reports_append(w, r->incarnation, r);
         return;
     }
     if (at->life != c->life || !c->leads)

@@ -655,6 +655,7 @@ void member_at(struct world *w, struct at *at)
     case AT_CONTROLLER_EVENT:
     case AT_CONTROLLER_LEADS:
     case AT_CONTROLLER_FORGETS:
+    case AT_CONTROLLER_RESTORES:
     case AT_PRODUCE:
     case AT_FAULT:
     case AT_OPERATOR:

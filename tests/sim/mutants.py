@@ -565,6 +565,16 @@ MUTANTS = [
          '        return true; /* it stands below the cut */\n    window_reset(&p->window, offset);',
          '        return true; /* it stands below the cut */'),
     ]),
+    ('a tombstone buries who has come back', 'I8', [
+        ('switch.c',
+         '    if (m && !m->forgotten && !m->report->goodbye) {\n        struct switcher_effect *e',
+         '    if (m && !m->forgotten && !m->report->goodbye)\n        return;\n    if (0) {\n        struct switcher_effect *e'),
+    ]),
+    ('a tombstone is believed, whoever has spoken since', 'I8', [
+        ('switch.c',
+         '    if (m && !m->forgotten && !m->report->goodbye) {\n        struct switcher_effect *e',
+         '    if (0) {\n        struct switcher_effect *e'),
+    ]),
     ('a deposed leader is not overruled', '14', [
         ('fleet.c',
          'if (version_compare(doc->version, f->version) < 0)',
