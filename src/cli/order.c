@@ -209,7 +209,7 @@ int order_follow(struct cli *cli, const char *fleet, const char *name, json_t *f
         live_begin(&cli->err, STDERR_FILENO, false);
     for (;;) {
         follow_show(&f);
-        if (op_has_ended(f.op)) {
+        if (op_has_ended(f.op) || json_is_true(pick(f.op, "held"))) { /* held: a person has to say how it goes on */
             live_end(true);
             code = follow_result(&f);
             break;

@@ -171,9 +171,19 @@ static void observing_sentence(struct str *ret, const struct look *look, const j
     op_name(ret, op);
     str_addf(ret, " has passed %d%% to ", stages ? stage_percent(op, (size_t)stage) : 100);
     color_add(ret, look, pick_text(op, "to", "?"));
-    str_add(ret, " and looks on");
+    if (json_is_true(pick(op, "held"))) {
+        str_add(ret, " and ");
+        look_add(ret, look, YELLOW, "is held");
+        str_add(ret, " there");
+    } else {
+        str_add(ret, " and looks on");
+    }
     if (end > 0)
         str_addf(ret, " for another %s", seconds_text(left, end - now_unix_ms));
+    if (*pick_text(op, "verdict.sentence", "")) {
+        str_add(ret, ": ");
+        clean_add(ret, look, PLAIN, pick_text(op, "verdict.sentence", ""));
+    }
 }
 
 static int64_t members_active(const json_t *members)
@@ -619,6 +629,13 @@ void render_end(struct str *ret, const struct look *look, const char *fleet, con
         str_add(ret, " was rolled back, ");
         color_add(ret, look, pick_text(op, "from", "?"));
         str_add(ret, " works as before");
+    } else if (word_is(state, "observing")) {
+        look_add(ret, look, YELLOW, look->unicode ? "❚❚ " : "");
+        look_clean(ret, fleet);
+        str_add(ret, ": ");
+        op_name(ret, op);
+        str_add(ret, " is held where it is, until a verdict or a person ends that ('baton rollback' takes it back)");
+        why = pick_text(op, "verdict.sentence", why);
     } else {
         look_add(ret, look, RED, look->unicode ? "✘ " : "");
         look_clean(ret, fleet);
@@ -927,6 +944,30 @@ static void receipt_sums(struct str *ret, const struct look *look, const json_t 
     str_add_char(ret, '\n');
 }
 
+/* What the judge said, and what each figure had to say. */
+static void receipt_verdict(struct str *ret, const struct look *look, const json_t *receipt)
+{
+    const char *verdict = pick_text(receipt, "verdict.verdict", "");
+    const json_t *metrics = pick(receipt, "verdict.metrics");
+    size_t i;
+    json_t *metric;
+
+    if (!*verdict)
+        return;
+    label(ret, look, "judge");
+    look_add(ret, look, word_is(verdict, "worse") ? RED : word_is(verdict, "ok") ? GREEN_INK : YELLOW, verdict);
+    str_addf(ret, " after %" PRId64 " looks: ", pick_int(receipt, "verdict.looks", 0));
+    look_clean(ret, pick_text(receipt, "verdict.sentence", ""));
+    str_add_char(ret, '\n');
+    json_array_foreach((json_t *)metrics, i, metric)
+    {
+        label(ret, look, "");
+        look_addf(ret, look, DIM, "%-10s", pick_text(metric, "state", ""));
+        look_clean(ret, pick_text(metric, "sentence", ""));
+        str_add_char(ret, '\n');
+    }
+}
+
 void render_receipt(struct str *ret, const struct look *look, const json_t *receipt)
 {
     const char *state = pick_text(receipt, "state", ""), *kind = pick_text(receipt, "kind", "");
@@ -969,6 +1010,7 @@ void render_receipt(struct str *ret, const struct look *look, const json_t *rece
         look_clean(ret, pick_text(receipt, "why", ""));
         str_add_char(ret, '\n');
     }
+    receipt_verdict(ret, look, receipt);
     if (stages > 1) {
         label(ret, look, "stages");
         for (size_t i = 0; i < stages; i++)

@@ -136,6 +136,17 @@ static json_t *progress_from_log(struct entry *e, const struct op *op)
     return json;
 }
 
+/* In short; the receipt has the evidence. Of an operation that is being led: the newest word, else the newest written one. */
+static json_t *view_verdict(const struct op *op)
+{
+    const struct judge_verdict *v = &op->verdict;
+
+    if (!op->judged)
+        return json_null();
+    return json_pack("{s:s, s:s, s:b, s:I, s:s}", "verdict", verdict_name(v->verdict), "rule", judge_rule_name(v->rule),
+                     "blind", (int)v->blind, "looks", (json_int_t)v->looks, "sentence", v->sentence);
+}
+
 json_t *view_op(struct entry *e, const struct op *op, bool live)
 {
     const struct switcher *s = e->led ? led_switcher(e->led) : NULL;
@@ -162,6 +173,9 @@ json_t *view_op(struct entry *e, const struct op *op, bool live)
     put(json, "stage", json_integer(op->stage));
     put(json, "observe_ms", json_integer(op->observe_ms));
     put(json, "deadline_ms", json_integer(op->deadline_ms));
+    put(json, "judge", text(judge_mode_name(op->judge)));
+    put(json, "held", json_boolean(op->held));
+    put(json, "verdict", view_verdict(ours ? &s->op : op));
     put(json, "cause", text(op_cause_name(op->cause)));
     put(json, "why", text(op->why));
     put(json, "reason", text(op->reason));

@@ -1043,6 +1043,12 @@ static void say_bad(const struct judge *j, int metric, const struct judge_bet *b
     }
 }
 
+/* Was the old color at work all the time, or did it only finish what it had begun? */
+static bool controlled(const struct judge_bet *b)
+{
+    return b->control_n > 0 && b->control_n >= CONTROL_SHARE * b->n;
+}
+
 static void evidence_say(const struct judge *j, int metric, struct judge_evidence *e)
 {
     const struct judge_case *c = &j->cases[metric];
@@ -1066,7 +1072,7 @@ static void evidence_say(const struct judge *j, int metric, struct judge_evidenc
         say_bad(j, metric, b, b->late_x, b->late_n, bad, sizeof(bad));
     else
         say_bad(j, metric, b, b->x, b->n, bad, sizeof(bad));
-    if (b->control_n > 0)
+    if (controlled(b))
         snprintf(than, sizeof(than), "; %s at the same time %.3g%%", color_name(j->from),
                  100 * b->control_x / b->control_n);
     else if (b->usable && metric != METRIC_LAG)
@@ -1091,7 +1097,7 @@ static void evidence_fill(const struct judge *j, int metric, struct judge_eviden
     e->records = b->n;
     e->bad = b->x;
     e->observed = b->n > 0 ? b->x / b->n : NAN;
-    e->expected = b->control_n > 0 ? b->control_x / b->control_n : b->usable ? b->share : NAN;
+    e->expected = controlled(b) ? b->control_x / b->control_n : b->usable ? b->share : NAN;
     e->tolerated = b->tolerated;
     e->e_value = exp(case_log_stake(c, metric));
     e->e_bound = exp(j->log_bound);
@@ -1124,10 +1130,10 @@ static void verdict_say(const struct judge *j, struct judge_verdict *v)
     case VERDICT_UNDECIDED:
         break;
     }
-    e = evidence_in(v, METRIC_UNDECIDED);
-    v->blind = !e;
-    if (!e && j->policy.on_unknown == UNKNOWN_HOLD)
-        e = evidence_in(v, METRIC_UNKNOWN);
+    e = j->policy.on_unknown == UNKNOWN_HOLD ? evidence_in(v, METRIC_UNKNOWN) : NULL;
+    v->blind = e != NULL;
+    if (!e)
+        e = evidence_in(v, METRIC_UNDECIDED);
     if (j->policy.mode != JUDGE_AUTO)
         snprintf(v->sentence, sizeof(v->sentence), "nothing speaks against %s; its figures are not judged",
                  color_name(j->to));

@@ -107,7 +107,7 @@ struct judge_evidence {
 struct judge_verdict {
     enum verdict verdict;
     enum judge_rule rule;
-    bool blind;       /* undecided for want of figures alone: nobody may turn back because of that */
+    bool blind;       /* undecided, and figures are missing: nobody may turn back because of that */
     int64_t after_ms; /* since the stage had passed */
     int64_t looks;
     char sentence[320];
