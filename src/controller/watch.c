@@ -32,7 +32,7 @@ struct question {
     bool out;
     int64_t asked_ms, answered_ms; /* 0: never */
     struct prometheus_figure figure;
-    bool told_unknown;
+    char told[32]; /* how the reason began that was told last; "": it was known */
 };
 
 struct watch {
@@ -312,13 +312,13 @@ static void on_figure(void *opaque, const struct prometheus_figure *figure)
     q->out = false;
     q->answered_ms = clock_ms();
     q->figure = *figure;
-    if (!figure->known && !q->told_unknown)
+    if (!figure->known && strncmp(q->told, figure->why, sizeof(q->told) - 1) != 0)
         log_warn("signal_unknown", "fleet=%s signal=%s color=%s error=\"%s\", trying on", q->watch->e->mirror->name,
                  policy->name, color_name(q->color), figure->why);
-    if (figure->known && q->told_unknown)
+    if (figure->known && q->told[0])
         log_info("signal_known", "fleet=%s signal=%s color=%s", q->watch->e->mirror->name, policy->name,
                  color_name(q->color));
-    q->told_unknown = !figure->known;
+    snprintf(q->told, sizeof(q->told), "%s", figure->known ? "" : figure->why);
 }
 
 static void ask_prometheus(struct watch *w, int64_t now_ms)

@@ -122,7 +122,7 @@ class Controller:
         self.url = f"http://127.0.0.1:{self.port}"
         self.log = fleet.path(f"controller-{number}.log")
         self.child = start_child([fleet.tools.baton, "serve", "--bootstrap", fleet.kafka.bootstrap, *fleet.prefix_option,
-                                  "--listen", f"127.0.0.1:{self.port}", "--log-level", "debug"], self.log)
+                                  "--listen", f"127.0.0.1:{self.port}", "--log-level", "debug", *fleet.serve_options], self.log)
 
     def alive(self):
         return self.child is not None and self.child.poll() is None
@@ -232,6 +232,7 @@ class Fleet:
             else:
                 self.spec[k] = v
         self.versions = {"blue": "1.0", "green": "2.0"}
+        self.serve_options = []  # of every controller that is started from now on
         self.controllers, self.members, self.producers, self.commands = [], [], [], []
         self.more_files = []  # of workers that are not ours
         self.random = random.Random(name)
