@@ -38,7 +38,6 @@ import cases_handover
 import cases_judge
 import cases_lag
 import cases_metrics
-import cases_metrics
 import cases_refusals
 import cases_run
 import cases_switch
@@ -58,7 +57,7 @@ KINDS = {
     "three": {"nodes": 3, "heap_mb": 320},
 }
 
-TESTS = (cases_faults.TESTS + cases_auditor.TESTS + cases_switch.TESTS + cases_handover.TESTS + cases_judge.TESTS + cases_lag.TESTS + cases_metrics.TESTS + cases_metrics.TESTS + cases_channel.TESTS + cases_run.TESTS + cases_refusals.TESTS + cases_burrow.TESTS + cases_switch.LAST +
+TESTS = (cases_faults.TESTS + cases_auditor.TESTS + cases_switch.TESTS + cases_handover.TESTS + cases_judge.TESTS + cases_lag.TESTS + cases_metrics.TESTS + cases_channel.TESTS + cases_run.TESTS + cases_refusals.TESTS + cases_burrow.TESTS + cases_switch.LAST +
          cases_refusals.LAST)
 
 
