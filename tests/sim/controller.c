@@ -278,6 +278,21 @@ static struct batch *batch_of(struct world *w, struct controller *c)
     return b;
 }
 
+/* What people are told of an operation: it adds up, and as long as it is under way somebody or something is named. */
+static void told_people(struct world *w, const struct controller *c)
+{
+    struct progress p;
+    struct waiting who[4];
+    const int count = switcher_waiting(&c->switcher, who, ARRAY_COUNT(who), clock_of_ms(w, &c->clock));
+
+    switcher_progress(&c->switcher, &p);
+    MUST(p.total <= c->fleet.baton_count && p.ordered + p.granted <= c->fleet.baton_count &&
+         p.taken <= c->fleet.baton_count && p.returned <= c->fleet.baton_count && "the progress adds up");
+    MUST((!op_ended(&c->switcher.op) || count == 0) && "nobody is waited for when nothing is under way");
+    for (int i = 0; i < count; i++)
+        MUST(who[i].who[0] && who[i].what[0] && "who is waited for has a name, and a reason");
+}
+
 static void controller_turn(struct world *w, int n)
 {
     struct controller *c = &w->controllers[n];
@@ -292,6 +307,8 @@ static void controller_turn(struct world *w, int n)
     while (c->inbox && c->fx.count < SWITCHER_EFFECTS_MAX - 16 && c->fx.baton_count <= 2 * w->partitions_max) {
         struct told *t = c->inbox;
         const struct report *given = t->ev.report;
+        const bool counted =
+            t->ev.type == SWITCHER_REPORT_GONE && switcher_report(&c->switcher, t->ev.incarnation) != NULL;
 
         c->inbox = t->next;
         if (!c->inbox)
@@ -304,13 +321,14 @@ static void controller_turn(struct world *w, int n)
         if (t->ev.type == SWITCHER_REPORT)
             rules_report_taken(w, n, given, t->ev.report);
         else if (t->ev.type == SWITCHER_REPORT_GONE)
-            rules_buried(w, n, t->ev.incarnation);
+            rules_buried(w, n, t->ev.incarnation, counted);
         if (t->ev.type == SWITCHER_REPORT_GONE && t->ev.report)
             c->report_taken[member_number(t->ev.incarnation)] = 0;
     }
     if (op->number != number || op->state != state)
         say(w, "controller %d: %s %u is %s %s", n, op_kind_name(op->kind), op->number, op_state_name(op->state),
             op->why);
+    told_people(w, c);
     b = batch_of(w, c);
     c->busy = true;
     put(w, (struct at){ .ms = w->now_ms + (b->count ? hop_ms(w) : 0),

@@ -10,7 +10,8 @@
 #include "sim.h"
 
 #define GONE_AFTER_MS (SESSION_MS + WORK_MS_BOUND) /* as spec_gone_after_ms() */
-#define NOTICE_MS 3000                             /* from a fact to what a leader makes of it, with late messages */
+#define TURN_MS 1000   /* it came back in the very turn in which it was forgotten: a batch may be late */
+#define NOTICE_MS 3000 /* from a fact to what a leader makes of it, with late messages */
 
 /* Clocks drift: what is a second for an actor is a little more or less here. */
 static int64_t at_most_ms(const struct world *w, int64_t ms)
@@ -151,8 +152,7 @@ void rules_report_taken(struct world *w, int n, const struct report *given, cons
     MUST((counts || given->sequence <= *taken) && "rule 13: a report newer than its member's last counts");
     if (counts) {
         *taken = given->sequence;
-        w->controllers[n].report_before_ms[member_number(given->incarnation)] =
-            w->controllers[n].report_taken_ms[member_number(given->incarnation)];
+
         w->controllers[n].report_taken_ms[member_number(given->incarnation)] = w->now_ms;
     }
 }
@@ -171,10 +171,10 @@ static bool is_gone(const struct world *w, const struct member *m)
 }
 
 /* I8: a leader that reads the tombstone of a member that counts says again what it said, for who leads next. */
-void rules_buried(struct world *w, int n, const char *incarnation)
+void rules_buried(struct world *w, int n, const char *incarnation, bool counted)
 {
     struct controller *c = &w->controllers[n];
-    bool restored = switcher_report(&c->switcher, incarnation) == NULL;
+    bool restored = !counted;
 
     for (int i = 0; i < c->fx.count && !restored; i++)
         restored = c->fx.items[i].type == SWITCHER_RESTORE && strcmp(c->fx.items[i].incarnation, incarnation) == 0;
@@ -186,11 +186,9 @@ void rules_forgets(struct world *w, int n, const char *incarnation)
     const struct member *m = &w->members[member_number(incarnation)];
     const struct controller *c = &w->controllers[n];
     const struct op *op = &c->switcher.op;
-    const int64_t before_ms = c->report_before_ms[m - w->members], taken_ms = c->report_taken_ms[m - w->members];
-    const bool just_back = w->now_ms - taken_ms < SESSION_MS; /* in the very turn in which it was forgotten */
-    const int64_t silent_ms = just_back ? taken_ms - before_ms : w->now_ms - taken_ms;
+    const int64_t silent_ms = w->now_ms - c->report_taken_ms[m - w->members];
 
-    MUST((m->parted || silent_ms >= at_least_ms(w, GONE_AFTER_MS)) &&
+    MUST((m->parted || silent_ms < TURN_MS || silent_ms >= at_least_ms(w, GONE_AFTER_MS)) &&
          "rule 9: forgotten is only who was silent so long");
     MUST(is_gone(w, m) && "rule 9: forgotten is only who said goodbye, or was out of his group so long");
     MUST((m->parted || w->config.fence || w->now_ms - w->seen_since_ms < SESSION_MS || op_ended(op) ||

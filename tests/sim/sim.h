@@ -189,7 +189,7 @@ struct controller {
     struct read_back read_back[PARTITIONS_MAX];
     int64_t reports_asked_ms; /* when the last reading of the reports that did not fail was asked for ... */
     int64_t reports_asks_ms;  /* ... and the one that is out */
-    int64_t report_taken_ms[LIVES_MAX], report_before_ms[LIVES_MAX];
+    int64_t report_taken_ms[LIVES_MAX];
     uint64_t report_taken[LIVES_MAX]; /* the newest report of each that it has taken in */
 };
 
@@ -368,7 +368,7 @@ void rules_follows(struct world *w, int n, int part);
 void rules_read_back(struct world *w, int n, const struct told *t);
 void rules_born(struct world *w, const struct baton *b);
 void rules_report_taken(struct world *w, int n, const struct report *given, const struct report *back);
-void rules_buried(struct world *w, int n, const char *incarnation);
+void rules_buried(struct world *w, int n, const char *incarnation, bool counted);
 void rules_forgets(struct world *w, int n, const char *incarnation);
 void rules_ordered(struct world *w, int partition, const struct baton *b);
 void rules_believed(struct world *w, int partition, const struct baton *b, int writer);
