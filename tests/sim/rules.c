@@ -126,13 +126,14 @@ void rules_reported(struct world *w, const char *incarnation, const struct repor
         return;
     }
     shows(w, m, r);
+    m->left = m->left || r->goodbye;
     if (m->last && r->sequence < m->last->sequence)
         return; /* older than its last */
     if (m->known_at < 0)
         m->known_at = w->report_count;
     if (version_compare(r->applied, m->acked) > 0)
         m->acked = r->applied;
-    m->parted = r->goodbye;
+    m->parted = m->left;
     m->last = r;
     m->spoke_ms = w->now_ms;
     for (int i = 0; i < r->part_count; i++) {

@@ -143,6 +143,7 @@ struct member {
     struct version acked;      /* the newest that a written report of it has acknowledged */
     int *in_hand;              /* by partition: records that its application has, as the world counts them */
     const struct report *last; /* that was written, NULL: none, or buried */
+    bool left;                 /* said goodbye, once and for all */
     bool parted;               /* said goodbye, or was forgotten, and has not spoken since */
     int64_t spoke_ms;          /* when its last report was written */
     int64_t out_since_ms, out_until_ms; /* of its group, the last time; until: 0, it still is */
