@@ -20,6 +20,16 @@
 #define WINDOW 8
 #define ANSWER_MS 60000
 
+static void on_delivered(rd_kafka_t *rk, const rd_kafka_message_t *msg, void *opaque)
+{
+    (void)rk;
+    (void)opaque;
+    if (!msg->err)
+        return;
+    fprintf(stderr, "lag_load: produce: %s\n", rd_kafka_err2str(msg->err));
+    exit(1);
+}
+
 static rd_kafka_t *handle(rd_kafka_type_t type, const char *bootstrap)
 {
     rd_kafka_conf_t *conf = rd_kafka_conf_new();
@@ -27,6 +37,8 @@ static rd_kafka_t *handle(rd_kafka_type_t type, const char *bootstrap)
     rd_kafka_t *rk;
 
     rd_kafka_conf_set(conf, "bootstrap.servers", bootstrap, why, sizeof(why));
+    if (type == RD_KAFKA_PRODUCER)
+        rd_kafka_conf_set_dr_msg_cb(conf, on_delivered);
     rd_kafka_conf_set(conf, type == RD_KAFKA_CONSUMER ? "group.id" : "linger.ms",
                       type == RD_KAFKA_CONSUMER ? "lag-load" : "20", why, sizeof(why));
     rk = rd_kafka_new(type, conf, why, sizeof(why));
@@ -67,7 +79,27 @@ static void make_topics(rd_kafka_t *rk, rd_kafka_queue_t *queue, int topics, int
     }
 }
 
-/* A new partition has no leader for a moment; so long its records wait in the producer. */
+/* Thousands of partitions are not made in a moment; who asked for them too early would only hold it up. */
+static void await_topics(rd_kafka_t *rk, int partitions)
+{
+    for (int tries = 0; tries < 600; tries++, usleep(500000)) {
+        const struct rd_kafka_metadata *metadata;
+        int led = 0;
+
+        if (rd_kafka_metadata(rk, 1, NULL, &metadata, ANSWER_MS) != RD_KAFKA_RESP_ERR_NO_ERROR)
+            continue;
+        for (int i = 0; i < metadata->topic_cnt; i++)
+            for (int p = 0; p < metadata->topics[i].partition_cnt; p++)
+                led += strncmp(metadata->topics[i].topic, "lag-bench-", 10) == 0 &&
+                       metadata->topics[i].partitions[p].leader >= 0;
+        rd_kafka_metadata_destroy(metadata);
+        if (led == partitions)
+            return;
+    }
+    fprintf(stderr, "lag_load: the topics are not there\n");
+    exit(1);
+}
+
 static void make_records(const char *bootstrap, int topics, int partitions, int records)
 {
     rd_kafka_t *producer = handle(RD_KAFKA_PRODUCER, bootstrap);
@@ -83,7 +115,7 @@ static void make_records(const char *bootstrap, int topics, int partitions, int 
                                          RD_KAFKA_V_END) == RD_KAFKA_RESP_ERR__QUEUE_FULL)
                     rd_kafka_poll(producer, 10);
         }
-    if (rd_kafka_flush(producer, 120000) != RD_KAFKA_RESP_ERR_NO_ERROR) {
+    if (rd_kafka_flush(producer, 300000) != RD_KAFKA_RESP_ERR_NO_ERROR) {
         fprintf(stderr, "lag_load: %d records were not produced in time\n", rd_kafka_outq_len(producer));
         exit(1);
     }
@@ -116,7 +148,7 @@ static void commit(const struct load *l, int group)
 }
 
 /* The group that could not commit, since its coordinator is just being made: it tries again. -1: done. */
-static int refused(const struct load *l)
+static int refused(const struct load *l, const char **ret_why)
 {
     rd_kafka_event_t *event = rd_kafka_queue_poll(l->queue, ANSWER_MS);
     const rd_kafka_group_result_t **groups;
@@ -132,12 +164,13 @@ static int refused(const struct load *l)
     if (count == 1) {
         const rd_kafka_topic_partition_list_t *list = rd_kafka_group_result_partitions(groups[0]);
         const char *number = strrchr(rd_kafka_group_result_name(groups[0]), '-');
-        int failed = rd_kafka_group_result_error(groups[0]) != NULL;
+        rd_kafka_resp_err_t code = rd_kafka_error_code(rd_kafka_group_result_error(groups[0]));
 
-        for (int i = 0; list && i < list->cnt; i++)
-            failed |= list->elems[i].err != RD_KAFKA_RESP_ERR_NO_ERROR;
-        if (failed && number)
+        for (int i = 0; list && i < list->cnt && !code; i++)
+            code = list->elems[i].err;
+        if (code && number)
             ret = atoi(number + 1);
+        *ret_why = rd_kafka_err2str(code);
     }
     rd_kafka_event_destroy(event);
     return ret;
@@ -146,6 +179,7 @@ static int refused(const struct load *l)
 static void commit_all(const struct load *l, int first, int last)
 {
     int out = 0, tries = 1000;
+    const char *why = "";
 
     for (int g = first; g <= last || out > 0;) {
         int again;
@@ -155,12 +189,12 @@ static void commit_all(const struct load *l, int first, int last)
             out++;
             continue;
         }
-        again = refused(l);
+        again = refused(l, &why);
         out--;
         if (again < 0)
             continue;
         if (tries-- == 0) {
-            fprintf(stderr, "lag_load: group %d cannot commit\n", again);
+            fprintf(stderr, "lag_load: group %d cannot commit: %s\n", again, why);
             exit(1);
         }
         usleep(50000);
@@ -189,6 +223,7 @@ int main(int argc, char **argv)
     l.offset = make ? 0 : n[5];
     if (make) {
         make_topics(l.rk, l.queue, l.topics, l.partitions);
+        await_topics(l.rk, l.topics * l.partitions);
         make_records(argv[1], l.topics, l.partitions, n[2]);
     }
     commit_all(&l, make ? 0 : n[0], make ? n[3] - 1 : n[1]);

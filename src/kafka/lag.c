@@ -52,8 +52,8 @@ enum bound { BOUND_END, BOUND_START, BOUND_HIGH, BOUND_FOLLOW, BOUND_NONE };
 /* One request that is out. */
 struct asked {
     struct lag_entry *entry; /* COMMITS */
-    enum bound bound;        /* ENDS, BOUNDS */
-    int64_t asked_ms;
+    enum bound bound;        /* ENDS, BOUNDS: of these of the list */
+    int first, count;
 };
 
 /* What a phase has to ask, in this order. */
@@ -120,7 +120,6 @@ static rd_kafka_AdminOptions_t *ask(struct lag_reader *r, rd_kafka_admin_op_t op
     const int64_t now_ms = clock_ms();
 
     *asked = *what;
-    asked->asked_ms = now_ms;
     r->out++;
     r->out_by_ms = now_ms + r->config.timeout_ms;
     return kafka_options_new(r->handle, op, r->config.timeout_ms, asked);
@@ -151,7 +150,8 @@ static void ask_bounds(struct lag_reader *r, const struct todo *todo, int count)
                                      [BOUND_START] = RD_KAFKA_OFFSET_SPEC_EARLIEST,
                                      [BOUND_HIGH] = RD_KAFKA_OFFSET_SPEC_LATEST };
     const bool stable = todo->bound == BOUND_END && !r->config.uncommitted;
-    rd_kafka_AdminOptions_t *options = ask(r, RD_KAFKA_ADMIN_OP_LISTOFFSETS, &(struct asked){ .bound = todo->bound });
+    const struct asked what = { .bound = todo->bound, .first = (int)(todo - r->todo), .count = count };
+    rd_kafka_AdminOptions_t *options = ask(r, RD_KAFKA_ADMIN_OP_LISTOFFSETS, &what);
     rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(count);
 
     rd_kafka_error_destroy(rd_kafka_AdminOptions_set_isolation_level(
@@ -542,6 +542,19 @@ static void leader_ask(struct lag_reader *r, const char *topic)
         rd_kafka_topic_destroy(rkt);
 }
 
+static void leaders_ask(struct lag_reader *r, const struct todo *todo, int count)
+{
+    int32_t told = -1;
+
+    for (int i = 0; i < count; i++) {
+        const int32_t topic = r->table.parts[todo[i].index].topic;
+
+        if (topic != told)
+            leader_ask(r, r->table.topics[topic]->name);
+        told = topic;
+    }
+}
+
 static void take_bound(struct lag_reader *r, struct lag_part *part, enum bound bound,
                        const rd_kafka_topic_partition_t *got)
 {
@@ -582,6 +595,7 @@ static void take_bounds(struct lag_reader *r, rd_kafka_event_t *event, const str
     if (code) {
         trouble(r, "read the ends of logs", code);
         r->strange = true;
+        leaders_ask(r, &r->todo[asked->first], asked->count);
         return;
     }
     infos = rd_kafka_ListOffsets_result_infos(rd_kafka_event_ListOffsets_result(event), &count);
@@ -710,6 +724,7 @@ bool lag_reader_refresh(struct lag_reader *r)
 {
     if (r->phase != IDLE)
         return false;
+    kafka_revive();
     lag_table_begin(&r->table);
     r->refresh = (struct lag_refresh){ 0 };
     r->strange = false;

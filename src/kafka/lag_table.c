@@ -390,7 +390,7 @@ void lag_table_wanted(struct lag_table *t)
         part->lagging = part->past_stable = false;
         part->read_end = part->read_high = OFFSET_UNKNOWN;
         part->read_epoch = -1;
-        part->read_code = RD_KAFKA_RESP_ERR__NOENT;
+        part->read_code = RD_KAFKA_RESP_ERR__TIMED_OUT;
     }
     for (int g = 0; g < t->next_count; g++) {
         const struct lag_commits *rows = rows_now(t->next_groups[g], &count);
