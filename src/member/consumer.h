@@ -22,9 +22,10 @@
 #include "core/terms.h"
 #include "member/options.h"
 
-#define FETCH_MAX 256  /* records taken from librdkafka at once */
-#define ENDS_MAX 32    /* one for every rebalance that is not settled */
-#define READY_MAX 4096 /* records taken and not delivered: no more is fetched above */
+#define FETCH_MAX 256         /* records taken from librdkafka at once */
+#define ENDS_MAX 32           /* one for every rebalance that is not settled */
+#define READY_MAX 4096        /* records taken and not delivered: no more is fetched above ... */
+#define READY_FRESH_MAX 65536 /* ... unless a partition waits for its first */
 
 struct baton_record {
     struct baton_consumer *consumer;
@@ -46,6 +47,7 @@ struct lane {
     struct baton_record *head, *tail; /* taken, not delivered */
     int next_lane;                    /* among those with records, -1: last */
     bool open;                        /* what is taken now belongs here; shut from detach until attached anew */
+    bool fresh;                       /* opened, and neither a record nor its end has come yet */
     bool blocked;                     /* the first record waits until something in flight is done */
 
     uint16_t topic; /* of this lane: the holder may have freed its slot already */
@@ -75,6 +77,7 @@ struct intake {
     struct lane *lanes;        /* as many as the holder's slots */
     int first_lane, last_lane; /* those with records, in turn; -1: none */
     int ready;                 /* records in lanes */
+    int fresh;                 /* lanes that are */
     struct intake_topic topics[TOPICS_MAX];
     int last_topic; /* of the last record: they come in runs */
 
@@ -140,6 +143,8 @@ struct baton_consumer {
     struct holder_effects fx;
     struct report report;
     struct signals reported; /* the report's */
+    int64_t metadata_asked_us;  /* the brokers are being asked about the topics since then, 0: they are not */
+    int64_t metadata_next_ms;
     char reports_topic[PREFIX_MAX + sizeof(REPORTS_TOPIC)];
     char control_topic[PREFIX_MAX + sizeof(CONTROL_TOPIC)];
     char member_id[MEMBER_ID_MAX + 1]; /* written under the lock */

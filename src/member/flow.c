@@ -176,7 +176,8 @@ static void change_note(struct baton_consumer *c, bool removed, bool added)
             continue;
         lane->taken = start_of(c, i);
         lane->attached = true;
-        lane->open = lane->wanted;
+        if (lane->wanted)
+            intake_open(c, i);
         lane->again = lane->renew = false;
     }
 }
@@ -334,7 +335,7 @@ static bool pause_apply(struct baton_consumer *c)
         } else if (gone && (lane->paused || lane->again)) {
             lane->paused = lane->again = false;
             lane->taken = lane->start;
-            lane->open = true;
+            intake_open(c, i);
         } else if (lane->again || lane->paused) {
             lane->again = lane->renew = true; /* a seek is refused where the fetcher has not started */
             renew = true;

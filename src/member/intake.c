@@ -11,6 +11,7 @@
 
 #define WAIT_MS_MAX 1000 /* a waiting thread looks up this often */
 #define DONE_MAX 64      /* records done under one taking of the lock */
+#define TURN_MAX 64      /* records of one lane, then the next one's */
 /*
  * Of a partition's records in one poll the first is measured, and so many later the next: a clock for every record would
  * cost as much as all else that is done for it.
@@ -96,6 +97,12 @@ static void turn_remove(struct intake *in, int slot)
         in->last_lane = before;
 }
 
+static void lane_heard(struct intake *in, struct lane *lane)
+{
+    in->fresh -= lane->fresh;
+    lane->fresh = false;
+}
+
 static void lane_append(struct intake *in, int slot, rd_kafka_message_t *message)
 {
     struct lane *lane = &in->lanes[slot];
@@ -112,7 +119,16 @@ static void lane_append(struct intake *in, int slot, rd_kafka_message_t *message
     }
     lane->tail = record;
     lane->taken = record->offset + 1;
+    lane_heard(in, lane);
     in->ready++;
+}
+
+void intake_open(struct baton_consumer *c, int slot)
+{
+    struct lane *lane = &c->intake.lanes[slot];
+
+    c->intake.fresh += !lane->fresh;
+    lane->open = lane->fresh = true;
 }
 
 void intake_purge(struct baton_consumer *c, int slot)
@@ -132,6 +148,7 @@ void intake_purge(struct baton_consumer *c, int slot)
     }
     lane->tail = NULL;
     lane->open = lane->blocked = false;
+    lane_heard(in, lane);
 }
 
 int intake_grow(struct baton_consumer *c, int count)
@@ -210,6 +227,7 @@ static bool intake_event(struct baton_consumer *c, const rd_kafka_message_t *mes
 
     if (slot < 0)
         return false;
+    lane_heard(&c->intake, &c->intake.lanes[slot]);
     if (message->err == RD_KAFKA_RESP_ERR__PARTITION_EOF)
         return !c->intake.lanes[slot].head && holder_at_end(&c->holder, slot, message->offset, now_unix_us);
     if (message->err == RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET || message->err == RD_KAFKA_RESP_ERR_OFFSET_OUT_OF_RANGE) {
@@ -325,15 +343,26 @@ static int take(struct baton_consumer *c, struct baton_record **ret, int max)
     struct intake *in = &c->intake;
     const int64_t now_us = clock_us(); /* read here: after a SIGSTOP the fence must know */
     const int64_t now_ms = now_us / 1000;
-    const int last = in->last_lane;
-    int count = 0, slot = -1;
+    bool any = true;
+    int count = 0;
 
     in->taken_us = now_us;
-    while (in->first_lane >= 0 && count < max && slot != last) { /* each lane once */
-        slot = turn_pop(in);
-        count += take_lane(c, slot, ret + count, max - count, now_ms);
-        if (in->lanes[slot].head)
-            turn_append(in, slot);
+    while (any && in->first_lane >= 0 && count < max) {
+        const int last = in->last_lane;
+        int slot;
+
+        any = false;
+        do {
+            const int room = max - count < TURN_MAX ? max - count : TURN_MAX;
+            int taken;
+
+            slot = turn_pop(in);
+            taken = take_lane(c, slot, ret + count, room, now_ms);
+            count += taken;
+            any = any || taken > 0;
+            if (in->lanes[slot].head)
+                turn_append(in, slot);
+        } while (slot != last && count < max);
     }
     in->in_flight += count;
     if (count > 0 && holder_wants_turn(&c->holder))
@@ -350,6 +379,25 @@ static void wait_ready(struct baton_consumer *c, int64_t until_ms)
     c->intake.waiters--;
 }
 
+static bool may_fetch(const struct intake *in, int ready_max)
+{
+    return in->queue && !in->fetching && !in->hold && in->ready < ready_max;
+}
+
+/* There are records, but some partition waits for its first: it may be behind them. */
+static int look_behind(struct baton_consumer *c)
+{
+    struct intake *in = &c->intake;
+    int before, r = ERR_OK;
+
+    do {
+        before = in->ready;
+        if (in->fresh > 0 && before > 0 && may_fetch(in, READY_FRESH_MAX))
+            r = fetch_and_sort(c, 0);
+    } while (r == ERR_OK && in->ready > before);
+    return r;
+}
+
 /* Fetches, or waits for the thread that does, at most until then. */
 static int wait_for_more(struct baton_consumer *c, int64_t deadline_ms)
 {
@@ -358,7 +406,7 @@ static int wait_for_more(struct baton_consumer *c, int64_t deadline_ms)
     int64_t wait_ms = deadline_ms - now_ms;
 
     wait_ms = wait_ms < 0 ? 0 : wait_ms < WAIT_MS_MAX ? wait_ms : WAIT_MS_MAX;
-    if (in->queue && !in->fetching && !in->hold && in->ready < READY_MAX)
+    if (may_fetch(in, READY_MAX))
         return fetch_and_sort(c, (int)wait_ms);
     if (wait_ms > 0)
         wait_ready(c, now_ms + wait_ms);
@@ -368,12 +416,14 @@ static int wait_for_more(struct baton_consumer *c, int64_t deadline_ms)
 static int poll_locked(struct baton_consumer *c, struct baton_record **ret, int max, int64_t deadline_ms)
 {
     for (bool waited = false;; waited = true) {
-        int r;
+        int r = look_behind(c);
 
         if (c->failed)
             return c->failed;
         if (c->life != LIFE_OPEN)
             return c->life == LIFE_NEW ? ERR_STATE : ERR_CLOSED;
+        if (r < 0)
+            return r;
         r = c->intake.ready > 0 ? take(c, ret, max) : 0;
         if (r > 0 || (waited && clock_ms() >= deadline_ms))
             return r;

@@ -7,6 +7,10 @@
  * librdkafka's own version numbers see to those still in its queue, intake_hold() to those that a thread is just
  * carrying here.
  *
+ * librdkafka's queue is in the order of its fetches: a partition with a backlog stands before the first record of the next.
+ * So a partition that has just been attached is looked for behind the others, and every lane gives a few records at a
+ * time: its standstill is not the time that the program takes for the others' backlog.
+ *
  * A record costs no allocation beyond librdkafka's; the pool only grows, to what was once in flight and ready together.
  */
 #ifndef MEMBER_INTAKE_H
@@ -30,6 +34,8 @@ void intake_done(struct baton_consumer *c, struct baton_record *const *records, 
 int intake_grow(struct baton_consumer *c, int count);
 /* Records of this topic and partition go to this slot's lane. ERR_NOMEM. */
 int intake_route(struct baton_consumer *c, int topic, int32_t partition, int slot);
+/* What is fetched from now on belongs to this lane. */
+void intake_open(struct baton_consumer *c, int slot);
 /* Throws away what is taken and not delivered, and shuts the lane. */
 void intake_purge(struct baton_consumer *c, int slot);
 /* From the return on no thread carries records; none will until intake_unhold(). Gives the lock away while it waits. */

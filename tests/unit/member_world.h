@@ -403,15 +403,20 @@ static void note(struct world *w, const struct baton_record *r)
 }
 
 /* Polls once and does everything at once. */
-static int work(struct world *w, struct baton_consumer *c, int timeout_ms)
+static int work_some(struct world *w, struct baton_consumer *c, int max, int timeout_ms)
 {
     struct baton_record *records[64];
-    const int count = baton_poll(c, records, 64, timeout_ms);
+    const int count = baton_poll(c, records, max, timeout_ms);
 
     for (int i = 0; i < count; i++)
         note(w, records[i]);
     baton_done_all(records, count);
     return count;
+}
+
+static int work(struct world *w, struct baton_consumer *c, int timeout_ms)
+{
+    return work_some(w, c, 64, timeout_ms);
 }
 
 static int64_t delivered(const struct world *w, enum color color)

@@ -255,6 +255,29 @@ static void a_log_that_was_cut_is_followed_from_its_end(void **state)
     close_all(&c, 1);
 }
 
+/* However large the backlog of the others: every partition that is taken gets its turn at once. */
+static void a_slow_program_takes_every_partition(void **state)
+{
+    struct world *w = *state;
+    struct baton_consumer *c;
+    int seen = 0;
+
+    make_fleet(w, BLUE);
+    produce_all(w, 2000);
+    c = consumer_open(w, BLUE);
+    for (int i = 0; i < 400 && seen < PARTITIONS; i++) {
+        if (work_some(w, c, 1, PATIENCE_MS) == 1)
+            usleep(10000); /* the program's work */
+        seen = 0;
+        for (int p = 0; p < PARTITIONS; p++)
+            seen += w->seen[BLUE][p].next > 0;
+    }
+    assert_int_equal(seen, PARTITIONS);
+    WORK_UNTIL(w, &c, 1, delivered(w, BLUE) == produced(w));
+    audit(w);
+    close_all(&c, 1);
+}
+
 static void waits_for_records_in_flight(void **state)
 {
     struct world *w = *state;
@@ -353,6 +376,7 @@ static void failures_are_told(void **state)
     assert_string_equal(s->failed[1].name, "other");
     assert_in_range(histogram_count(&s->processing), 1, 10);
     assert_true(histogram_count(&s->poll_gap) > 0);
+    WORK_UNTIL(w, &c, 1, histogram_count(&heard_signals(w)->metadata) == 1); /* asked when it began, and not again soon */
     audit(w);
     close_all(&c, 1);
 }
@@ -682,6 +706,7 @@ int main(void)
         STORY(takes_after_a_long_silence),
         STORY(a_gap_is_jumped_only_if_it_may_be),
         STORY(a_log_that_was_cut_is_followed_from_its_end),
+        STORY(a_slow_program_takes_every_partition),
         STORY(waits_for_records_in_flight),
         STORY(commits_the_low_watermark),
         STORY(failures_are_told),
