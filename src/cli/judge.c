@@ -304,8 +304,7 @@ static int policy_read(struct cli *cli, struct spec *ret)
         spec_defaults(ret);
         ret->judge.mode = JUDGE_AUTO;
     }
-    if (ret->judge.no_progress_ms == 0)
-        ret->judge.no_progress_ms = spec_no_progress_ms(ret);
+    ret->judge = spec_judge(ret);
     str_free(&file);
     return code;
 }

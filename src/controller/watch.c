@@ -90,6 +90,7 @@ static bool fits(const struct watch *w, const struct fleet *f)
 static struct watch *watch_of(struct entry *e)
 {
     const struct fleet *f = &e->mirror->fleet;
+    const struct judge_policy policy = spec_judge(&f->spec);
     struct watch *w = e->watch;
 
     if (w && fits(w, f))
@@ -104,7 +105,7 @@ static struct watch *watch_of(struct entry *e)
     w->parts = calloc((size_t)f->baton_count + 1, sizeof(*w->parts));
     must(w->progress);
     must(w->parts);
-    judge_init(&w->judge, &w->policy, w->progress, w->progress_max);
+    judge_init(&w->judge, &policy, w->progress, w->progress_max);
     for (int i = 0; i < SIGNALS_MAX; i++)
         for (int c = 0; c < COLOR_COUNT; c++)
             w->questions[i][c] = (struct question){ .watch = w, .signal = i, .color = (enum color)c };
@@ -553,7 +554,7 @@ void watch_tick(struct entry *e, int64_t now_ms)
     w = watch_of(e);
     if (s->op.state == OP_OBSERVING && s->op.number > 0 && s->op.judge != JUDGE_OFF &&
         (s->op.number != w->number || s->op.stage != w->stage)) {
-        struct judge_policy policy = w->policy;
+        struct judge_policy policy = spec_judge(&f->spec);
 
         policy.mode = s->op.judge;
         judge_begin(&w->judge, &policy, s->op.to, s->op.stage_count, now_ms);

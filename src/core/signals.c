@@ -20,7 +20,7 @@ static void class_clean(char ret[FAILURE_CLASS_MAX + 1], const char *name)
             ret[i] = name[i];
     ret[len] = '\0';
     if (len == 0)
-        strcpy(ret, FAILURE_CLASS_OTHER);
+        memcpy(ret, FAILURE_CLASS_OTHER, sizeof(FAILURE_CLASS_OTHER));
 }
 
 static const struct failure_class *class_find(const struct signals *s, const char *name)
@@ -39,13 +39,13 @@ void signals_fail(struct signals *s, const char *class_name, uint64_t count)
     class_clean(name, class_name);
     f = (struct failure_class *)class_find(s, name);
     if (!f && s->failed_count >= FAILURE_CLASSES_MAX - 1) { /* the last place is kept for the rest */
-        strcpy(name, FAILURE_CLASS_OTHER);
+        memcpy(name, FAILURE_CLASS_OTHER, sizeof(FAILURE_CLASS_OTHER));
         f = (struct failure_class *)class_find(s, name);
     }
     if (!f) {
         f = &s->failed[s->failed_count < FAILURE_CLASSES_MAX ? s->failed_count++ : FAILURE_CLASSES_MAX - 1];
         *f = (struct failure_class){ .count = f->count };
-        strcpy(f->name, name);
+        memcpy(f->name, name, strlen(name) + 1);
     }
     f->count += count;
 }

@@ -90,10 +90,14 @@ struct spec {
     char prometheus_url[URL_MAX + 1]; /* "": none */
 };
 
-/* How long a partition may stand still unless the fleet file says it: no record takes so long. */
-static inline int64_t spec_no_progress_ms(const struct spec *s)
+/* The policy as the judge wants it: `auto` is filled in. No record takes so long as a standstill does. */
+static inline struct judge_policy spec_judge(const struct spec *s)
 {
-    return s->processing_ms_max > 30000 ? 2 * s->processing_ms_max : 60000;
+    struct judge_policy policy = s->judge;
+
+    if (policy.no_progress_ms == 0)
+        policy.no_progress_ms = s->processing_ms_max > 30000 ? 2 * s->processing_ms_max : 60000;
+    return policy;
 }
 
 /* session timeout + longest processing time: PROTOCOL rule 9. */

@@ -883,8 +883,6 @@ int spec_from_tree(struct spec *ret, const struct spec_tree *tree, bool skip_unk
     if (spec.topic_count == 0)
         fail_at(&r, root->line, root->column, "topics is missing, as in 'topics: [orders]'");
     fill_groups(&spec);
-    if (spec.judge.no_progress_ms == 0)
-        spec.judge.no_progress_ms = spec_no_progress_ms(&spec);
     check_conflicts(&r);
     if (r.failed)
         return ERR_INVALID;

@@ -178,7 +178,8 @@ static void test_judge(void **state)
     assert_int_equal(s.judge.alpha_ppm, 50000);
     assert_int_equal(s.judge.metrics, 1 << METRIC_ERROR_RATE | 1 << METRIC_LATENCY | 1 << METRIC_LAG);
     assert_int_equal(s.judge.error_rate_limit_ppm, 0);
-    assert_int_equal(s.judge.no_progress_ms, 60000);
+    assert_int_equal(s.judge.no_progress_ms, 0);
+    assert_int_equal(spec_judge(&s).no_progress_ms, 60000);
     assert_int_equal(s.judge.signal_count, 0);
     read_yaml(&s, judged);
     assert_int_equal(s.judge.mode, JUDGE_AUTO);
