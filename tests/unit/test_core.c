@@ -657,6 +657,233 @@ static void a_receipt_sums_up(void **state)
     assert_int_equal(pass_standstill_us(&forth[2]), 2000); /* an empty partition stood still until it was attached */
 }
 
+/* --- the preflight: a fleet that may be switched, spoiled in one way at a time ---------------------------------------------------- */
+
+struct preflight {
+    struct fleet fleet;
+    struct baton table[2];
+    struct op op;
+    struct report reports[3];
+    const struct report *newest[3];
+    struct report_part parts[3][2];
+    struct snapshot snapshot;
+    struct partition_view partitions[2];
+    struct group_member members[COLOR_COUNT][2];
+    struct plan_input in;
+};
+
+static void preflight_good(struct preflight *p)
+{
+    struct spec *spec = &p->fleet.spec;
+
+    memset(p, 0, sizeof(*p));
+    fleet_init(&p->fleet, p->table, 2);
+    snprintf(spec->fleet, sizeof(spec->fleet), "f");
+    snprintf(spec->topics[0], sizeof(spec->topics[0]), "t");
+    spec->topic_count = 1;
+    spec->session_timeout_ms = 45000;
+    spec->processing_ms_max = 30000;
+    p->fleet.exists = true;
+    p->fleet.version = p->fleet.applied = (struct version){ 7, 5 };
+    p->fleet.baton_count = 2;
+    p->op = (struct op){ .kind = OP_SWITCH, .from = BLUE, .to = GREEN, .stage_count = 1, .stages_percent = { 100 } };
+    p->op.deadline_ms = 60000;
+    p->op.observe_ms = 60000;
+    for (int i = 0; i < 2; i++) {
+        struct report *r = &p->reports[i];
+
+        p->table[i] = baton(i, RIGHT_HELD, BLUE, 3);
+        p->partitions[i] = (struct partition_view){ .committed = { 10, 10 }, .log_end = 20 };
+        *r = (struct report){ .color = (enum color)i, .applied = { 7, 5 }, .ready = true, .parts = p->parts[i] };
+        snprintf(r->member_id, sizeof(r->member_id), "m%d", i);
+        snprintf(r->version, sizeof(r->version), "v%d", i);
+        for (r->part_count = 0; r->part_count < 2; r->part_count++)
+            r->parts[r->part_count] = (struct report_part){ .partition = r->part_count, .owned = true };
+        snprintf(p->members[i][0].member_id, sizeof(p->members[i][0].member_id), "m%d", i);
+        p->snapshot.groups[i] = (struct group_view){ .known = true, .members = p->members[i], .member_count = 1 };
+        p->newest[i] = r;
+    }
+    p->newest[2] = &p->reports[2];
+    p->snapshot.topics[0] = (struct topic_view){ .exists = true, .partition_count = 2, .retention_ms = -1 };
+    p->snapshot.partitions = p->partitions;
+    p->snapshot.partition_count = 2;
+    p->in = (struct plan_input){ &p->fleet, &p->op, p->newest, 2, &p->snapshot, false };
+}
+
+static void spoil(struct preflight *p, const char *how)
+{
+    const char *const fault = strchr(how, ' ') ? strchr(how, ' ') + 1 : how;
+
+#define IF(name) if (strcmp(fault, name) == 0)
+    IF("already-there") p->table[0].holder = p->table[1].holder = GREEN;
+    IF("fleet-paused") p->fleet.phase = PHASE_PAUSED;
+    IF("deadline-below-fence") p->op.on_unreachable = UNREACHABLE_FENCE;
+    IF("topic-missing") p->snapshot.topics[0].exists = false;
+    IF("partitions-added") p->snapshot.topics[0].partition_count = 3;
+    IF("groups-unreadable") p->snapshot.groups[BLUE].known = false;
+    IF("embedded") p->snapshot.groups[BLUE].unsupported = true;
+    IF("rebalancing") p->snapshot.groups[GREEN].rebalancing = true;
+    IF("unmanaged-consumer") p->snapshot.groups[GREEN].member_count = 2;
+    IF("member-not-listed") p->snapshot.groups[BLUE].member_count = 0;
+    IF("member-not-ready") p->reports[GREEN].ready = false;
+    IF("holder-not-ready") p->reports[BLUE].ready = false;
+    IF("member-behind") p->reports[GREEN].applied.epoch = 1;
+    IF("another-term") p->reports[GREEN].applied.term = 6;
+    IF("eager-assignor") p->reports[GREEN].eager = true, p->op.stage_count = 2, p->op.stages_percent[1] = 100;
+    IF("static-member") snprintf(p->reports[BLUE].instance_id, 8, "i0");
+    IF("no-receiver") p->in.report_count = 1;
+    IF("no-holder") p->reports[BLUE].color = GREEN, p->snapshot.groups[BLUE].member_count = 0;
+    IF("mixed-versions")
+    {
+        p->reports[2] = p->reports[GREEN];
+        snprintf(p->reports[2].version, 8, "v2");
+        p->in.report_count = 3;
+    }
+    IF("idle-members")
+    {
+        p->fleet.baton_count = 1;
+        p->reports[2] = p->reports[GREEN];
+        p->in.report_count = 3;
+    }
+    IF("uncovered-partition") p->reports[GREEN].part_count = 1;
+    IF("log-unreadable") p->partitions[1].log_end = OFFSET_NONE;
+    IF("no-commit") p->partitions[1].committed[BLUE] = OFFSET_NONE;
+    IF("expired-offset") p->partitions[1].log_start = 11;
+    IF("retention-threatens")
+    p->partitions[1] = (struct partition_view){ { 110, 110 }, .log_start = 100, .log_end = 5000 };
+    IF("doubt") p->table[1].doubt = 15;
+    IF("brokers-unreadable") snprintf(p->snapshot.error, sizeof(p->snapshot.error), "no broker answers");
+#undef IF
+}
+
+static void every_fault_has_its_finding(void **state)
+{
+    static const struct {
+        const char *how; /* the code, and the fault where it has another name */
+        enum severity severity;
+    } cases[] = {
+        { "already-there", FINDING_REFUSAL },
+        { "fleet-paused", FINDING_REFUSAL },
+        { "deadline-below-fence", FINDING_REFUSAL },
+        { "topic-missing", FINDING_REFUSAL },
+        { "partitions-added", FINDING_NOTE },
+        { "groups-unreadable", FINDING_REFUSAL },
+        { "groups-unreadable embedded", FINDING_NOTE },
+        { "rebalancing", FINDING_REFUSAL },
+        { "unmanaged-consumer", FINDING_REFUSAL },
+        { "member-not-listed", FINDING_REFUSAL },
+        { "member-not-ready", FINDING_REFUSAL },
+        { "member-not-ready holder-not-ready", FINDING_WARNING },
+        { "member-behind", FINDING_WARNING },
+        { "member-behind another-term", FINDING_WARNING },
+        { "eager-assignor", FINDING_WARNING },
+        { "static-member", FINDING_NOTE },
+        { "no-receiver", FINDING_REFUSAL },
+        { "no-holder", FINDING_REFUSAL },
+        { "mixed-versions", FINDING_REFUSAL },
+        { "idle-members", FINDING_WARNING },
+        { "uncovered-partition", FINDING_REFUSAL },
+        { "log-unreadable", FINDING_REFUSAL },
+        { "no-commit", FINDING_NOTE },
+        { "expired-offset", FINDING_WARNING },
+        { "retention-threatens", FINDING_WARNING },
+        { "doubt", FINDING_WARNING },
+        { "brokers-unreadable", FINDING_REFUSAL },
+    };
+    static struct preflight p;
+    static struct findings found;
+
+    (void)state;
+    preflight_good(&p);
+    plan_check(&found, &p.in);
+    assert_int_equal(found.total, 0);
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        const size_t code = strcspn(cases[i].how, " ");
+        bool made = false;
+
+        memset(&found, 0, sizeof(found));
+        preflight_good(&p);
+        spoil(&p, cases[i].how);
+        plan_check(&found, &p.in);
+        for (int k = 0; k < found.count; k++)
+            made = made ||
+                   (strlen(found.items[k].code) == code && !memcmp(found.items[k].code, cases[i].how, code) &&
+                    found.items[k].severity == cases[i].severity && found.items[k].what[0] && found.items[k].mend[0]);
+        if (!made)
+            fail_msg("no finding: %s", cases[i].how);
+        assert_string_not_equal(severity_name(cases[i].severity), "");
+    }
+}
+
+static void more_findings_than_fit_are_counted(void **state)
+{
+    static struct findings found;
+
+    (void)state;
+    for (int i = 0; i < FINDINGS_MAX + 3; i++)
+        findings_add(&found, FINDING_REFUSAL, "c", "w", "y", "m");
+    assert_int_equal(found.count, FINDINGS_MAX);
+    assert_int_equal(found.total, FINDINGS_MAX + 3);
+    assert_int_equal(found.refusals, FINDINGS_MAX + 3);
+}
+
+/* --- documents from outside -------------------------------------------------------------------------------------------------------- */
+
+static void a_document_that_cannot_be_is_refused(void **state)
+{
+    static struct preflight p;
+    const char *why = NULL;
+
+    (void)state;
+    for (int fault = 0; fault < 13; fault++) {
+        preflight_good(&p);
+        switch (fault) {
+        case 0:
+            assert_true(fleet_valid(&p.fleet, &why));
+            assert_int_equal(fleet_count_held(&p.fleet, BLUE), 2);
+            continue;
+        case 1:
+            p.fleet.baton_count = 3;
+            break;
+        case 2:
+            p.fleet.spec.topic_count = 0;
+            break;
+        case 3:
+            p.fleet.active = COLOR_COUNT;
+            break;
+        case 4:
+            p.table[0].topic = 1;
+            break;
+        case 5:
+            p.table[1].partition = -1;
+            break;
+        case 6:
+            p.table[1].state = (enum right)RIGHT_COUNT;
+            break;
+        case 7:
+            p.table[1].order = p.table[1].epoch - 1;
+            break;
+        case 8:
+            p.table[1].order = 6;
+            break;
+        case 9:
+            p.table[1].from = -1;
+            break;
+        case 10:
+            p.table[1].doubt = -2;
+            break;
+        case 11:
+            p.table[1].partition = 0;
+            break;
+        default:
+            p.fleet.phase = PHASE_COUNT;
+        }
+        why = NULL;
+        assert_false(fleet_valid(&p.fleet, &why));
+        assert_non_null(why);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -680,6 +907,9 @@ int main(void)
         cmocka_unit_test(a_large_member_speaks_now_and_then),
         cmocka_unit_test(a_rollback_typed_twice_does_not_go_forth),
         cmocka_unit_test(a_receipt_sums_up),
+        cmocka_unit_test(every_fault_has_its_finding),
+        cmocka_unit_test(more_findings_than_fit_are_counted),
+        cmocka_unit_test(a_document_that_cannot_be_is_refused),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
