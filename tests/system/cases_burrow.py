@@ -86,7 +86,8 @@ class Server:
             c.close()
 
 
-def start_burrow(w):
+def start_burrow(w, intervals=INTERVALS, refresh_s=1, cache_s=1):
+    """w: has a kafka, and a path() for files."""
     program = subprocess.run([os.path.join(ROOT, "scripts", "burrow.sh")], stdout=subprocess.PIPE, text=True, check=False)
     if program.returncode != 0:
         raise Failure("scripts/burrow.sh could not provide Burrow")
@@ -120,8 +121,8 @@ client-id="burrow"
 class-name="kafka"
 servers=["{w.kafka.bootstrap}"]
 client-profile="test"
-topic-refresh=1
-offset-refresh=1
+topic-refresh={6 * refresh_s}
+offset-refresh={refresh_s}
 [consumer.local]
 class-name="kafka"
 cluster="local"
@@ -132,10 +133,10 @@ start-latest=false
 address="127.0.0.1:{http_port}"
 [storage.default]
 class-name="inmemory"
-intervals={INTERVALS}
+intervals={intervals}
 [evaluator.default]
 class-name="caching"
-expire-cache=1
+expire-cache={cache_s}
 """)
     children.append(start_child([program.stdout.strip(), "--config-dir", folder], os.path.join(folder, "burrow.log"), cwd=folder))
     return Server(http_port), children

@@ -1,0 +1,114 @@
+"""What it costs to keep windows of all groups' commits, beside Burrow on the same broker in the same run.
+
+100 topics of 100 partitions, 100 groups that have committed in 1,000 of them each: 100,000 group-partitions, on Kafka 3.9.1, the last
+that Burrow reads. Both follow the log of commits and sample ends every ten seconds; one program runs at a time, each fills its
+windows first, with as many rounds of commits as a window holds. A round is one commit of every group in every partition; the processor time
+of some rounds is divided by their number. At the end both are asked for all lags, and the answers are compared.
+"""
+
+import os
+import subprocess
+import time
+
+import cases_burrow
+from kafka import Failure, Kafka, end_child, free_ports, start_child, wait_until
+from lag import cpu, status_mb
+
+INTERVALS = 10
+REFRESH_S = 10
+ROUNDS = 3
+
+
+class World:
+    """What cases_burrow.start_burrow() wants to know."""
+
+    def __init__(self, kafka, folder):
+        self.kafka, self.folder = kafka, folder
+
+    def path(self, name):
+        return os.path.join(self.folder, name)
+
+
+def answers(server, groups):
+    """(group, topic, partition) -> (newest commit, its lag now)."""
+    ret = {}
+    for g in groups:
+        status, answer = server.get(f"/v3/kafka/local/consumer/{g}/lag")
+        if status != 200:
+            return {}
+        for p in answer["status"]["partitions"]:
+            if p["end"]:
+                ret[g, p["topic"], p["partition"]] = (p["end"]["offset"], p["current_lag"])
+    return ret
+
+
+def cost(pid, server, groups, each, commit, rounds):
+    """Fills the windows; processor seconds of a round, and how many seconds after its commits the last of them was seen."""
+    def round_of(number):
+        commit(1 + number % 2)
+        began = time.monotonic()
+        last = groups[-1]
+
+        def seen():
+            found = answers(server, [last])
+            return len(found) == each and all(v[0] == 1 + number % 2 for v in found.values())
+
+        wait_until(seen, 120, f"the commits of round {number} to be seen", 0.2)
+        return time.monotonic() - began
+
+    for number in range(INTERVALS):
+        round_of(number)
+    time.sleep(REFRESH_S)  # a whole one between the last round that filled and the first that counts
+    before = cpu(pid)
+    began = time.monotonic()
+    took = [round_of(INTERVALS + n) for n in range(rounds)]
+    spent, seconds = cpu(pid) - before, time.monotonic() - began
+    before, began = cpu(pid), time.monotonic()
+    time.sleep(2 * REFRESH_S)
+    idle = (cpu(pid) - before) / (time.monotonic() - began)  # a second, ends and all
+    return max(0.0, spent - idle * seconds) / rounds, idle * REFRESH_S, sum(took) / rounds
+
+
+def measure(b):
+    """Processor time and memory of windows of all groups' commits, beside Burrow."""
+    topics, partitions, count, each = (20, 50, 20, 10) if b.args.quick else (100, 100, 100, 10)
+    folder = os.path.join(b.folder, "burrow-beside")
+    os.makedirs(folder)
+    b.stop_kafka()
+    groups = [f"lag-group-{i:03}" for i in range(count)]
+    found = {}
+    with Kafka(os.path.join(folder, "kafka"), version="3.9.1", heap_mb=768) as kafka:
+        load = [os.path.join(b.tools.build, "bench", "lag_load"), kafka.bootstrap]
+        subprocess.run([*load, "make", *map(str, (topics, partitions, 3, count, each))], check=True, timeout=600)
+
+        def commit(offset):
+            subprocess.run([*load, "commit", "0", *map(str, (count - 1, topics, each, partitions, offset))], check=True, timeout=120)
+
+        def run(name, server, child):
+            wait_until(lambda: len(answers(server, groups[-1:])) == each * partitions, 120, f"{name} to know the last group", 0.5)
+            a_round, ends, took = cost(child.pid, server, groups, each * partitions, commit, ROUNDS)
+            found[name] = (a_round, ends, took, status_mb(child.pid, "VmRSS"), answers(server, groups))
+
+        (port,) = free_ports(1)
+        child = start_child([b.tools.baton, "serve", "--bootstrap", kafka.bootstrap, "--listen", f"127.0.0.1:{port}", "--lag", "off", "--burrow",
+                             f"rules=burrow,intervals={INTERVALS},offset-refresh={REFRESH_S}s"], os.path.join(folder, "serve.log"))
+        try:
+            run("Baton", cases_burrow.Server(port), child)
+        finally:
+            end_child(child)
+        server, children = cases_burrow.start_burrow(World(kafka, folder), INTERVALS, REFRESH_S, 1)
+        try:
+            wait_until(lambda: server.get("/burrow/admin")[0] == 200, 120, "Burrow to answer", 0.5)
+            commit(2)  # what came before it knew the ends it has dropped
+            run("Burrow", server, children[-1])
+        finally:
+            for c in reversed(children):
+                end_child(c)
+    ours, theirs = found["Baton"], found["Burrow"]
+    same = sum(theirs[4].get(k) == v for k, v in ours[4].items())
+    if not same or same != len(ours[4]) or same != len(theirs[4]):
+        raise Failure(f"Baton gives {len(ours[4])} answers, Burrow {len(theirs[4])}, {same} are equal")
+    b.say(f"    {same} answers are equal; a round was seen after {ours[2]:.1f} s by Baton, {theirs[2]:.1f} s by Burrow")
+    b.figure("windows of commits, CPU of a round", ours[0] * 1000, "ms", f"Burrow, {theirs[0] * 1000:.0f} ms", theirs[0] / ours[0])
+    b.figure("windows of commits, CPU of a sample of ends", ours[1] * 1000, "ms", f"Burrow, {theirs[1] * 1000:.0f} ms", theirs[1] / ours[1])
+    b.figure("windows of commits, memory", ours[3], "MB", f"Burrow, {theirs[3]:.0f} MB", theirs[3] / ours[3])
