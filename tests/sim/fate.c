@@ -36,6 +36,27 @@ static void operator_send(struct world *w, enum order_kind kind, const char *req
                         .payload = t });
 }
 
+/* He asks what would become of it, and now and then writes the fleet file anew: neither may change what is under way. */
+static void operator_plans(struct world *w, enum order_kind kind)
+{
+    const struct controller *c = leader(w);
+    struct told *t = told_new(SWITCHER_ORDER, sizeof(struct order)), *edit;
+    struct order *o = (struct order *)(t + 1);
+    struct spec *spec;
+
+    *o = (struct order){ .kind = kind, .dry_run = true, .observe_ms = -1, .deadline_ms = -1 };
+    snprintf(o->request_id, sizeof(o->request_id), "plan%d", w->requests);
+    t->ev.order = o;
+    controller_queue(w, w->leader, t);
+    if (!c || !c->fleet.exists)
+        return;
+    edit = told_new(SWITCHER_SPEC, sizeof(*spec));
+    edit->ev.spec = spec = (struct spec *)(edit + 1);
+    *spec = c->fleet.spec;
+    spec->history_count = 2;
+    controller_queue(w, w->leader, edit);
+}
+
 void operator_order(struct world *w, enum order_kind kind)
 {
     static const char *const names[] = { "switch", "rollback", "pause", "resume" };
@@ -49,6 +70,8 @@ void operator_order(struct world *w, enum order_kind kind)
     operator_send(w, kind, w->request_id);
     if (strikes(w, FAULT_ORDER_LOST, w->config.chance[FAULT_ORDER_LOST]))
         operator_send(w, kind, w->request_id); /* asked twice, meant once */
+    if (w->requests % 4 == 1)
+        operator_plans(w, kind);
     if (kind == ORDER_SWITCH && w->config.weight[FAULT_SECOND_ORDER] && strikes(w, FAULT_SECOND_ORDER, 300))
         operator_send(w, chance(w, 500) ? ORDER_SWITCH : ORDER_ROLLBACK, "another");
 }
