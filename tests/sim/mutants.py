@@ -514,8 +514,8 @@ MUTANTS = [
     ]),
     ('nothing is observed', '15', [
         ('switch.c',
-         '        else if (!deadline_passed(s))\n            break;\n',
-         ''),
+         '} else if (s->op.held || !deadline_passed(s)) {',
+         '} else if (s->op.held) {'),
     ]),
     ('what is asked twice is done twice', '15', [
         ('switch.c',

@@ -407,7 +407,8 @@ void rules_operation(struct world *w, const struct op *op)
         MUST((w->seen.state != OP_RETURNING || op->state != OP_NEEDS_OPERATOR ||
               lasted_ms >= lasts_ms(&w->seen) - WRITTEN_MS) &&
              "rule 15: no way back is given up before its deadline");
-        MUST((w->seen.state != OP_OBSERVING || op->state != OP_COMPLETE || lasted_ms >= op->observe_ms - WRITTEN_MS) &&
+        MUST((w->seen.state != OP_OBSERVING || op->state != OP_COMPLETE || w->config.weight[FAULT_VERDICT] ||
+              lasted_ms >= op->observe_ms - WRITTEN_MS) &&
              "rule 15: what is observed is observed so long");
     }
     w->seen = *op;
