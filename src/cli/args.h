@@ -74,6 +74,7 @@ enum option_id {
     OPT_CONCURRENCY,
     OPT_BATCH,
     OPT_VALUE,
+    OPT_FIELDS,
     OPT_RECORD_TIMEOUT,
     OPT_ON_ERROR,
     OPT_RETRIES,
@@ -119,6 +120,7 @@ struct command {
     int (*run)(struct cli *cli);
 };
 #define OPTION_BIT(id) (UINT64_C(1) << (id))
+_Static_assert(OPT_COUNT <= 64, "a command's options are bits of one word");
 
 extern const struct command commands[];
 extern const int command_count;

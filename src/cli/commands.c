@@ -126,6 +126,8 @@ const struct option options[OPT_COUNT] = {
         .help = "At most so many records in one line or request; 1, without a list around it, when it is left out." },
     [OPT_VALUE] = { OPT(OPT_VALUE, "value", 0, "FORM"), .choices = "text|json|base64", .complete = COMPLETE_CHOICES,
         .help = "A record's value as text (when it is left out), as JSON inside the line, or always as base64." },
+    [OPT_FIELDS] = { OPT(OPT_FIELDS, "fields", 0, "LIST"),
+        .help = "Which members a line has, as in key,value: fewer are faster. All when it is left out." },
     [OPT_RECORD_TIMEOUT] = { OPT(OPT_RECORD_TIMEOUT, "record-timeout", 0, "TIME"),
         .help = "How long a record may take; then its process is killed and it has failed. 30s when it is left out, "
                 "0s: for ever." },
@@ -250,7 +252,7 @@ const struct command commands[] = {
                     "with a token" } } },
     { .name = "run", .arguments = "FLEET [OPTIONS] -- COMMAND", .arg_min = 1, .arg_max = 1, .output = "", .rest = true,
       .options = BIT(OPT_COLOR) | BIT(OPT_APP_VERSION) | BIT(OPT_TO_URL) | BIT(OPT_ORDER) | BIT(OPT_CONCURRENCY) |
-                 BIT(OPT_BATCH) | BIT(OPT_VALUE) | BIT(OPT_RECORD_TIMEOUT) | BIT(OPT_ON_ERROR) | BIT(OPT_RETRIES) |
+                 BIT(OPT_BATCH) | BIT(OPT_VALUE) | BIT(OPT_FIELDS) | BIT(OPT_RECORD_TIMEOUT) | BIT(OPT_ON_ERROR) | BIT(OPT_RETRIES) |
                  BIT(OPT_DLQ) | BIT(OPT_GRACE) | BIT(OPT_LOG_FORMAT) | BIT(OPT_LOG_LEVEL),
       .complete = { COMPLETE_FLEET }, .run = cmd_run,
       .help = "Consume as one color and hand the records to a command in any language, or to a URL.",

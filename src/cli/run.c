@@ -70,6 +70,7 @@ static int config_of(struct run_config *ret, const struct args *a, struct errmsg
         .value = (enum value_form)choice_of(a, OPT_VALUE),
         .on_error = (enum on_error)choice_of(a, OPT_ON_ERROR),
         .dlq = a->value[OPT_DLQ],
+        .fields = FIELDS_ALL,
     };
     if (ret->dlq && !a->value[OPT_ON_ERROR])
         ret->on_error = ON_ERROR_DLQ;
@@ -79,6 +80,10 @@ static int config_of(struct run_config *ret, const struct args *a, struct errmsg
         return err_set(m, ERR_INVALID, "--dlq is for --on-error dlq, not for --on-error %s", a->value[OPT_ON_ERROR]);
     if (ret->on_error == ON_ERROR_RETRY && a->value[OPT_RETRIES])
         return err_set(m, ERR_INVALID, "--retries needs --on-error skip, dlq or stop: what shall become of it then?");
+    if (a->value[OPT_FIELDS] && ret->url)
+        return err_set(m, ERR_INVALID, "--fields is for the lines of a command, not for --to");
+    if (a->value[OPT_FIELDS] && (r = line_fields(&ret->fields, a->value[OPT_FIELDS], m)) < 0)
+        return err_wrap(m, r, "--fields");
     if ((r = count_of(&ret->concurrency, a, OPT_CONCURRENCY, 1, 1, RUN_CONCURRENCY_MAX, m)) < 0 ||
         (r = count_of(&ret->batch, a, OPT_BATCH, 1, 1, RUN_BATCH_MAX, m)) < 0 ||
         (r = count_of(&ret->retries, a, OPT_RETRIES, 3, 0, 1000000, m)) < 0 ||

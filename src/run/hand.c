@@ -172,7 +172,7 @@ static void line_write(struct hand *hand, struct line *line, struct str *s)
         if (placed)
             str_add_char(s, ','); /* taken back below when the record is refused */
         r = hand->post ? line_add_event(s, &view, c->value, &m)
-                       : line_add_record(s, &view, c->batch > 1 ? 0 : line->id, c->value, &m);
+                       : line_add_record(s, &view, c->batch > 1 ? 0 : line->id, c->value, c->fields, &m);
         if (str_error(s))
             out_of_memory();
         if (r < 0) {

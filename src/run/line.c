@@ -10,15 +10,20 @@
 #include <string.h>
 #include <strings.h>
 
+#include "base/check.h"
 #include "base/clock.h"
 #include "run/text.h"
+
+#define TOPIC_TEXT_MAX 249 /* Kafka's bound */
 
 /* "name":"text", or "name_base64":"..." where it is no UTF-8; NULL is null. */
 static void add_bytes(struct str *s, const char *name, const void *bytes, size_t len)
 {
     size_t before = s->len;
 
-    str_addf(s, ",\"%s\":", name);
+    str_add_bytes(s, ",\"", 2);
+    str_add(s, name);
+    str_add_bytes(s, "\":", 2);
     if (!bytes) {
         str_add(s, "null");
     } else if (!text_add_string(s, bytes, len)) {
@@ -58,41 +63,57 @@ static int check_value(const struct record_view *r, enum value_form form, struct
     return ERR_OK;
 }
 
-int line_add_record(struct str *s, const struct record_view *r, uint64_t id, enum value_form form, struct errmsg *m)
-{
-    int e = check_value(r, form, m);
+/* The members that are numbers, and the topic: short, so they are put together in one place and added at once. */
+struct head {
+    char text[TOPIC_TEXT_MAX + 200];
+    size_t len;
+};
 
-    if (e < 0)
-        return e;
-    str_add_char(s, '{');
-    if (id) {
-        str_add(s, "\"id\":");
-        text_add_number(s, (int64_t)id);
-        str_add_char(s, ',');
+static void head_text(struct head *h, const char *text, size_t len)
+{
+    ASSERT(len <= sizeof(h->text) - h->len);
+    memcpy(h->text + h->len, text, len);
+    h->len += len;
+}
+
+/* `name` with its comma before and its colon behind. */
+static void head_number(struct head *h, const char *name, int64_t number)
+{
+    char digits[NUMBER_MAX];
+    size_t len = number_text(digits, number);
+
+    head_text(h, name, strlen(name));
+    head_text(h, digits, len);
+}
+
+static void head_of(struct head *h, const struct record_view *r, uint64_t id, unsigned fields)
+{
+    h->len = 0;
+    if (id)
+        head_number(h, ",\"id\":", (int64_t)id);
+    if (fields & 1u << FIELD_topic) {
+        head_text(h, ",\"topic\":\"", strlen(",\"topic\":\""));
+        head_text(h, r->topic, strnlen(r->topic, TOPIC_TEXT_MAX)); /* letters, digits, '.', '_' and '-': Kafka's rule */
+        head_text(h, "\"", 1);
     }
-    str_add(s, "\"topic\":\"");
-    str_add(s, r->topic); /* Kafka allows letters, digits, '.', '_' and '-' */
-    str_add(s, "\",\"partition\":");
-    text_add_number(s, r->partition);
-    str_add(s, ",\"offset\":");
-    text_add_number(s, r->offset);
-    str_add(s, ",\"epoch\":");
-    text_add_number(s, (int64_t)r->epoch);
-    if (r->attempt > 1) {
-        str_add(s, ",\"attempt\":");
-        text_add_number(s, r->attempt);
-    }
-    if (r->timestamp_ms < 0) {
-        str_add(s, ",\"timestamp\":null");
-    } else {
-        str_add(s, ",\"timestamp\":");
-        text_add_number(s, r->timestamp_ms);
-    }
-    add_bytes(s, "key", r->key, r->key_len);
-    str_add(s, ",\"headers\":");
-    add_headers(s, r);
+    if (fields & 1u << FIELD_partition)
+        head_number(h, ",\"partition\":", r->partition);
+    if (fields & 1u << FIELD_offset)
+        head_number(h, ",\"offset\":", r->offset);
+    if (fields & 1u << FIELD_epoch)
+        head_number(h, ",\"epoch\":", (int64_t)r->epoch);
+    if (fields & 1u << FIELD_attempt && r->attempt > 1)
+        head_number(h, ",\"attempt\":", r->attempt);
+    if (fields & 1u << FIELD_timestamp && r->timestamp_ms < 0)
+        head_text(h, ",\"timestamp\":null", strlen(",\"timestamp\":null"));
+    else if (fields & 1u << FIELD_timestamp)
+        head_number(h, ",\"timestamp\":", r->timestamp_ms);
+}
+
+static void add_value(struct str *s, const struct record_view *r, enum value_form form)
+{
     if (form == VALUE_JSON && r->value) {
-        str_add(s, ",\"value\":");
+        str_add_bytes(s, ",\"value\":", 9);
         text_add_json(s, r->value, r->value_len);
     } else if (form == VALUE_BASE64 && r->value) {
         str_add(s, ",\"value_base64\":");
@@ -100,7 +121,61 @@ int line_add_record(struct str *s, const struct record_view *r, uint64_t id, enu
     } else {
         add_bytes(s, "value", r->value, r->value_len);
     }
+}
+
+int line_add_record(struct str *s, const struct record_view *r, uint64_t id, enum value_form form, unsigned fields,
+                    struct errmsg *m)
+{
+    int e = fields & 1u << FIELD_value ? check_value(r, form, m) : ERR_OK;
+    size_t begin = s->len;
+    struct head h;
+
+    if (e < 0)
+        return e;
+    head_of(&h, r, id, fields);
+    str_add_bytes(s, h.text, h.len);
+    if (fields & 1u << FIELD_key)
+        add_bytes(s, "key", r->key, r->key_len);
+    if (fields & 1u << FIELD_headers) {
+        str_add(s, ",\"headers\":");
+        add_headers(s, r);
+    }
+    if (fields & 1u << FIELD_value)
+        add_value(s, r, form);
+    if (s->len == begin)
+        str_add_char(s, ',');
     str_add_char(s, '}');
+    if (!str_error(s))
+        s->buf[begin] = '{'; /* each member brought its comma; the first one's is not needed */
+    return ERR_OK;
+}
+
+int line_fields(unsigned *ret, const char *list, struct errmsg *m)
+{
+    static const char *const names[FIELD_COUNT] = {
+#define FIELD_NAME(name) [FIELD_##name] = #name,
+        FIELD_MAP(FIELD_NAME)
+#undef FIELD_NAME
+    };
+    unsigned fields = 0;
+
+    for (const char *at = list;; at++) {
+        size_t len = strcspn(at, ",");
+        int i = 0;
+
+        while (i < FIELD_COUNT && (strlen(names[i]) != len || memcmp(names[i], at, len) != 0))
+            i++;
+        if (i == FIELD_COUNT)
+            return err_set(m, ERR_INVALID,
+                           "there is no member '%.*s'; there are topic, partition, offset, epoch, attempt, timestamp, "
+                           "key, headers and value",
+                           (int)(len < 40 ? len : 40), at);
+        fields |= 1u << i;
+        at += len;
+        if (!*at)
+            break;
+    }
+    *ret = fields;
     return ERR_OK;
 }
 

@@ -15,6 +15,16 @@
 #include "base/err.h"
 #include "base/str.h"
 
+/* Which members a line has, beside its id; all of them where nothing else is asked for. */
+#define FIELD_MAP(X) X(topic) X(partition) X(offset) X(epoch) X(attempt) X(timestamp) X(key) X(headers) X(value)
+enum field {
+#define FIELD_ENUM(name) FIELD_##name,
+    FIELD_MAP(FIELD_ENUM)
+#undef FIELD_ENUM
+        FIELD_COUNT
+};
+#define FIELDS_ALL ((1u << FIELD_COUNT) - 1)
+
 enum value_form { VALUE_TEXT, VALUE_JSON, VALUE_BASE64 };
 
 struct record_view {
@@ -30,8 +40,11 @@ struct record_view {
     const void *self;
 };
 
+/* "key,value": a bit for each of the enum. */
+int line_fields(unsigned *ret, const char *list, struct errmsg *m);
 /* The record as a JSON object; id 0: without one. ERR_INVALID: the value is not what `form` wants; nothing is added. */
-int line_add_record(struct str *s, const struct record_view *r, uint64_t id, enum value_form form, struct errmsg *m);
+int line_add_record(struct str *s, const struct record_view *r, uint64_t id, enum value_form form, unsigned fields,
+                    struct errmsg *m);
 /* The record as a CloudEvent in JSON. The same errors. */
 int line_add_event(struct str *s, const struct record_view *r, enum value_form form, struct errmsg *m);
 

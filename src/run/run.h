@@ -33,6 +33,7 @@ struct run_config {
     int concurrency, batch;
     enum order order;
     enum value_form value;
+    unsigned fields;           /* of a line */
     int64_t record_timeout_ms; /* 0: none */
     enum on_error on_error;
     int retries;

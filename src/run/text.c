@@ -126,9 +126,9 @@ void text_add_base64(struct str *s, const void *bytes, size_t len)
     str_add_char(s, '"');
 }
 
-void text_add_number(struct str *s, int64_t number)
+size_t number_text(char ret[NUMBER_MAX], int64_t number)
 {
-    char text[24];
+    char text[NUMBER_MAX];
     size_t at = sizeof(text);
     uint64_t n = number < 0 ? 0 - (uint64_t)number : (uint64_t)number;
 
@@ -137,7 +137,8 @@ void text_add_number(struct str *s, int64_t number)
     while (n /= 10);
     if (number < 0)
         text[--at] = '-';
-    str_add_bytes(s, text + at, sizeof(text) - at);
+    memcpy(ret, text + at, sizeof(text) - at);
+    return sizeof(text) - at;
 }
 
 /* ---- is it JSON? ---- */

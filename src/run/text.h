@@ -16,7 +16,8 @@
 /* Adds "text" between quotes, with escapes. False: it is not UTF-8, and nothing was added. */
 bool text_add_string(struct str *s, const void *bytes, size_t len);
 void text_add_base64(struct str *s, const void *bytes, size_t len); /* between quotes */
-void text_add_number(struct str *s, int64_t number);
+#define NUMBER_MAX 24
+size_t number_text(char ret[NUMBER_MAX], int64_t number); /* its length; not terminated */
 /* Back to an earlier length; nothing after an error. */
 void text_cut(struct str *s, size_t len);
 /* Exactly one JSON value, at most 200 levels deep, in UTF-8. */

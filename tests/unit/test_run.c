@@ -145,7 +145,7 @@ static void assert_line(const struct record_view *r, uint64_t id, enum value_for
     struct str s = STR_WITH_MAX(1 << 20);
     struct errmsg m = { 0 };
 
-    if (line_add_record(&s, r, id, form, &m) < 0)
+    if (line_add_record(&s, r, id, form, FIELDS_ALL, &m) < 0)
         fail_msg("%s", m.text);
     assert_string_equal(s.buf, wanted);
     assert_true(text_is_json(s.buf, s.len));
@@ -185,6 +185,26 @@ static void test_lines_keep_everything(void **state)
     assert_line(&r, 1, VALUE_BASE64,
                 "{\"id\":1,\"topic\":\"orders\",\"partition\":3,\"offset\":42,\"epoch\":7,\"timestamp\":1795369200123,"
                 "\"key\":\"\",\"headers\":[],\"value_base64\":\"\"}");
+}
+
+static void test_fields(void **state)
+{
+    struct record_view r = record_of("k", "v", 1);
+    struct str s = STR_WITH_MAX(1000);
+    struct errmsg m = { 0 };
+    unsigned fields;
+
+    (void)state;
+    assert_int_equal(line_fields(&fields, "value,key", &m), ERR_OK);
+    assert_int_equal(line_add_record(&s, &r, 0, VALUE_TEXT, fields, &m), ERR_OK);
+    assert_int_equal(line_add_record(&s, &r, 5, VALUE_TEXT, 1u << FIELD_offset, &m), ERR_OK);
+    r.attempt = 1;
+    assert_int_equal(line_add_record(&s, &r, 0, VALUE_TEXT, 1u << FIELD_attempt, &m), ERR_OK);
+    assert_string_equal(s.buf, "{\"key\":\"k\",\"value\":\"v\"}{\"id\":5,\"offset\":42}{}");
+    assert_int_equal(line_fields(&fields, "key,", &m), ERR_INVALID);
+    assert_int_equal(line_fields(&fields, "valu", &m), ERR_INVALID);
+    assert_non_null(strstr(m.text, "no member 'valu'"));
+    str_free(&s);
 }
 
 static void assert_event(const struct record_view *r, enum value_form form, const char *wanted)
@@ -606,6 +626,7 @@ int main(void)
     static const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_acknowledgements),
         cmocka_unit_test(test_lines_keep_everything),
+        cmocka_unit_test(test_fields),
         cmocka_unit_test(test_cloud_events),
         cmocka_unit_test(test_json_or_not),
         cmocka_unit_test(test_a_lane_waits_for_its_own),
