@@ -29,6 +29,7 @@ enum option_id {
     /* of some commands */
     OPT_TO,
     OPT_STAGES,
+    OPT_PARTITIONS,
     OPT_OBSERVE,
     OPT_DEADLINE,
     OPT_REASON,
@@ -135,7 +136,7 @@ struct args {
     const char *words[ARGS_MAX]; /* arguments of the command */
     int word_count;
     char *const *rest; /* of a command with `rest`: the words behind `--`, ended by NULL; NULL: there was none */
-    char group[32]; /* "fleet" when that was typed and no command of it; else "" */
+    char group[32];    /* "fleet" when that was typed and no command of it; else "" */
 };
 
 /*

@@ -56,6 +56,10 @@ int cmd_switch(struct cli *cli);
 int cmd_rollback(struct cli *cli);
 int cmd_pause(struct cli *cli);
 int cmd_resume(struct cli *cli);
+int cmd_throttle(struct cli *cli);
+int cmd_hold(struct cli *cli);
+int cmd_promote(struct cli *cli);
+int cmd_abort(struct cli *cli);
 int cmd_status(struct cli *cli);
 int cmd_lag(struct cli *cli);
 int cmd_judge(struct cli *cli);
@@ -77,7 +81,7 @@ void cli_say(const struct cli *cli, const char *fmt, ...)
 /* "baton: ..." on stderr, red where there is color; returns `code`. */
 int cli_fail(const struct cli *cli, int code, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 int cli_print_json(const json_t *json);
-int exit_of_error(int error); /* enum err -> exit code */
+int exit_of_error(int error);                /* enum err -> exit code */
 void cli_log_settings(const struct args *a); /* of commands that run on: -v, -q, --log-level, --log-format */
 
 /* Help texts, made from the tables. */

@@ -43,8 +43,11 @@ const struct option options[OPT_COUNT] = {
 
     [OPT_TO] = { OPT(OPT_TO, "to", 0, "COLOR"), .choices = "blue|green", .complete = COMPLETE_CHOICES,
         .help = "The color that shall work afterwards; the other one when it is left out." },
-    [OPT_STAGES] = { OPT(OPT_STAGES, "stages", 0, "PERCENTS"),
-        .help = "How much passes at a time, growing to 100%: 10%,50%,100%. The fleet file's when it is left out." },
+    [OPT_STAGES] = { OPT(OPT_STAGES, "stages", 0, "LIST"),
+        .help = "What the new color has after each stage, growing to 100%: shares (10%,50%,100%), numbers of partitions "
+                "(3,100%) or partitions (orders/0,orders/7,100%). The fleet file's when it is left out." },
+    [OPT_PARTITIONS] = { OPT(OPT_PARTITIONS, "partitions", 0, "COUNT"),
+        .help = "How many partitions go on working: a number (4), a share (25%), or all, which lifts the throttle." },
     [OPT_OBSERVE] = { OPT(OPT_OBSERVE, "observe", 0, "TIME"),
         .help = "How long to look on after each stage: 30s, 5m, 0s." },
     [OPT_DEADLINE] = { OPT(OPT_DEADLINE, "deadline", 0, "TIME"),
@@ -183,7 +186,8 @@ const struct command commands[] = {
       .help = "Pass all partitions from the color that works to the other.",
       .details = "Shows the progress until the end and then the receipt in short. Ctrl-C stops looking on, not the "
                  "switch. When a stage does not pass within its deadline, everything goes back and the exit code is "
-                 "6.",
+                 "6. Which partitions pass first is picked so that a stage is like the whole in load; the heaviest go "
+                 "last. A switch in stages is steered by 'baton hold', 'baton promote' and 'baton abort'.",
       .examples = { { "baton switch payments --to green --reason \"deploy 4.2.0\"", "all at once" },
                     { "baton switch payments --stages 10%,50%,100% --observe 5m --auto", "a canary in three stages, judged" },
                     { "baton switch payments --dry-run", "what would be refused, and how to mend it" },
@@ -202,8 +206,34 @@ const struct command commands[] = {
       .examples = { { "baton pause payments --reason \"database migration\"", "both colors stand by" } } },
     { .name = "resume", .changes = true, .arguments = "[FLEET]", .arg_max = 1, .options = ORDERING,
       .complete = { COMPLETE_FLEET }, .run = cmd_resume,
-      .help = "Let a paused fleet go on where it stopped.",
+      .help = "Let a paused or throttled fleet go on where it stopped.",
       .examples = { { "baton resume payments", "the color that was active works again" } } },
+    { .name = "throttle", .changes = true, .arguments = "[FLEET]", .arg_max = 1,
+      .options = ORDERING | BIT(OPT_PARTITIONS), .complete = { COMPLETE_FLEET }, .run = cmd_throttle,
+      .help = "Let only a share of the partitions work, for a database that must not be overrun.",
+      .details = "The others finish what is under way, commit and wait; nobody leaves a group, nothing is rebalanced. "
+                 "They are taken evenly over the topics and the members. It lasts until 'baton resume', or --partitions all, "
+                 "whoever leads. A throttled fleet is not switched: lift it first.",
+      .examples = { { "baton throttle payments --partitions 4 --reason \"database is slow\"", "four work, the rest waits" },
+                    { "baton throttle payments --partitions 25%", "a quarter of them" },
+                    { "baton throttle payments --partitions all", "back to all: the same as resume" } } },
+    { .name = "hold", .changes = true, .arguments = "[FLEET]", .arg_max = 1, .options = BIT(OPT_REASON),
+      .complete = { COMPLETE_FLEET }, .run = cmd_hold,
+      .help = "Stay at the present stage of a switch until somebody decides.",
+      .details = "The time of observation does not end it any more: 'baton promote' goes on, 'baton abort' takes it back. "
+                 "The fleet works all the while. Exit 5 when no switch is under way.",
+      .examples = { { "baton hold payments", "before its time is over: look first" } } },
+    { .name = "promote", .changes = true, .arguments = "[FLEET]", .arg_max = 1, .options = BIT(OPT_REASON),
+      .complete = { COMPLETE_FLEET }, .run = cmd_promote,
+      .help = "Go on to the next stage of a switch now, or complete it.",
+      .details = "Exit 5 when no switch is under way, or its stage is still passing.",
+      .examples = { { "baton promote payments", "enough seen of this stage" } } },
+    { .name = "abort", .changes = true, .arguments = "[FLEET]", .arg_max = 1, .options = BIT(OPT_REASON),
+      .complete = { COMPLETE_FLEET }, .run = cmd_abort,
+      .help = "Take back what is under way, and nothing else.",
+      .details = "What has passed goes back to the color that had it. Unlike 'baton rollback' it never touches a switch that "
+                 "has ended: then it exits with 5.",
+      .examples = { { "baton abort payments --reason \"error rate\"", "take the canary back" } } },
     { .name = "history", .arguments = "[FLEET]", .arg_max = 1, .options = BIT(OPT_LIMIT),
       .complete = { COMPLETE_FLEET }, .run = cmd_history, .help = "List the fleet's operations, newest first.",
       .examples = { { "baton history payments -n 5", "the last five" } } },

@@ -149,8 +149,7 @@ static void fleet_file(struct str *ret, const struct look *look)
 void help_command(struct str *ret, const struct look *look, const struct command *c)
 {
     look_add(ret, look, BOLD, "Usage");
-    str_addf(ret, "  baton %s%s%s%s\n\n", c->name, *c->arguments ? " " : "", c->arguments,
-             c->rest ? "" : " [OPTIONS]");
+    str_addf(ret, "  baton %s%s%s%s\n\n", c->name, *c->arguments ? " " : "", c->arguments, c->rest ? "" : " [OPTIONS]");
     paragraph(ret, look, c->help);
     if (c->details)
         paragraph(ret, look, c->details);

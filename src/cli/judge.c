@@ -328,7 +328,7 @@ int cmd_judge(struct cli *cli)
     if (code == EXITS_DONE) {
         for (int i = 0; i < SIGNALS_MAX; i++)
             p->signals[i] = -1;
-        p->stages = p->spec.stage_count;
+        p->stages = p->spec.stages.count;
         judge_init(&p->judge, &p->spec.judge, p->progress, BATONS_MAX);
         if (cli->json) {
             p->out.text = &p->text;

@@ -38,8 +38,8 @@ static int usage_error(struct cli *cli, const struct errmsg *m)
 
     cli_fail(cli, EXITS_USAGE, "%s", m->text);
     if (c)
-        fprintf(stderr, "Usage: baton %s%s%s%s; 'baton %s --help' explains it.\n", c->name,
-                *c->arguments ? " " : "", c->arguments, c->rest ? "" : " [OPTIONS]", c->name);
+        fprintf(stderr, "Usage: baton %s%s%s%s; 'baton %s --help' explains it.\n", c->name, *c->arguments ? " " : "",
+                c->arguments, c->rest ? "" : " [OPTIONS]", c->name);
     else
         fprintf(stderr, "'baton help' lists the commands.\n");
     return EXITS_USAGE;

@@ -18,7 +18,7 @@
 #include "cli/order.h"
 #include "cli/pick.h"
 #include "cli/render.h"
-#include "core/limits.h"
+#include "core/spec.h"
 
 #define PAGE_MAX (4u * 1024 * 1024)
 #define LOOK_MS 120 /* between two looks at an operation */
@@ -246,38 +246,46 @@ static void random_id(char ret[33])
         snprintf(ret + 2 * i, 3, "%02x", bytes[i]);
 }
 
-/* "10%,50%,100%" -> ["10%","50%","100%"] */
+/*
+ * "10%,orders/0,orders/7,100%" -> ["10%","orders/0","orders/7","100%"]. Whether a partition is the fleet's only the controller
+ * knows; the rest is said here, before anything is sent.
+ */
 static int stages_json(json_t *body, const char *text, struct errmsg *m)
 {
+    static const struct spec nothing;
+    struct stages stages = { .count = 0 };
     json_t *list = json_array();
-    int count = 0, last = 0, percent, r;
+    int r = ERR_OK;
 
     json_object_set_new(body, "stages", list);
-    for (const char *at = text;;) {
-        size_t len = strcspn(at, ",");
-        char word[16];
+    for (const char *at = text; r == ERR_OK; at++) {
+        char word[STAGE_WORD_MAX];
+        size_t len;
 
-        while (len && *at == ' ') {
-            at++;
-            len--;
-        }
-        snprintf(word, sizeof(word), "%.*s", (int)(len < 15 ? len : 15), at);
-        r = parse_percent(&percent, word, m);
-        if (r < 0)
-            return err_wrap(m, r, "--stages");
-        if (percent <= last)
-            return err_set(m, ERR_INVALID, "--stages: %d%% does not follow %d%%: they grow, as in 10%%,50%%,100%%",
-                           percent, last);
-        if (++count > STAGES_MAX)
-            return err_set(m, ERR_INVALID, "--stages: more than %d", STAGES_MAX);
-        last = percent;
-        snprintf(word, sizeof(word), "%d%%", percent);
+        at += strspn(at, " ");
+        len = strcspn(at, ",");
+        snprintf(word, sizeof(word), "%.*s", (int)(len < sizeof(word) ? len : sizeof(word) - 1), at);
+        r = strchr(word, '/') ? stages_add_name(&stages, 0, stages.name_count, m)
+                              : stages_add(&stages, &nothing, word, m);
         json_array_append_new(list, json_string(word));
-        if (!at[len])
+        at += len;
+        if (!*at)
             break;
-        at += len + 1;
     }
-    return last == 100 ? ERR_OK : err_set(m, ERR_INVALID, "--stages: the last one is 100%%, not %d%%", last);
+    if (r == ERR_OK)
+        r = stages_end(&stages, m);
+    return r < 0 ? err_wrap(m, r, "--stages") : ERR_OK;
+}
+
+/* "4", "25%" */
+static int partitions_json(json_t *body, const char *text, struct errmsg *m)
+{
+    int64_t number;
+    int percent, r;
+
+    r = strchr(text, '%') ? parse_percent(&percent, text, m) : parse_int64(&number, text, 1, BATONS_MAX, m);
+    json_object_set_new(body, "partitions", json_string(text));
+    return r < 0 ? err_wrap(m, r, "--partitions") : ERR_OK;
 }
 
 static int duration_json(json_t *body, const char *key, const char *text, int64_t min_ms, struct errmsg *m)
@@ -307,6 +315,8 @@ static json_t *order_body(struct cli *cli)
         json_object_set_new(body, "to", json_string(a->value[OPT_TO]));
     if (a->value[OPT_STAGES])
         r = stages_json(body, a->value[OPT_STAGES], &m);
+    if (r == ERR_OK && a->value[OPT_PARTITIONS] && !word_is(a->value[OPT_PARTITIONS], "all"))
+        r = partitions_json(body, a->value[OPT_PARTITIONS], &m);
     if (r == ERR_OK && a->value[OPT_OBSERVE])
         r = duration_json(body, "observe", a->value[OPT_OBSERVE], 0, &m);
     if (r == ERR_OK && a->value[OPT_DEADLINE])
@@ -365,12 +375,33 @@ static int order_conflict(struct cli *cli, const char *fleet, const char *name)
     return EXITS_CONFLICT;
 }
 
+/* What has become of it, in a line. */
+static void say_taken(const struct cli *cli, const char *what, const char *name, const json_t *op)
+{
+    const char *kind = pick_text(op, "kind", what);
+    const int64_t number = pick_int(op, "number", 0), stage = pick_int(op, "stage", 0) + 1;
+    const long long stages = (long long)pick_count(op, "stages");
+
+    if (word_is(what, "hold"))
+        cli_say(cli,
+                "%s %lld of %s stays at stage %lld of %lld; go on with 'baton promote %s', or take it back with 'baton "
+                "abort %s'.",
+                kind, (long long)number, name, (long long)stage, stages, name, name);
+    else if (word_is(what, "promote") && word_is(pick_text(op, "state", ""), "complete"))
+        cli_say(cli, "%s %lld of %s is complete.", kind, (long long)number, name);
+    else if (word_is(what, "promote"))
+        cli_say(cli, "%s %lld of %s goes on with stage %lld of %lld; look on with 'baton status %s --watch'.", kind,
+                (long long)number, name, (long long)stage, stages, name);
+    else
+        cli_say(cli, "%s %lld of %s is accepted; look on with 'baton status %s --watch'.", kind, (long long)number,
+                name, name);
+}
+
 static int order_send(struct cli *cli, const char *what)
 {
     char fleet[FLEET_PATH_MAX], name[FLEET_PATH_MAX], path[FLEET_PATH_MAX + 32];
     json_t *body = order_body(cli);
     struct api_reply reply;
-    int64_t number;
     int code, seen = interrupts_count();
 
     if (!body)
@@ -386,17 +417,15 @@ static int order_send(struct cli *cli, const char *what)
         return order_conflict(cli, fleet, name);
     if (code != EXITS_DONE)
         return code;
-    number = pick_int(reply.json, "number", 0);
     if (cli->args.times[OPT_NO_WAIT] && api_leads(cli->api))
         cli_say(cli, "--no-wait: nobody else leads, so this command stays and sees it through.");
     else if (cli->args.times[OPT_NO_WAIT]) {
         code = cli->json ? cli_print_json(reply.json) : EXITS_DONE;
-        cli_say(cli, "%s %lld of %s is accepted; look on with 'baton status %s --watch'.",
-                pick_text(reply.json, "kind", what), (long long)number, name, name);
+        say_taken(cli, what, name, reply.json);
         api_reply_free(&reply);
         return code;
     }
-    code = order_follow(cli, fleet, name, reply.json, word_is(what, "rollback"), seen);
+    code = order_follow(cli, fleet, name, reply.json, word_is(what, "rollback") || word_is(what, "abort"), seen);
     api_reply_free(&reply);
     return code;
 }
@@ -467,4 +496,38 @@ int cmd_pause(struct cli *cli)
 int cmd_resume(struct cli *cli)
 {
     return order_or_plan(cli, "resume", "resume");
+}
+
+/* All of them working is no throttle any more: a resume. */
+int cmd_throttle(struct cli *cli)
+{
+    const char *partitions = cli->args.value[OPT_PARTITIONS];
+
+    if (!partitions)
+        return cli_fail(cli, EXITS_USAGE, "--partitions is missing: how many go on working, as in 4, 25%% or all");
+    if (word_is(partitions, "all"))
+        return order_or_plan(cli, "resume", "resume");
+    return order_or_plan(cli, "throttle", "throttle");
+}
+
+/* A word to what is under way: it is done when it is taken, and who wants to look on does. */
+static int steer(struct cli *cli, const char *what)
+{
+    cli->args.times[OPT_NO_WAIT] = 1;
+    return order_send(cli, what);
+}
+
+int cmd_hold(struct cli *cli)
+{
+    return steer(cli, "hold");
+}
+
+int cmd_promote(struct cli *cli)
+{
+    return steer(cli, "promote");
+}
+
+int cmd_abort(struct cli *cli)
+{
+    return order_send(cli, "abort");
 }

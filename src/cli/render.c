@@ -15,6 +15,7 @@
 #include "cli/pick.h"
 
 #define TEXT_MAX (1024 * 1024)
+#define STAGE_COLUMNS 40 /* of a stage's name in a line */
 
 /* ---- small ones ---- */
 
@@ -106,12 +107,19 @@ static const char *plural(int64_t n)
     return n == 1 ? "" : "s";
 }
 
-/* 10 of 10, "10%" and "10": stages are written as texts or as numbers. */
-static int stage_percent(const json_t *op, size_t i)
+/* "10%", "3", "orders/0,orders/7": cut when it is long. */
+static const char *stage_name(char ret[STAGE_COLUMNS + 1], const json_t *op, size_t i)
 {
     const json_t *stage = json_array_get(pick(op, "stages"), i);
+    struct str clean = STR_WITH_MAX(TEXT_MAX);
 
-    return json_is_string(stage) ? atoi(json_string_value(stage)) : (int)json_integer_value(stage);
+    look_clean(&clean, json_is_string(stage) ? json_string_value(stage) : "?");
+    if (clean.len > STAGE_COLUMNS)
+        snprintf(ret, STAGE_COLUMNS + 1, "%.*s...", STAGE_COLUMNS - 3, clean.buf);
+    else
+        snprintf(ret, STAGE_COLUMNS + 1, "%s", clean.buf);
+    str_free(&clean);
+    return ret;
 }
 
 bool op_has_ended(const json_t *op)
@@ -143,9 +151,13 @@ static void passing_sentence(struct str *ret, const struct look *look, const jso
     const char *kind = pick_text(op, "kind", "switch");
     size_t stages = pick_count(op, "stages");
     int64_t stage = pick_int(op, "stage", 0);
+    char name[STAGE_COLUMNS + 1];
 
     op_name(ret, op);
-    if (word_is(kind, "pause"))
+    if (word_is(kind, "throttle"))
+        str_addf(ret, " lets %" PRId64 " partition%s work: ", pick_int(op, "partitions", 0),
+                 plural(pick_int(op, "partitions", 0)));
+    else if (word_is(kind, "pause"))
         str_addf(ret, " lets everyone finish: ");
     else if (word_is(kind, "resume"))
         str_addf(ret, " sets the fleet going: ");
@@ -155,7 +167,7 @@ static void passing_sentence(struct str *ret, const struct look *look, const jso
         str_add(ret, look->unicode ? " → " : " -> ");
         color_add(ret, look, pick_text(op, "to", "?"));
         if (stages > 1)
-            str_addf(ret, ", stage %" PRId64 " of %zu (%d%%)", stage + 1, stages, stage_percent(op, (size_t)stage));
+            str_addf(ret, ", stage %" PRId64 " of %zu (%s)", stage + 1, stages, stage_name(name, op, (size_t)stage));
         str_add(ret, ": ");
     }
     str_addf(ret, "%" PRId64 " of %" PRId64 " done", pick_int(op, "progress.taken", 0),
@@ -166,18 +178,15 @@ static void observing_sentence(struct str *ret, const struct look *look, const j
 {
     size_t stages = pick_count(op, "stages");
     int64_t stage = pick_int(op, "stage", 0), end = pick_time(op, "deadline");
-    char left[32];
+    char left[32], name[STAGE_COLUMNS + 1];
 
     op_name(ret, op);
-    str_addf(ret, " has passed %d%% to ", stages ? stage_percent(op, (size_t)stage) : 100);
+    str_addf(ret, " has passed %s to ", stages ? stage_name(name, op, (size_t)stage) : "100%");
     color_add(ret, look, pick_text(op, "to", "?"));
-    if (json_is_true(pick(op, "held"))) {
-        str_add(ret, " and ");
-        look_add(ret, look, YELLOW, "is held");
-        str_add(ret, " there");
-    } else {
+    if (pick_bool(op, "held", false))
+        look_add(ret, look, YELLOW, " and is held there until 'baton promote' or 'baton abort'");
+    else
         str_add(ret, " and looks on");
-    }
     if (end > 0)
         str_addf(ret, " for another %s", seconds_text(left, end - now_unix_ms));
     if (*pick_text(op, "verdict.sentence", "")) {
@@ -231,6 +240,19 @@ static void steady_sentence(struct str *ret, const struct look *look, const json
         str_add(ret, " stands by");
 }
 
+static int64_t partitions_paused(const json_t *status)
+{
+    int64_t paused = 0;
+    size_t i;
+    json_t *p;
+
+    json_array_foreach((json_t *)pick(status, "partitions"), i, p)
+    {
+        paused += word_is(pick_text(p, "state", ""), "paused");
+    }
+    return paused;
+}
+
 void render_sentence(struct str *ret, const struct look *look, const json_t *status, int64_t now_unix_ms)
 {
     const char *phase = pick_text(status, "phase", "");
@@ -244,6 +266,12 @@ void render_sentence(struct str *ret, const struct look *look, const json_t *sta
     } else if (word_is(phase, "paused")) {
         look_add(ret, look, YELLOW, "is paused");
         str_add(ret, ": nobody works until 'baton resume'");
+    } else if (word_is(phase, "throttled")) {
+        int64_t all = (int64_t)pick_count(status, "partitions"), waiting = partitions_paused(status);
+
+        look_add(ret, look, YELLOW, "is throttled");
+        str_addf(ret, ": %" PRId64 " of %" PRId64 " partitions work, the others wait until 'baton resume'",
+                 all - waiting, all);
     } else if (word_is(phase, "returning")) {
         op_name(ret, op);
         look_add(ret, look, YELLOW, " goes back");
@@ -255,10 +283,18 @@ void render_sentence(struct str *ret, const struct look *look, const json_t *sta
         }
     } else if (word_is(phase, "observing"))
         observing_sentence(ret, look, op, now_unix_ms);
-    else if (word_is(phase, "passing") || word_is(phase, "pausing") || word_is(phase, "resuming"))
+    else if (word_is(phase, "passing") || word_is(phase, "pausing") || word_is(phase, "resuming") ||
+             word_is(phase, "throttling"))
         passing_sentence(ret, look, status, op);
     else
         steady_sentence(ret, look, status);
+}
+
+bool sentence_is_verb(const json_t *status)
+{
+    const char *phase = pick_text(status, "phase", "");
+
+    return word_is(phase, "paused") || word_is(phase, "throttled");
 }
 
 /* ---- status ---- */
@@ -455,7 +491,7 @@ void render_status(struct str *ret, const struct look *look, const json_t *statu
     struct str sentence = STR_WITH_MAX(TEXT_MAX);
 
     clean_add(&sentence, look, BOLD, pick_text(status, "name", "?"));
-    str_add(&sentence, word_is(pick_text(status, "phase", ""), "paused") ? " " : ": ");
+    str_add(&sentence, sentence_is_verb(status) ? " " : ": ");
     render_sentence(&sentence, look, status, now_unix_ms);
     str_add_char(&sentence, '.');
     look_wrap(ret, sentence.buf, look->width, 0);
@@ -485,21 +521,22 @@ void render_status(struct str *ret, const struct look *look, const json_t *statu
 static void stage_line(struct str *ret, const struct look *look, const json_t *op, size_t i, size_t stages)
 {
     const char *state = pick_text(op, "state", ""), *to = pick_text(op, "to", ""), *kind = pick_text(op, "kind", "");
-    const char *passed = word_is(kind, "pause") || word_is(kind, "resume") ? "done" : "passed";
+    const char *passed = word_is(kind, "switch") || word_is(kind, "rollback") ? "passed" : "done";
+    const char *looks_on = pick_bool(op, "held", false) ? "passed, held here" : "passed, looking on";
+    char name[STAGE_COLUMNS + 1];
     size_t stage = (size_t)pick_int(op, "stage", 0);
     int64_t total = pick_int(op, "progress.total", 0), taken = pick_int(op, "progress.taken", 0);
     bool complete = word_is(state, "complete"), returning = word_is(state, "returning");
     int columns = look->width && look->width < 70 ? 16 : 30;
 
     if (stages > 1)
-        str_addf(ret, "  stage %zu  %3d%%  ", i + 1, stage_percent(op, i));
+        str_addf(ret, "  stage %zu  %4s  ", i + 1, stage_name(name, op, i));
     else
         str_add(ret, "  ");
     if (complete || i < stage || (i == stage && word_is(state, "observing"))) {
         look_bar(ret, look, returning ? DIM : look_color(to), columns, 1, 1);
         str_add(ret, "  ");
-        look_add(ret, look, i == stage && !complete ? PLAIN : DIM,
-                 i == stage && !complete ? "passed, looking on" : passed);
+        look_add(ret, look, i == stage && !complete ? PLAIN : DIM, i == stage && !complete ? looks_on : passed);
     } else if (i == stage && returning) {
         look_bar(ret, look, YELLOW, columns, (long)pick_int(op, "progress.returned", 0), (long)total);
         look_addf(ret, look, YELLOW, "  going back, %" PRId64 "/%" PRId64 " home", pick_int(op, "progress.returned", 0),
@@ -573,6 +610,7 @@ void render_progress_line(struct str *ret, const char *fleet, const json_t *op)
     const char *state = pick_text(op, "state", "?");
     size_t stages = pick_count(op, "stages");
     int64_t stage = pick_int(op, "stage", 0);
+    char name[STAGE_COLUMNS + 1];
     const json_t *waits;
     size_t i;
 
@@ -582,9 +620,11 @@ void render_progress_line(struct str *ret, const char *fleet, const json_t *op)
     str_add_char(ret, ' ');
     look_clean(ret, state);
     if (stages > 1)
-        str_addf(ret, ", stage %" PRId64 "/%zu (%d%%)", stage + 1, stages, stage_percent(op, (size_t)stage));
+        str_addf(ret, ", stage %" PRId64 "/%zu (%s)", stage + 1, stages, stage_name(name, op, (size_t)stage));
     if (op_has_ended(op))
         return;
+    if (pick_bool(op, "held", false))
+        str_add(ret, ", held");
     if (word_is(state, "returning"))
         str_addf(ret, ", returned %" PRId64 "/%" PRId64, pick_int(op, "progress.returned", 0),
                  pick_int(op, "progress.total", 0));
@@ -616,6 +656,9 @@ void render_end(struct str *ret, const struct look *look, const char *fleet, con
         op_name(ret, op);
         if (word_is(kind, "pause"))
             str_add(ret, " is complete: nobody works until 'baton resume'");
+        else if (word_is(kind, "throttle"))
+            str_addf(ret, " is complete: %" PRId64 " partition%s work, the others wait until 'baton resume'",
+                     pick_int(op, "partitions", 0), plural(pick_int(op, "partitions", 0)));
         else {
             str_add(ret, " is complete: ");
             color_add(ret, look, pick_text(op, "to", "?"));
@@ -859,8 +902,8 @@ static const char *by_text(const json_t *range, size_t i)
 }
 
 /* Which records both colors may have processed, and why that was allowed. */
-static void passes_twice(struct str *ret, const struct look *look, const json_t *receipt, const char *direction,
-                         const char *key)
+static void passes_listed(struct str *ret, const struct look *look, const json_t *receipt, const char *direction,
+                          const char *key)
 {
     const bool with_topic = !only_topic(receipt);
     struct str text = STR_WITH_MAX(TEXT_MAX);
@@ -876,6 +919,10 @@ static void passes_twice(struct str *ret, const struct look *look, const json_t 
             continue;
         if (text.len > 0) {
             str_add(&text, "; ");
+        } else if (!pick(range, "by")) {
+            str_add(&text, "REMOVED: ");
+            look_clean(&text, pick_text(range, "why", "?"));
+            str_add(&text, ". First to last record of each partition: ");
         } else {
             str_add(&text, "TWICE?: by ");
             look_clean(&text, by_text(range, 0));
@@ -909,6 +956,15 @@ static bool any_pass(const json_t *receipt, const char *direction)
     return false;
 }
 
+/* Not lost by a switch, and gone all the same: never in silence. */
+static void removed_add(struct str *ret, const struct look *look, const json_t *receipt)
+{
+    const int64_t removed = pick_int(receipt, "totals.removed_by_retention", 0);
+
+    if (removed)
+        look_addf(ret, look, RED, ", %" PRId64 " removed by retention before anybody processed them", removed);
+}
+
 static void receipt_sums(struct str *ret, const struct look *look, const json_t *receipt)
 {
     int64_t lost = pick_int(receipt, "totals.lost", 0), repeated = pick_int(receipt, "totals.repeated", 0);
@@ -934,6 +990,11 @@ static void receipt_sums(struct str *ret, const struct look *look, const json_t 
     look_add(ret, look, DIM,
              repeated ? "records that both colors may have processed, listed below\n"
                       : "no record may have been processed by both colors\n");
+    if (pick_int(receipt, "totals.removed_by_retention", 0) > 0) {
+        label(ret, look, "removed");
+        look_addf(ret, look, RED, "%-8" PRId64, pick_int(receipt, "totals.removed_by_retention", 0));
+        look_add(ret, look, DIM, "records that retention took before anybody processed them, listed below\n");
+    }
     label(ret, look, "standstill");
     if (known > 0)
         str_addf(ret, "p50 %s, p99 %s, max %s", render_us(a, receipt_us(receipt, "totals.standstill_ms.p50")),
@@ -1013,21 +1074,27 @@ void render_receipt(struct str *ret, const struct look *look, const json_t *rece
     receipt_verdict(ret, look, receipt);
     if (stages > 1) {
         label(ret, look, "stages");
-        for (size_t i = 0; i < stages; i++)
-            str_addf(ret, "%s%d%%", i ? ", " : "", stage_percent(receipt, i));
+        for (size_t i = 0; i < stages; i++) {
+            const char *stage = json_string_value(json_array_get(pick(receipt, "stages"), i));
+
+            str_add(ret, i ? ", " : "");
+            look_clean(ret, stage ? stage : "?");
+        }
         str_add_char(ret, '\n');
     }
     receipt_sums(ret, look, receipt);
     if (any_pass(receipt, "forth")) {
         str_add_char(ret, '\n');
         passes_table(ret, look, receipt, "forth");
-        passes_twice(ret, look, receipt, "forth", "possibly_repeated");
-        passes_twice(ret, look, receipt, "forth", "replayed");
+        passes_listed(ret, look, receipt, "forth", "possibly_repeated");
+        passes_listed(ret, look, receipt, "forth", "replayed");
+        passes_listed(ret, look, receipt, "forth", "removed_by_retention");
     }
     if (any_pass(receipt, "back")) {
         str_add(ret, "\nThe way back\n");
         passes_table(ret, look, receipt, "back");
-        passes_twice(ret, look, receipt, "back", "possibly_repeated");
+        passes_listed(ret, look, receipt, "back", "possibly_repeated");
+        passes_listed(ret, look, receipt, "back", "removed_by_retention");
     }
     if (pick_count(receipt, "partitions")) {
         look_add(ret, look, DIM,
@@ -1044,7 +1111,7 @@ void render_receipt_short(struct str *ret, const struct look *look, const json_t
     const char *kind = pick_text(receipt, "kind", "");
     char a[32], b[32], c[32];
 
-    if (word_is(kind, "pause") || word_is(kind, "resume"))
+    if (!word_is(kind, "switch") && !word_is(kind, "rollback"))
         return; /* no baton changes hands: there is nothing to prove */
     str_addf(ret, "  %" PRId64 " partition%s passed", passed, plural(passed));
     if (returned)
@@ -1053,6 +1120,7 @@ void render_receipt_short(struct str *ret, const struct look *look, const json_t
     look_addf(ret, look, lost ? RED : GREEN_INK, "%" PRId64, lost);
     str_add(ret, ", repeated ");
     look_addf(ret, look, repeated ? YELLOW : GREEN_INK, "%" PRId64, repeated);
+    removed_add(ret, look, receipt);
     if (pick_int(receipt, "totals.standstill_ms.known", 0) > 0)
         str_addf(ret, "\n  standstill p50 %s, p99 %s, max %s",
                  render_us(a, receipt_us(receipt, "totals.standstill_ms.p50")),

@@ -16,6 +16,7 @@ void render_fleets(struct str *ret, const struct look *look, const json_t *answe
 /* GET /v1/fleets/{f}; wide: a line for each partition. now_unix_ms: for what counts down. */
 void render_status(struct str *ret, const struct look *look, const json_t *status, bool wide, int64_t now_unix_ms);
 /* What is going on, in one sentence without a line end. */
+bool sentence_is_verb(const json_t *status); /* "payments is paused", not "payments: ..." */
 void render_sentence(struct str *ret, const struct look *look, const json_t *status, int64_t now_unix_ms);
 /* GET /v1/fleets/{f}/switches; limit 0: all */
 void render_history(struct str *ret, const struct look *look, const json_t *answer, int limit, int64_t now_unix_ms);

@@ -160,7 +160,8 @@ int cmd_serve(struct cli *cli)
         return cli_fail(cli, EXITS_USAGE, "--burrow: %s", m.text);
     if (a->times[OPT_SERVER])
         return cli_fail(cli, EXITS_USAGE, "'serve' is the server: give it --bootstrap HOST:PORT, not --server");
-    if (a->value[OPT_LAG_INTERVAL] && parse_duration_ms(&lag_interval_ms, a->value[OPT_LAG_INTERVAL], 1000, 3600000, &m) < 0)
+    if (a->value[OPT_LAG_INTERVAL] &&
+        parse_duration_ms(&lag_interval_ms, a->value[OPT_LAG_INTERVAL], 1000, 3600000, &m) < 0)
         return cli_fail(cli, EXITS_USAGE, "--lag-interval: %s", m.text);
     r = kafka_settings_of(&settings, cli, &m);
     if (r < 0)

@@ -71,7 +71,7 @@ static void tell_line(struct watch *w, const json_t *answer)
         render_progress_line(&line, w->name, pick(answer, "operation"));
     else {
         look_clean(&line, w->name);
-        str_add(&line, word_is(pick_text(answer, "phase", ""), "paused") ? " " : ": ");
+        str_add(&line, sentence_is_verb(answer) ? " " : ": ");
         render_sentence(&line, &(struct look){ 0 }, answer, 0);
     }
     if (strncmp(line.buf, w->told, sizeof(w->told) - 1) != 0) {

@@ -254,7 +254,8 @@ void api_order_planned(struct call *call, const struct findings *findings)
 }
 
 /* False: answered with what is wrong. */
-static bool order_read(struct call *call, struct order *ret, enum order_kind kind, bool kind_given)
+static bool order_read(struct call *call, const struct entry *e, struct order *ret, enum order_kind kind,
+                       bool kind_given)
 {
     struct errmsg m = { 0 };
     int r;
@@ -264,7 +265,7 @@ static bool order_read(struct call *call, struct order *ret, enum order_kind kin
                    "an order is a JSON object, not %.80s", call->content_type);
         return false;
     }
-    r = body_order(ret, call->body, call->body_len, kind, kind_given, &m);
+    r = body_order(ret, &e->mirror->fleet.spec, call->body, call->body_len, kind, kind_given, &m);
     if (r < 0) {
         call_fail(call, r, &m);
         return false;
@@ -315,7 +316,7 @@ static void post_plan(struct controller *c, struct call *call, const struct targ
     struct entry *e = find_fleet(c, call, target);
     struct order order;
 
-    if (e && order_read(call, &order, ORDER_SWITCH, true))
+    if (e && order_read(call, e, &order, ORDER_SWITCH, true))
         plan(c, call, e, &order);
 }
 
@@ -353,7 +354,7 @@ static void order_take(struct controller *c, struct call *call, const struct tar
     struct entry *e = find_fleet(c, call, target);
     struct order order;
 
-    if (!e || !order_read(call, &order, kind, false))
+    if (!e || !order_read(call, e, &order, kind, false))
         return;
     if (order.dry_run) {
         plan(c, call, e, &order);
@@ -385,6 +386,26 @@ static void post_pause(struct controller *c, struct call *call, const struct tar
 static void post_resume(struct controller *c, struct call *call, const struct target *target)
 {
     order_take(c, call, target, ORDER_RESUME);
+}
+
+static void post_throttle(struct controller *c, struct call *call, const struct target *target)
+{
+    order_take(c, call, target, ORDER_THROTTLE);
+}
+
+static void post_hold(struct controller *c, struct call *call, const struct target *target)
+{
+    order_take(c, call, target, ORDER_HOLD);
+}
+
+static void post_promote(struct controller *c, struct call *call, const struct target *target)
+{
+    order_take(c, call, target, ORDER_PROMOTE);
+}
+
+static void post_abort(struct controller *c, struct call *call, const struct target *target)
+{
+    order_take(c, call, target, ORDER_ABORT);
 }
 
 /* --- a fleet is made, changed, deleted ---------------------------------------------------------------------------- */
@@ -738,7 +759,6 @@ static const struct route routes[] = {
       get_verify },
     { { "POST", "/v1/fleets/{fleet}/rollback", true, false, "Go back to the other color" }, REPLAYED, post_rollback },
     { { "POST", "/v1/fleets/{fleet}/pause", true, false, "Hold all batons: nobody processes" }, REPLAYED, post_pause },
-    { { "POST", "/v1/fleets/{fleet}/resume", true, false, "Set a paused fleet going" }, REPLAYED, post_resume },
     { { "GET", "/v1/fleets/{fleet}/log", false, false, "Its part of the control log, as server-sent events" },
       AT_ONCE,
       get_log },
@@ -746,6 +766,15 @@ static const struct route routes[] = {
     { { "POST", "/v1/fleets/{fleet}/reports", true, false, "A member's report" }, AT_ONCE, post_report },
     { { "GET", "/v1/lag", false, false, "How far consumer groups are behind" }, AT_ONCE, get_lags },
     { { "GET", "/v1/lag/{group}", false, false, "One group, by partition" }, AT_ONCE, get_lag },
+    { { "POST", "/v1/fleets/{fleet}/resume", true, false, "Set a paused or throttled fleet going" },
+      REPLAYED,
+      post_resume },
+    { { "POST", "/v1/fleets/{fleet}/throttle", true, false, "Let a share of the partitions work" },
+      REPLAYED,
+      post_throttle },
+    { { "POST", "/v1/fleets/{fleet}/hold", true, false, "Stay at the present stage" }, REPLAYED, post_hold },
+    { { "POST", "/v1/fleets/{fleet}/promote", true, false, "Go on to the next stage now" }, REPLAYED, post_promote },
+    { { "POST", "/v1/fleets/{fleet}/abort", true, false, "Take back what is under way" }, REPLAYED, post_abort },
     { { "GET", "/v1/leader", false, false, "Who leads" }, AT_ONCE, get_leader },
     { { "GET", "/metrics", false, false, "Metrics for Prometheus" }, AT_ONCE, get_metrics },
     { { "GET", "/v1/events", false, false, "Server-sent events" }, AT_ONCE, get_events },

@@ -11,10 +11,20 @@
 #define BODY_BYTES_MAX (64 * 1024)
 #define DURATION_MS_MAX (7 * 24 * 3600 * 1000LL)
 
-enum field_kind { FIELD_TEXT, FIELD_COLOR, FIELD_STAGES, FIELD_DURATION, FIELD_BOOL, FIELD_JUDGE, FIELD_ORDER_KIND };
+enum field_kind {
+    FIELD_TEXT,
+    FIELD_COLOR,
+    FIELD_STAGES,
+    FIELD_KEEP,
+    FIELD_DURATION,
+    FIELD_BOOL,
+    FIELD_JUDGE,
+    FIELD_ORDER_KIND
+};
 
 #define ON(kind) (1u << (kind))
-#define ON_ALL (ON(ORDER_SWITCH) | ON(ORDER_ROLLBACK) | ON(ORDER_PAUSE) | ON(ORDER_RESUME))
+#define ON_ALL (ON(ORDER_KIND_COUNT) - 1)
+#define ON_NEW (ON_ALL & ~(ON(ORDER_HOLD) | ON(ORDER_PROMOTE) | ON(ORDER_ABORT))) /* what begins an operation */
 
 /* Which order has which field. "kind" stands only in a plan. */
 static const struct field {
@@ -25,60 +35,58 @@ static const struct field {
 } fields[] = {
     { "kind", FIELD_ORDER_KIND, offsetof(struct order, kind), 0, 0 },
     { "to", FIELD_COLOR, offsetof(struct order, to), 0, ON(ORDER_SWITCH) },
-    { "stages", FIELD_STAGES, offsetof(struct order, stages_percent), 0, ON(ORDER_SWITCH) },
+    { "stages", FIELD_STAGES, offsetof(struct order, stages), 0, ON(ORDER_SWITCH) },
+    { "partitions", FIELD_KEEP, offsetof(struct order, keep), 0, ON(ORDER_THROTTLE) },
     { "observe", FIELD_DURATION, offsetof(struct order, observe_ms), 0, ON(ORDER_SWITCH) },
-    { "deadline", FIELD_DURATION, offsetof(struct order, deadline_ms), 1, ON_ALL },
+    { "deadline", FIELD_DURATION, offsetof(struct order, deadline_ms), 1, ON_NEW },
     { "replay", FIELD_BOOL, offsetof(struct order, replay), 0, ON(ORDER_ROLLBACK) },
     { "judge", FIELD_JUDGE, offsetof(struct order, judge), 0, ON(ORDER_SWITCH) },
     { "force", FIELD_BOOL, offsetof(struct order, force), 0, ON(ORDER_SWITCH) },
     { "reason", FIELD_TEXT, offsetof(struct order, reason), REASON_MAX + 1, ON_ALL },
     { "by", FIELD_TEXT, offsetof(struct order, by), BY_MAX + 1, ON_ALL },
     { "request_id", FIELD_TEXT, offsetof(struct order, request_id), REQUEST_ID_MAX + 1, ON_ALL },
-    { "dry_run", FIELD_BOOL, offsetof(struct order, dry_run), 0, ON_ALL },
+    { "dry_run", FIELD_BOOL, offsetof(struct order, dry_run), 0, ON_NEW },
 };
 
-static const char *const order_names[] = { "switch", "rollback", "pause", "resume" };
+static const char *const order_names[ORDER_KIND_COUNT] = { "switch",   "rollback", "pause",   "resume",
+                                                           "throttle", "hold",     "promote", "abort" };
 
-static int stage_add(struct order *o, const json_t *stage, struct errmsg *m)
+static int stages_read(struct order *o, const struct spec *spec, const json_t *value, struct errmsg *m)
 {
-    int percent = 0, r;
+    static const char wanted[] = "'stages' is a list like [\"10%\", \"50%\", \"100%\"]";
+    int r = json_is_array(value) ? ERR_OK : err_set(m, ERR_INVALID, "%s", wanted);
 
-    if (o->stage_count == STAGES_MAX)
-        return err_set(m, ERR_INVALID, "'stages' has more than %d entries", STAGES_MAX);
-    if (json_is_integer(stage)) {
-        const json_int_t value = json_integer_value(stage);
+    for (size_t i = 0; r == ERR_OK && i < json_array_size(value); i++) {
+        const json_t *stage = json_array_get(value, i);
+        char number[32];
 
-        percent = value >= 1 && value <= 100 ? (int)value : 0;
-        r = percent ? ERR_OK : err_set(m, ERR_INVALID, "'stages': %lld is not between 1 and 100", (long long)value);
-    } else if (json_is_string(stage)) {
-        r = parse_percent(&percent, json_string_value(stage), m);
-        if (r < 0)
-            err_wrap(m, r, "'stages'");
-    } else {
-        r = err_set(m, ERR_INVALID, "'stages' is a list like [\"10%%\", \"50%%\", \"100%%\"]");
+        snprintf(number, sizeof(number), "%" JSON_INTEGER_FORMAT, json_integer_value(stage));
+        if (!json_is_integer(stage) && !json_is_string(stage))
+            return err_set(m, ERR_INVALID, "%s", wanted);
+        r = stages_add(&o->stages, spec, json_is_integer(stage) ? number : json_string_value(stage), m);
     }
-    if (r < 0)
-        return r;
-    if (o->stage_count > 0 && percent <= o->stages_percent[o->stage_count - 1])
-        return err_set(m, ERR_INVALID, "'stages' must grow: %d%% does not follow %d%%", percent,
-                       o->stages_percent[o->stage_count - 1]);
-    o->stages_percent[o->stage_count++] = percent;
-    return ERR_OK;
+    if (r == ERR_OK)
+        r = stages_end(&o->stages, m);
+    return r < 0 ? err_wrap(m, r, "'stages'") : ERR_OK;
 }
 
-static int stages_read(struct order *o, const json_t *value, struct errmsg *m)
+/* "25%" or a number: how many partitions go on working. */
+static int keep_read(struct order *o, const json_t *value, struct errmsg *m)
 {
-    if (!json_is_array(value) || json_array_size(value) == 0)
-        return err_set(m, ERR_INVALID, "'stages' is a list like [\"10%%\", \"50%%\", \"100%%\"]");
-    for (size_t i = 0; i < json_array_size(value); i++) {
-        int r = stage_add(o, json_array_get(value, i), m);
+    const char *text = json_string_value(value);
+    int64_t number = json_is_integer(value) ? json_integer_value(value) : 0;
+    int r = ERR_OK;
 
-        if (r < 0)
-            return r;
-    }
-    if (o->stages_percent[o->stage_count - 1] != 100)
-        return err_set(m, ERR_INVALID, "the last of 'stages' must be 100%%");
-    return ERR_OK;
+    o->keep_percent = text && strchr(text, '%');
+    if (o->keep_percent)
+        r = parse_percent(&o->keep, text, m);
+    else if (text)
+        r = parse_int64(&number, text, 1, BATONS_MAX, m);
+    if (r == ERR_OK && !o->keep_percent && (number < 1 || number > BATONS_MAX))
+        r = err_set(m, ERR_INVALID, "write how many partitions go on working, as in 4 or \"25%%\"; none is a pause");
+    if (r == ERR_OK && !o->keep_percent)
+        o->keep = (int)number;
+    return r < 0 ? err_wrap(m, r, "'partitions'") : ERR_OK;
 }
 
 static bool clean_text(const char *text)
@@ -94,7 +102,8 @@ bool body_id_clean(const char *id)
     return *id && strspn(id, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.") == strlen(id);
 }
 
-static int field_read(struct order *o, const struct field *field, const json_t *value, struct errmsg *m)
+static int field_read(struct order *o, const struct spec *spec, const struct field *field, const json_t *value,
+                      struct errmsg *m)
 {
     char *at = (char *)o + field->at;
     const char *text = json_string_value(value);
@@ -113,7 +122,9 @@ static int field_read(struct order *o, const struct field *field, const json_t *
             return err_set(m, ERR_INVALID, "'to' must be \"blue\" or \"green\"");
         return ERR_OK;
     case FIELD_STAGES:
-        return stages_read(o, value, m);
+        return stages_read(o, spec, value, m);
+    case FIELD_KEEP:
+        return keep_read(o, value, m);
     case FIELD_DURATION:
         if (!text)
             return err_set(m, ERR_INVALID, "'%s' must be a time like \"30s\"", field->name);
@@ -140,12 +151,12 @@ static int kind_read(struct order *o, const json_t *value, struct errmsg *m)
 {
     const char *text = json_string_value(value);
 
-    for (size_t i = 0; text && i < ARRAY_COUNT(order_names); i++)
+    for (size_t i = 0; text && i < ORDER_HOLD; i++) /* what only steers cannot be planned */
         if (!strcmp(order_names[i], text)) {
             o->kind = (enum order_kind)i;
             return ERR_OK;
         }
-    return err_set(m, ERR_INVALID, "'kind' must be \"switch\", \"rollback\", \"pause\" or \"resume\"");
+    return err_set(m, ERR_INVALID, "'kind' must be \"switch\", \"rollback\", \"pause\", \"resume\" or \"throttle\"");
 }
 
 static int unknown_field(const char *name, const struct order *o, bool kind_given, struct errmsg *m)
@@ -161,7 +172,8 @@ static int unknown_field(const char *name, const struct order *o, bool kind_give
                    near ? ", did you mean '" : "", near ? near : "", near ? "'?" : "");
 }
 
-int body_order(struct order *ret, const char *json, size_t len, enum order_kind kind, bool kind_given, struct errmsg *m)
+int body_order(struct order *ret, const struct spec *spec, const char *json, size_t len, enum order_kind kind,
+               bool kind_given, struct errmsg *m)
 {
     struct order o = { .kind = kind, .observe_ms = -1, .deadline_ms = -1 };
     json_error_t why;
@@ -171,6 +183,8 @@ int body_order(struct order *ret, const char *json, size_t len, enum order_kind 
     int r = ERR_OK;
 
     if (strspn(json, " \t\r\n") == len) {
+        if (kind == ORDER_THROTTLE)
+            return err_set(m, ERR_INVALID, "a throttle says how many partitions go on working: {\"partitions\": 4}");
         *ret = o; /* no body: all as the fleet has it */
         return ERR_OK;
     }
@@ -193,11 +207,13 @@ int body_order(struct order *ret, const char *json, size_t len, enum order_kind 
                 if (!strcmp(fields[i].name, name) &&
                     ((fields[i].orders & ON(o.kind)) || (kind_given && fields[i].kind == FIELD_ORDER_KIND)))
                     field = &fields[i];
-            r = field ? field_read(&o, field, value, m) : unknown_field(name, &o, kind_given, m);
+            r = field ? field_read(&o, spec, field, value, m) : unknown_field(name, &o, kind_given, m);
             if (r < 0)
                 break;
         }
     json_decref(tree);
+    if (r == ERR_OK && o.kind == ORDER_THROTTLE && o.keep == 0)
+        r = err_set(m, ERR_INVALID, "'partitions' is missing: how many of them go on working, as in 4 or \"25%%\"");
     if (r == ERR_OK)
         *ret = o;
     return r;

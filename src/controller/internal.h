@@ -211,10 +211,13 @@ void api_order_planned(struct call *call, const struct findings *findings);
 
 /* --- body.c ------------------------------------------------------------------------------------------------------- */
 
-/* An order as JSON; unknown fields are named with "did you mean". kind_given: a "kind" may stand there (plan). */
+/*
+ * An order as JSON; unknown fields are named with "did you mean". kind_given: a "kind" may stand there (plan). `spec` knows the
+ * topics that stages may name.
+ */
 bool body_id_clean(const char *id); /* ids become keys of records and words of the log */
-int body_order(struct order *ret, const char *json, size_t len, enum order_kind kind, bool kind_given,
-               struct errmsg *m);
+int body_order(struct order *ret, const struct spec *spec, const char *json, size_t len, enum order_kind kind,
+               bool kind_given, struct errmsg *m);
 
 /* --- view.c ------------------------------------------------------------------------------------------------------- */
 

@@ -66,7 +66,8 @@ struct led {
     struct fleet fleet;
     struct baton_fact *facts;
     struct pass *forth, *back;
-    int room; /* of fleet.batons and the three above */
+    struct stage_item *items;
+    int room; /* of fleet.batons and the four above */
     struct switcher_effects fx;
     struct inbox_event *inbox, **inbox_end;
     int acks_out;
@@ -135,15 +136,18 @@ static void led_room(struct led *l, int need)
     l->facts = must(realloc(l->facts, (size_t)room * sizeof(*l->facts)));
     l->forth = must(realloc(l->forth, (size_t)room * sizeof(*l->forth)));
     l->back = must(realloc(l->back, (size_t)room * sizeof(*l->back)));
+    l->items = must(realloc(l->items, (size_t)room * sizeof(*l->items)));
     l->fx.batons = must(realloc(l->fx.batons, 4 * (size_t)room * sizeof(*l->fx.batons)));
     memset(l->fleet.batons + old, 0, (size_t)(room - old) * sizeof(*l->fleet.batons));
     memset(l->facts + old, 0, (size_t)(room - old) * sizeof(*l->facts));
     memset(l->forth + old, 0, (size_t)(room - old) * sizeof(*l->forth));
     memset(l->back + old, 0, (size_t)(room - old) * sizeof(*l->back));
+    memset(l->items + old, 0, (size_t)(room - old) * sizeof(*l->items));
     l->room = room;
     l->fleet.baton_max = room;
     l->fx.baton_max = 4 * room;
     l->switcher.facts = l->facts;
+    l->switcher.items = l->items;
     l->switcher.op.forth = l->forth;
     l->switcher.op.back = l->back;
 }
@@ -157,8 +161,9 @@ static struct led *led_new(struct entry *e, int baton_count)
     l->inbox_end = &l->inbox;
     fleet_init(&l->fleet, NULL, 0);
     led_room(l, baton_count + 1);
-    switcher_init(&l->switcher, &(struct switcher_memory){
-                                    .fleet = &l->fleet, .facts = l->facts, .forth = l->forth, .back = l->back });
+    switcher_init(&l->switcher,
+                  &(struct switcher_memory){
+                      .fleet = &l->fleet, .facts = l->facts, .forth = l->forth, .back = l->back, .items = l->items });
     return l;
 }
 
@@ -234,6 +239,7 @@ static void led_deinit(struct led *l)
     free(l->facts);
     free(l->forth);
     free(l->back);
+    free(l->items);
     free(l->fx.batons);
     free(l);
 }
@@ -501,7 +507,7 @@ static struct led_read *read_new(struct led *l, enum switcher_event_type type, c
     return read;
 }
 
-/* OFFSETS and ENDS: one event with a reading for each baton. */
+/* OFFSETS, ENDS and STARTS: one event with a reading for each baton. */
 static void on_tps(void *opaque, struct kafka_answer *a)
 {
     struct led_read *read = opaque;
@@ -548,6 +554,8 @@ static void read_tps(struct led *l, enum switcher_event_type type, const struct 
 
     if (type == SWITCHER_OFFSETS)
         brokers_offsets(l->c->brokers, l->fleet.spec.colors[effect->color].group, tps, read->count, on_tps, read);
+    else if (type == SWITCHER_STARTS)
+        brokers_starts(l->c->brokers, tps, read->count, on_tps, read);
     else
         brokers_ends(l->c->brokers, tps, read->count, on_tps, read);
     free(tps);
@@ -576,6 +584,8 @@ static void run_forget(struct led *l, const struct switcher_effect *effect)
     struct record_key key = led_key(l, RECORD_REPORT, 0, -1);
     char name[RECORD_KEY_MAX];
 
+    if (!switcher_still_forgets(&l->switcher, effect->incarnation))
+        return;
     text_copy(key.id, sizeof(key.id), effect->incarnation);
     record_key_format(name, &key);
     log_info("member_forgotten", "fleet=%s incarnation=%s", key.fleet, effect->incarnation);
@@ -673,6 +683,9 @@ static void effects_run(struct led *l)
         case SWITCHER_READ_ENDS:
             read_tps(l, SWITCHER_ENDS, effect);
             break;
+        case SWITCHER_READ_STARTS:
+            read_tps(l, SWITCHER_STARTS, effect);
+            break;
         case SWITCHER_READ_GROUPS:
             read_snapshot(l, SWITCHER_GROUPS, effect, READING_GROUPS);
             break;
@@ -710,11 +723,11 @@ static void step_log(const struct led *l, const struct op *before, enum phase ph
         log_info("operation_begins", "fleet=%s number=%u kind=%s from=%s to=%s by=%s reason=%s request=%s",
                  l->entry->mirror->name, op->number, op_kind_name(op->kind), color_name(op->from), color_name(op->to),
                  op->by, log_quote(reason, sizeof(reason), op->reason), op->request_id);
-    else if (op->number && (op->state != before->state || op->stage != before->stage))
-        log_info("operation_moves", "fleet=%s number=%u kind=%s state=%s stage=%d/%d cause=%s why=%s epoch=%llu",
+    else if (op->number && (op->state != before->state || op->stage != before->stage || op->held != before->held))
+        log_info("operation_moves", "fleet=%s number=%u kind=%s state=%s stage=%d/%d%s cause=%s why=%s epoch=%llu",
                  l->entry->mirror->name, op->number, op_kind_name(op->kind), op_state_name(op->state), op->stage + 1,
-                 op->stage_count, op_cause_name(op->cause), log_quote(why, sizeof(why), op->why),
-                 (unsigned long long)l->fleet.version.epoch);
+                 op->stages.count, op->held ? " held" : "", op_cause_name(op->cause),
+                 log_quote(why, sizeof(why), op->why), (unsigned long long)l->fleet.version.epoch);
     if (l->fleet.phase != phase_before)
         log_info("phase", "fleet=%s phase=%s active=%s term=%lld epoch=%llu", l->entry->mirror->name,
                  phase_name(l->fleet.phase), color_name(l->fleet.active), (long long)l->fleet.version.term,

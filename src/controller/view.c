@@ -153,11 +153,12 @@ json_t *view_op(struct entry *e, const struct op *op, bool live)
     const bool ours = s && s->op.number == op->number;
     json_t *json = json_object(), *stages = json_array();
 
-    for (int i = 0; i < op->stage_count; i++) {
-        char percent[8];
+    for (int i = 0; i < op->stages.count; i++) {
+        struct str stage = STR_WITH_MAX(STAGE_NAMES_MAX * STAGE_WORD_MAX);
 
-        snprintf(percent, sizeof(percent), "%d%%", op->stages_percent[i]);
-        json_array_append_new(stages, json_string(percent));
+        stage_text(&stage, op, &e->mirror->fleet, i);
+        json_array_append_new(stages, json_string(stage.buf));
+        str_free(&stage);
     }
     put(json, "number", json_integer(op->number));
     put(json, "fleet", text(e->mirror->name));
@@ -171,6 +172,8 @@ json_t *view_op(struct entry *e, const struct op *op, bool live)
     put(json, "of_number", op->of_number ? json_integer(op->of_number) : json_null());
     put(json, "stages", stages);
     put(json, "stage", json_integer(op->stage));
+    put(json, "held", json_boolean(op->held || op->by_hand));
+    put(json, "partitions", op->kind == OP_THROTTLE ? json_integer(op->keep) : json_null());
     put(json, "observe_ms", json_integer(op->observe_ms));
     put(json, "deadline_ms", json_integer(op->deadline_ms));
     put(json, "judge", text(judge_mode_name(op->judge)));

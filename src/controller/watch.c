@@ -557,7 +557,7 @@ void watch_tick(struct entry *e, int64_t now_ms)
         struct judge_policy policy = spec_judge(&f->spec);
 
         policy.mode = s->op.judge;
-        judge_begin(&w->judge, &policy, s->op.to, s->op.stage_count, now_ms);
+        judge_begin(&w->judge, &policy, s->op.to, s->op.stages.count, now_ms);
         w->number = s->op.number;
         w->stage = s->op.stage;
     }

@@ -28,6 +28,7 @@
 #define REQUEST_ID_MAX 63
 
 #define STAGES_MAX 16
+#define STAGE_NAMES_MAX 64 /* partitions named in the stages of a switch */
 #define FLEETS_MAX 256
 
 #endif

@@ -7,10 +7,8 @@
 #include "base/check.h"
 
 static const char *const op_kind_names[OP_KIND_COUNT] = {
-    [OP_SWITCH] = "switch",
-    [OP_ROLLBACK] = "rollback",
-    [OP_PAUSE] = "pause",
-    [OP_RESUME] = "resume",
+    [OP_SWITCH] = "switch", [OP_ROLLBACK] = "rollback", [OP_PAUSE] = "pause",
+    [OP_RESUME] = "resume", [OP_THROTTLE] = "throttle",
 };
 static const char *const op_state_names[OP_STATE_COUNT] = {
     [OP_PASSING] = "passing",   [OP_OBSERVING] = "observing",     [OP_RETURNING] = "returning",
@@ -62,6 +60,13 @@ int64_t pass_heard_us(const struct pass *p)
     return p->taken ? span(p->release_heard_unix_us, p->take_heard_unix_us) : -1;
 }
 
+int64_t pass_removed_to(const struct pass *p)
+{
+    if (p->log_start == OFFSET_NONE || p->from == OFFSET_NONE || p->first <= p->from || p->log_start <= p->from)
+        return OFFSET_NONE;
+    return p->log_start < p->first ? p->log_start : p->first;
+}
+
 static int compare_int64(const void *a, const void *b)
 {
     const int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
@@ -92,6 +97,7 @@ static void sum_passes(struct receipt_sum *ret, const struct pass *passes, int c
             continue;
         ret->listed_repeats = add(ret->listed_repeats, p->committed, p->doubt);
         ret->listed_repeats = add(ret->listed_repeats, p->from, p->repeat_to);
+        ret->removed = add(ret->removed, p->from, pass_removed_to(p));
         if (p->repeat_to == OFFSET_NONE && p->from != p->committed)
             ret->gaps++;
         if (pass_standstill_us(p) >= 0)

@@ -1,5 +1,5 @@
 /*
- * op - one operation on a fleet (switch, rollback, pause, resume) and its receipt.
+ * op - one operation on a fleet (switch, rollback, pause, resume, throttle) and its receipt.
  *
  * `switch/<fleet>/<number>` in the control log holds the op, `switch/<fleet>/<number>/batons/<n>` its passes: who
  * released where, who began where, how long nobody worked. The receipt is these two and nothing else.
@@ -10,8 +10,8 @@
 #include "core/fleet.h"
 #include "core/judge.h"
 
-enum op_kind { OP_SWITCH, OP_ROLLBACK, OP_PAUSE, OP_RESUME };
-#define OP_KIND_COUNT (OP_RESUME + 1)
+enum op_kind { OP_SWITCH, OP_ROLLBACK, OP_PAUSE, OP_RESUME, OP_THROTTLE };
+#define OP_KIND_COUNT (OP_THROTTLE + 1)
 
 /*
  *                              stage passed            observed, more to come
@@ -39,27 +39,31 @@ enum op_cause {
 
 /* One baton's passage, forth (switch) or back (the way back of the same op). Times are 0 when not known. */
 struct pass {
-    bool ordered;        /* this op ordered its release */
-    uint64_t order;      /* epoch of the order */
-    uint64_t grant;      /* epoch of the grant, 0: not granted */
-    int64_t released;    /* what the old holder said it stopped at, OFFSET_NONE */
-    int64_t committed;   /* its group's committed offset, read back from the brokers before the grant */
-    int64_t from;        /* where the new holder was told to begin */
-    int64_t first;       /* the first offset it saw */
-    int64_t doubt;       /* [committed, doubt) may have been processed by both: listed; OFFSET_NONE */
-    int64_t replay_from; /* --replay: where the other color had begun; OFFSET_NONE */
-    int64_t repeat_to;   /* --replay: [from, repeat_to) is done again on purpose; OFFSET_NONE */
+    bool ordered;      /* this op ordered its release */
+    uint64_t order;    /* epoch of the order */
+    uint64_t grant;    /* epoch of the grant, 0: not granted */
+    int64_t released;  /* what the old holder said it stopped at, OFFSET_NONE */
+    int64_t committed; /* its group's committed offset, read back from the brokers before the grant */
+    int64_t from;      /* where the new holder was told to begin */
+    int64_t first;     /* the first offset it saw */
+    int64_t log_start; /* read when `first` lay beyond `from`: what of [from, first) retention has taken; OFFSET_NONE */
+    int64_t doubt;     /* [committed, doubt) may have been processed by both: listed; OFFSET_NONE */
+    int64_t replay_from;                   /* --replay: where the other color had begun; OFFSET_NONE */
+    int64_t repeat_to;                     /* --replay: [from, repeat_to) is done again on purpose; OFFSET_NONE */
     char released_by[INCARNATION_MAX + 1]; /* incarnations */
     char taken_by[INCARNATION_MAX + 1];
     int64_t stopped_unix_us, drained_unix_us;          /* the old holder's clock, corrected by its skew */
     int64_t attached_unix_us, first_unix_us;           /* the new holder's, corrected by its skew */
     int64_t release_heard_unix_us, take_heard_unix_us; /* the controller's clock: no skew, but hearing is not doing */
     bool taken;                                        /* reported active with a first position */
+    uint8_t stage;                                     /* of a switch: with which it passes */
 };
 /* Nobody worked: from the last record done to the first position of the new holder (attached when the partition was empty). -1: unknown. */
 int64_t pass_standstill_us(const struct pass *p);
 /* From the release heard to the taking heard; -1: unknown. No bound: a release may be heard late, a taking too. */
 int64_t pass_heard_us(const struct pass *p);
+/* [from, this) was removed by retention before anybody processed it; OFFSET_NONE: nothing was. */
+int64_t pass_removed_to(const struct pass *p);
 
 struct op {
     uint32_t number; /* 0: no operation yet */
@@ -67,9 +71,13 @@ struct op {
     enum op_state state;
     enum color from, to; /* pause and resume: equal */
     bool replay;
-    uint32_t of_number; /* rollback: of which switch; pause, resume: which one a rollback after it would take back */
-    int stages_percent[STAGES_MAX];
-    int stage_count, stage; /* stage: index of the present one */
+    uint32_t
+        of_number; /* rollback: of which switch; else, but for a switch: which one a rollback after it would take back */
+    struct stages stages;
+    int stage;                        /* index of the present one */
+    char steered[REQUEST_ID_MAX + 1]; /* request id of the last word that held, promoted or aborted it */
+    bool by_hand;                     /* somebody holds the present stage: only a promote or an abort ends it */
+    int keep;                         /* throttle: how many partitions work */
     int64_t observe_ms, deadline_ms;
     enum on_unreachable on_unreachable;
     enum on_doubt on_doubt;
@@ -104,6 +112,7 @@ static inline bool op_ended(const struct op *op)
 struct receipt_sum {
     int ordered, passed, returned; /* batons */
     int64_t listed_repeats;        /* records in [committed, doubt) and in replays */
+    int64_t removed;               /* records that retention took before anybody processed them */
     int gaps;                      /* passes where from != committed without a replay: always 0 (I2) */
     int64_t standstill_us_p50, standstill_us_p99, standstill_us_max; /* -1: none known */
     int standstill_known;

@@ -57,17 +57,20 @@ static void check_target(struct findings *ret, const struct plan_input *in)
 {
     const struct fleet *f = in->fleet;
     char what[480], mend[240];
-    int moves = 0;
+    int moves = 0, paused = 0;
 
-    for (int i = 0; i < f->baton_count; i++)
+    for (int i = 0; i < f->baton_count; i++) {
         moves += f->batons[i].holder != in->op->to;
+        paused += f->batons[i].state == RIGHT_PAUSED;
+    }
     if (moves == 0)
         findings_add(ret, FINDING_REFUSAL, "already-there",
                      WHAT("%s holds every partition of %s already", color_name(in->op->to), f->spec.fleet),
                      "there is nothing to pass",
                      MEND("name the other color: --to %s", color_name(color_other(in->op->to))));
-    if (f->phase == PHASE_PAUSED)
-        findings_add(ret, FINDING_REFUSAL, "fleet-paused", WHAT("fleet %s is paused", f->spec.fleet),
+    if (paused > 0)
+        findings_add(ret, FINDING_REFUSAL, paused == f->baton_count ? "fleet-paused" : "fleet-throttled",
+                     WHAT("%d of %d partitions of %s are paused", paused, f->baton_count, f->spec.fleet),
                      "a pass begins with a color that works", MEND("baton resume %s, then try again", f->spec.fleet));
     if (in->op->on_unreachable == UNREACHABLE_FENCE && in->op->deadline_ms <= spec_gone_after_ms(&f->spec))
         findings_add(ret, FINDING_REFUSAL, "deadline-below-fence",
@@ -187,7 +190,7 @@ static void check_members(struct findings *ret, const struct plan_input *in, enu
                               f->version.epoch),
                          "every member of both colors has to acknowledge the order",
                          "the pass waits for it, at most until the deadline");
-        if (r->eager && f->spec.topic_count > 0 && in->op->stage_count > 1)
+        if (r->eager && f->spec.topic_count > 0 && in->op->stages.count > 1)
             findings_add(ret, FINDING_WARNING, "eager-assignor",
                          WHAT("member %.80s of %s uses the eager assignor %.40s",
                               r->client_id[0] ? r->client_id : r->incarnation, color_name(c), r->assignor),
@@ -223,11 +226,10 @@ static void check_members(struct findings *ret, const struct plan_input *in, enu
 static void check_coverage(struct findings *ret, const struct plan_input *in)
 {
     const struct fleet *f = in->fleet;
-    const int target = (int)(((int64_t)f->baton_count * in->op->stages_percent[in->op->stage_count - 1] + 99) / 100);
     char what[480], mend[240];
     int uncovered = 0, first = -1;
 
-    for (int i = 0; i < target; i++) {
+    for (int i = 0; i < f->baton_count; i++) {
         bool covered = f->batons[i].holder == in->op->to;
 
         for (int k = 0; k < in->report_count && !covered; k++) {
@@ -242,7 +244,7 @@ static void check_coverage(struct findings *ret, const struct plan_input *in)
     }
     if (uncovered > 0)
         findings_add(ret, FINDING_REFUSAL, "uncovered-partition",
-                     WHAT("%d of %d partitions are assigned to no member of %s, first %s/%d", uncovered, target,
+                     WHAT("%d of %d partitions are assigned to no member of %s, first %s/%d", uncovered, f->baton_count,
                           group_of(in, in->op->to), topic_of(in, first), (int)f->batons[first].partition),
                      "records of them would wait until somebody is assigned",
                      MEND("start more members of %s, or wait for their rebalance to end", color_name(in->op->to)));

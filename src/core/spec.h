@@ -7,7 +7,7 @@
 #ifndef CORE_SPEC_H
 #define CORE_SPEC_H
 
-#include "core/types.h"
+#include "core/stage.h"
 
 /* ppm: a millionth, the unit of every share in the fleet file. */
 #define PPM 1000000
@@ -73,8 +73,7 @@ struct spec {
     enum color first_active;        /* who holds the batons when the fleet is made */
     enum offset_reset offset_reset; /* where a fleet with nothing committed begins */
 
-    int stages_percent[STAGES_MAX]; /* growing, the last is 100 */
-    int stage_count;
+    struct stages stages;
     int64_t observe_ms;  /* after each stage */
     int64_t deadline_ms; /* of one stage's pass, and of the way back */
     enum on_unreachable on_unreachable;

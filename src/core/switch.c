@@ -17,6 +17,8 @@
 #define ANSWER_MS_MAX 15000   /* a reading that has not come back by then is asked for again */
 
 #define PROOF_MS_MAX 3000 /* for the first positions of what came back */
+#define STARTS_RETRY_MS 1000
+#define LOAD_WINDOW_MS 5000 /* how far a holder moves on is measured over so long at least */
 
 #define TO(state) (1u << (state))
 
@@ -190,6 +192,30 @@ static void member_doubts(struct switcher *s, const struct report *r, int64_t no
     }
 }
 
+/* How fast a partition's holder moves on, for the stages of a switch. */
+static void member_loads(struct switcher *s, const struct report *r, int64_t now_ms)
+{
+    for (int k = 0; k < r->part_count; k++) {
+        const struct report_part *part = &r->parts[k];
+        const int i = part->local == LOCAL_ACTIVE && part->position >= 0
+                          ? fleet_find(s->fleet, part->topic, part->partition)
+                          : -1;
+        struct baton_fact *fact = i < 0 ? NULL : &s->facts[i];
+        int64_t load;
+
+        if (!fact ||
+            (fact->load_ms && part->position >= fact->load_position && now_ms - fact->load_ms < LOAD_WINDOW_MS))
+            continue;
+        if (fact->load_ms && part->position >= fact->load_position) {
+            load = (int64_t)((double)(part->position - fact->load_position) * 60000 / (double)(now_ms - fact->load_ms));
+            fact->load = fact->load_known ? (fact->load + load) / 2 : load;
+            fact->load_known = true;
+        }
+        fact->load_ms = now_ms ? now_ms : 1;
+        fact->load_position = part->position;
+    }
+}
+
 static void on_report(struct switcher *s, struct switcher_event *ev, struct switcher_effects *fx)
 {
     struct report *new = ev->report;
@@ -221,6 +247,7 @@ static void on_report(struct switcher *s, struct switcher_event *ev, struct swit
     m->ends_token = 0;
     member_skew(m, ev->now_unix_us);
     member_doubts(s, new, ev->now_unix_us);
+    member_loads(s, new, ev->now_ms);
 }
 
 static bool member_counts(const struct switcher_member *m, enum color c)
@@ -248,8 +275,12 @@ static bool part_busy(const struct report_part *part, const struct baton *b)
            part->order != b->order;
 }
 
+static void throttle_pick(struct switcher *s);
+
 static void survey(struct switcher *s)
 {
+    if (s->op.kind == OP_THROTTLE && !op_ended(&s->op))
+        throttle_pick(s);
     for (int i = 0; i < s->fleet->baton_count; i++)
         for (int c = 0; c < COLOR_COUNT; c++) {
             s->facts[i].busy[c] = false;
@@ -389,12 +420,24 @@ static bool in_one_hand(const struct fleet *f)
     return f->baton_count > 0 && !in_two_hands(f);
 }
 
+/* What a fleet is when nothing is under way: of a throttle only the document knows. */
+static enum phase phase_at_rest(const struct fleet *f)
+{
+    int paused = 0;
+
+    for (int i = 0; i < f->baton_count; i++)
+        paused += f->batons[i].state == RIGHT_PAUSED;
+    return paused == 0 ? PHASE_STEADY : paused == f->baton_count ? PHASE_PAUSED : PHASE_THROTTLED;
+}
+
 static const enum phase phases[OP_KIND_COUNT][OP_STATE_COUNT] = {
     [OP_SWITCH] = { PHASE_PASSING, PHASE_OBSERVING, PHASE_RETURNING, PHASE_STEADY, PHASE_STEADY, PHASE_NEEDS_OPERATOR },
     [OP_ROLLBACK] = { PHASE_PASSING, PHASE_OBSERVING, PHASE_RETURNING, PHASE_STEADY, PHASE_STEADY,
                       PHASE_NEEDS_OPERATOR },
     [OP_PAUSE] = { PHASE_PAUSING, PHASE_PAUSED, PHASE_RETURNING, PHASE_PAUSED, PHASE_STEADY, PHASE_NEEDS_OPERATOR },
     [OP_RESUME] = { PHASE_RESUMING, PHASE_STEADY, PHASE_RETURNING, PHASE_STEADY, PHASE_PAUSED, PHASE_NEEDS_OPERATOR },
+    [OP_THROTTLE] = { PHASE_THROTTLING, PHASE_THROTTLED, PHASE_RETURNING, PHASE_THROTTLED, PHASE_THROTTLED,
+                      PHASE_NEEDS_OPERATOR },
 };
 
 /* How long each state of an operation may last. */
@@ -434,6 +477,8 @@ static void op_enter(struct switcher *s, enum op_state state, int64_t now_unix_u
     if (op_ended(op) && s->fleet->baton_count > 0 && !in_two_hands(s->fleet))
         s->fleet->active = s->fleet->batons[0].holder; /* whatever was meant: who holds all is active */
     s->fleet->phase = phases[op->kind][state];
+    if (op_ended(op) && state != OP_NEEDS_OPERATOR)
+        s->fleet->phase = phase_at_rest(s->fleet);
     if (s->fleet->phase == PHASE_STEADY && op_ended(op) && in_two_hands(s->fleet))
         s->fleet->phase = PHASE_NEEDS_OPERATOR; /* a pause or a resume mends nothing */
     s->fleet->deadline_unix_ms = op->deadline_unix_ms;
@@ -458,6 +503,7 @@ static void turn_back(struct switcher *s, enum op_cause cause, const char *why, 
 {
     ASSERT(s->op.state == OP_PASSING || s->op.state == OP_OBSERVING);
     s->op.cause = cause;
+    s->op.by_hand = false;
     snprintf(s->op.why, sizeof(s->op.why), "%s", why);
     if (cause == CAUSE_VERDICT && s->op.verdict.verdict == VERDICT_WORSE)
         fleet_failed_add(s->fleet, s->op.version_to, s->op.number);
@@ -477,12 +523,51 @@ static void give_up(struct switcher *s, const char *why, int64_t now_unix_us)
     op_move(s, OP_NEEDS_OPERATOR, now_unix_us);
 }
 
-/* How many batons, from the first on, the present stage wants with `to`. */
-static int stage_target(const struct switcher *s)
+/* Has this operation come to pause it? What was paused before has an older word. */
+static bool paused_here(const struct switcher *s, const struct baton *b)
 {
-    const int percent = s->op.stages_percent[s->op.stage];
+    return b->state == RIGHT_PAUSED && b->order >= s->op.epoch_first;
+}
 
-    return (int)(((int64_t)s->fleet->baton_count * percent + 99) / 100);
+/* A throttle found it paused: it has a grant of this operation since, or was born in it, or its word is older. */
+static bool throttle_found_paused(const struct switcher *s, const struct baton *b)
+{
+    return b->epoch >= s->op.epoch_first || (b->state == RIGHT_PAUSED && !paused_here(s, b));
+}
+
+/* Of `count` in a row the k-th, when `some` are taken evenly. */
+static bool evenly(int k, int some, int count)
+{
+    return (int64_t)(k + 1) * some / count > (int64_t)k * some / count;
+}
+
+/*
+ * Which partitions a throttle lets work: of those that worked, or all of these and some that did not. Taken evenly over the fleet, so
+ * that every topic and every member has its share; from the document alone, so that the next leader takes the same.
+ */
+static void throttle_pick(struct switcher *s)
+{
+    const struct fleet *f = s->fleet;
+    int worked = 0, paused = 0, of_worked, of_paused, w = 0, p = 0;
+
+    for (int i = 0; i < f->baton_count; i++)
+        worked += !throttle_found_paused(s, &f->batons[i]);
+    paused = f->baton_count - worked;
+    of_worked = s->op.keep < worked ? s->op.keep : worked;
+    of_paused = s->op.keep - of_worked < paused ? s->op.keep - of_worked : paused;
+    for (int i = 0; i < f->baton_count; i++)
+        s->facts[i].keep =
+            throttle_found_paused(s, &f->batons[i]) ? evenly(p++, of_paused, paused) : evenly(w++, of_worked, worked);
+}
+
+/* Some partition has to stop for it; else it only lets more of them work. */
+static bool throttle_narrows(const struct switcher *s)
+{
+    bool narrows = false;
+
+    for (int i = 0; i < s->fleet->baton_count; i++)
+        narrows = narrows || (!s->facts[i].keep && !throttle_found_paused(s, &s->fleet->batons[i]));
+    return narrows;
 }
 
 /* Where a baton has to go now: its right place, or out of it. */
@@ -507,12 +592,18 @@ static struct aim_of aim_of(const struct switcher *s, int i)
     case OP_SWITCH:
     case OP_ROLLBACK:
         a.to = a.back ? op->from : op->to;
-        if (b->holder != a.to && (a.back ? b->epoch >= op->epoch_first : i < stage_target(s)))
+        if (b->holder != a.to && (a.back ? b->epoch >= op->epoch_first : op->forth[i].stage <= op->stage))
             a.aim = AIM_PASS;
         break;
     case OP_PAUSE:
-        if (a.back ? b->state == RIGHT_PAUSED : b->state != RIGHT_PAUSED)
+        if (a.back ? paused_here(s, b) : b->state != RIGHT_PAUSED)
             a.aim = a.back ? AIM_RESUME : AIM_PAUSE;
+        break;
+    case OP_THROTTLE:
+        if (a.back ? paused_here(s, b) : s->facts[i].keep && b->state == RIGHT_PAUSED)
+            a.aim = AIM_RESUME;
+        else if (!a.back && !s->facts[i].keep && b->state != RIGHT_PAUSED)
+            a.aim = AIM_PAUSE;
         break;
     case OP_RESUME:
         if (b->state == RIGHT_PAUSED)
@@ -550,16 +641,19 @@ static struct pass *pass_of(struct switcher *s, int i, bool back)
 static void pass_clear(struct pass *p)
 {
     memset(p, 0, sizeof(*p));
-    p->released = p->committed = p->from = p->first = p->doubt = p->repeat_to = p->replay_from = OFFSET_NONE;
+    p->released = p->committed = p->from = p->first = p->log_start = OFFSET_NONE;
+    p->doubt = p->repeat_to = p->replay_from = OFFSET_NONE;
 }
 
 /* Ordered, perhaps for the second time: what an order that was taken back had noted is void. */
 static void pass_begin(struct pass *p, const struct baton *b)
 {
     const int64_t replay_from = p->replay_from;
+    const uint8_t stage = p->stage;
 
     pass_clear(p);
     p->replay_from = replay_from;
+    p->stage = stage;
     p->ordered = true;
     p->order = b->order;
 }
@@ -760,7 +854,7 @@ static bool stage_passed(const struct switcher *s)
 
         if (a.aim != AIM_REST)
             return false;
-        if (op->kind == OP_PAUSE && op->state == OP_PASSING)
+        if (b->state == RIGHT_PAUSED && !passing_between_colors(op))
             continue;
         if (b->state != RIGHT_HELD)
             return false;
@@ -795,9 +889,16 @@ static bool deadline_passed(const struct switcher *s)
     return s->now_ms >= s->deadline_ms;
 }
 
+/* Is there a way back? What only lets more partitions work has none: they would have to be stopped, which a pause does. */
+static bool op_returns(const struct switcher *s)
+{
+    return s->op.kind != OP_RESUME && (s->op.kind != OP_THROTTLE || throttle_narrows(s));
+}
+
 static void next_stage(struct switcher *s, int64_t now_unix_us)
 {
-    if (s->op.stage + 1 < s->op.stage_count) {
+    s->op.by_hand = false;
+    if (s->op.stage + 1 < s->op.stages.count) {
         s->op.stage++;
         op_move(s, OP_PASSING, now_unix_us);
         return;
@@ -824,7 +925,7 @@ static void observe(struct switcher *s, int64_t now_unix_us)
     const struct judge_policy *policy = &s->fleet->spec.judge;
     const struct judge_verdict *v = &s->op.verdict;
     const bool judged = s->op.judged && s->op.judge != JUDGE_OFF;
-    const bool full = s->op.stage + 1 == s->op.stage_count;
+    const bool full = s->op.stage + 1 == s->op.stages.count;
     const enum on_worse on_worse = full ? policy->on_worse_full : policy->on_worse;
 
     if (judged && v->verdict == VERDICT_WORSE) {
@@ -832,6 +933,8 @@ static void observe(struct switcher *s, int64_t now_unix_us)
             turn_back(s, CAUSE_VERDICT, v->sentence, now_unix_us);
         else
             hold(s, now_unix_us);
+    } else if (s->op.by_hand) {
+        hold(s, now_unix_us);
     } else if (judged && v->verdict == VERDICT_OK && (s->op.held || policy->promote == PROMOTE_EARLY)) {
         next_stage(s, now_unix_us);
     } else if (s->op.held || !deadline_passed(s)) {
@@ -874,7 +977,7 @@ static void op_advance(struct switcher *s, const struct switcher_event *ev)
                 op_move(s, OP_OBSERVING, ev->now_unix_us);
             else
                 op_move(s, OP_COMPLETE, ev->now_unix_us);
-        } else if (deadline_passed(s) && op->kind == OP_RESUME) {
+        } else if (deadline_passed(s) && !op_returns(s)) {
             give_up(s, "the deadline passed before every partition was taken up again", ev->now_unix_us);
         } else if (deadline_passed(s)) {
             turn_back(s, CAUSE_DEADLINE, "the deadline passed before every partition had moved", ev->now_unix_us);
@@ -891,7 +994,8 @@ static void op_advance(struct switcher *s, const struct switcher_event *ev)
             op_move(s, OP_ROLLED_BACK, ev->now_unix_us);
         } else if (deadline_passed(s)) {
             for (int i = 0; i < s->fleet->baton_count; i++)
-                missing += aim_of(s, i).aim != AIM_REST || s->fleet->batons[i].state != RIGHT_HELD;
+                missing += aim_of(s, i).aim != AIM_REST ||
+                           (s->fleet->batons[i].state != RIGHT_HELD && s->fleet->batons[i].state != RIGHT_PAUSED);
             snprintf(text, sizeof(text), "the way back did not end in time: %d partitions are not home", missing);
             give_up(s, text, ev->now_unix_us);
         }
@@ -998,6 +1102,51 @@ static void on_offsets(struct switcher *s, const struct switcher_event *ev)
     }
 }
 
+/* A new holder's first position lies beyond what it was told: has retention taken what is between? */
+static bool start_wanted(const struct pass *p)
+{
+    return p->taken && p->log_start == OFFSET_NONE && p->first > p->from;
+}
+
+static void starts_advance(struct switcher *s, struct switcher_effects *fx)
+{
+    struct switcher_effect *e = NULL;
+
+    if (!s->op.number || (s->starts_ms && s->now_ms - s->starts_ms < STARTS_RETRY_MS))
+        return;
+    for (int i = 0; i < s->op.pass_count; i++) {
+        if (!start_wanted(&s->op.forth[i]) && !start_wanted(&s->op.back[i]))
+            continue;
+        if (!e) {
+            e = effect(fx, SWITCHER_READ_STARTS);
+            e->token = s->starts_token = ++s->token_last;
+            s->starts_ms = s->now_ms;
+        }
+        effect_add(fx, e, i);
+    }
+}
+
+static void on_starts(struct switcher *s, const struct switcher_event *ev)
+{
+    if (ev->token != s->starts_token || ev->failed)
+        return; /* of a former operation; or asked again in a moment */
+    s->starts_token = 0;
+    for (int k = 0; k < ev->reading_count; k++) {
+        const struct switcher_reading *r = &ev->readings[k];
+
+        if (r->failed || r->offset < 0 || r->baton >= s->op.pass_count)
+            continue;
+        for (int back = 0; back < 2; back++) {
+            struct pass *p = pass_of(s, r->baton, back);
+
+            if (!start_wanted(p))
+                continue;
+            p->log_start = r->offset;
+            s->dirty.passes[r->baton / SHARD_BATONS] = true;
+        }
+    }
+}
+
 static void advance(struct switcher *s, const struct switcher_event *ev, struct switcher_effects *fx)
 {
     struct switcher_effect *reads[COLOR_COUNT] = { NULL };
@@ -1073,11 +1222,17 @@ static uint32_t to_take_back(const struct op *op)
     return op->number;
 }
 
+static int order_keep(const struct switcher *s, const struct order *o)
+{
+    return o->keep_percent ? (int)(((int64_t)s->fleet->baton_count * o->keep + 99) / 100) : o->keep;
+}
+
 /* What the order would become. */
 static void op_plan(struct switcher *s, const struct switcher_event *ev)
 {
     static const enum op_kind kinds[] = {
-        [ORDER_SWITCH] = OP_SWITCH, [ORDER_ROLLBACK] = OP_ROLLBACK, [ORDER_PAUSE] = OP_PAUSE, [ORDER_RESUME] = OP_RESUME
+        [ORDER_SWITCH] = OP_SWITCH, [ORDER_ROLLBACK] = OP_ROLLBACK, [ORDER_PAUSE] = OP_PAUSE,
+        [ORDER_RESUME] = OP_RESUME, [ORDER_THROTTLE] = OP_THROTTLE,
     };
     const struct order *o = &s->order;
     const struct spec *spec = &s->fleet->spec;
@@ -1092,11 +1247,10 @@ static void op_plan(struct switcher *s, const struct switcher_event *ev)
     op->from = op->kind == OP_SWITCH || op->kind == OP_ROLLBACK ? color_other(op->to) : op->to;
     op->replay = o->replay;
     op->of_number = op->kind == OP_SWITCH ? 0 : to_take_back(&s->op);
-    op->stage_count = op->kind == OP_SWITCH ? (o->stage_count ? o->stage_count : spec->stage_count) : 1;
-    op->stages_percent[0] = 100;
+    stages_whole(&op->stages);
     if (op->kind == OP_SWITCH)
-        memcpy(op->stages_percent, o->stage_count ? o->stages_percent : spec->stages_percent,
-               sizeof(op->stages_percent));
+        op->stages = o->stages.count ? o->stages : spec->stages;
+    op->keep = op->kind == OP_THROTTLE ? order_keep(s, o) : 0;
     op->observe_ms = op->kind != OP_SWITCH ? 0 : o->observe_ms >= 0 ? o->observe_ms : spec->observe_ms;
     op->deadline_ms = o->deadline_ms >= 0 ? o->deadline_ms : spec->deadline_ms;
     op->judge = op->kind != OP_SWITCH ? JUDGE_OFF : o->judge_given ? o->judge : spec->judge.mode;
@@ -1122,7 +1276,10 @@ static void op_begin(struct switcher *s, const struct switcher_event *ev, struct
         pass_clear(&forth[i]);
         pass_clear(&back[i]);
         forth[i].replay_from = replay_from;
+        if (s->asked.kind == OP_SWITCH && i < s->fleet->baton_count)
+            forth[i].stage = s->items[i].stage;
     }
+    s->starts_token = 0;
     s->op = s->asked;
     s->op.forth = forth;
     s->op.back = back;
@@ -1149,17 +1306,89 @@ static void why_no_way_back(const struct switcher *s, char *ret_why, size_t room
                  "no switch of this fleet is there to take back; to pass it on, name the color: switch --to");
 }
 
+/* Partitions that are named in the stages are the fleet's. */
+static bool stages_known(const struct switcher *s, const struct order *o, char *ret_why, size_t room)
+{
+    const struct stages *stages = o->stages.count ? &o->stages : &s->fleet->spec.stages;
+    const int unknown = stages_unknown_name(stages, s->fleet);
+
+    if (unknown >= 0)
+        snprintf(ret_why, room, "%.200s/%d, named in the stages, is no partition of the fleet",
+                 s->fleet->spec.topics[stages->names[unknown].topic], (int)stages->names[unknown].partition);
+    return unknown < 0;
+}
+
+static bool throttle_changes(const struct switcher *s, const struct order *o, char *ret_why, size_t room)
+{
+    const int keep = order_keep(s, o), all = s->fleet->baton_count;
+    int work = 0;
+
+    for (int i = 0; i < all; i++)
+        work += s->fleet->batons[i].state != RIGHT_PAUSED;
+    if (keep >= all)
+        snprintf(ret_why, room, "the fleet has %d partitions: all of them working is no throttle, a resume lifts one",
+                 all);
+    else if (keep == work)
+        snprintf(ret_why, room, "%d of %d partitions work already", work, all);
+    return keep < all && keep != work;
+}
+
+/* What is under way is held where it is, goes on at once, or is taken back. */
+static bool steer(struct switcher *s, const struct order *o, int64_t now_unix_us, char *ret_why, size_t room)
+{
+    struct op *op = &s->op;
+    const bool switches = passing_between_colors(op) && op->state != OP_RETURNING;
+    const char *kind = op_ended(op) ? "" : op_kind_name(op->kind);
+
+    if (op_ended(op)) {
+        snprintf(ret_why, room, "nothing is under way%s",
+                 o->kind == ORDER_ABORT ? ": a switch that has ended is taken back by a rollback" : "");
+        return false;
+    }
+    if (op->state == OP_RETURNING) {
+        snprintf(ret_why, room, "%s %u is on its way back already", kind, (unsigned)op->number);
+        return false;
+    }
+    if (o->kind == ORDER_ABORT ? !op_returns(s) : !switches) {
+        snprintf(ret_why, room, "%s %u has no stages and no way back: it ends in a moment", kind, (unsigned)op->number);
+        return false;
+    }
+    if (o->kind == ORDER_PROMOTE && op->state == OP_PASSING && !op->by_hand) {
+        snprintf(ret_why, room, "stage %d of %d is still passing: there is nothing to go on to yet", op->stage + 1,
+                 op->stages.count);
+        return false;
+    }
+    snprintf(op->steered, sizeof(op->steered), "%s", o->request_id);
+    if (o->kind == ORDER_ABORT) {
+        turn_back(s, CAUSE_OPERATOR, o->reason[0] ? o->reason : "the operator asked for it", now_unix_us);
+    } else if (o->kind == ORDER_PROMOTE && op->state == OP_OBSERVING) {
+        next_stage(s, now_unix_us);
+    } else {
+        op->by_hand = o->kind == ORDER_HOLD;
+        touch(s, now_unix_us);
+        op_touch(s);
+        if (op->state == OP_OBSERVING)
+            hold(s, now_unix_us);
+    }
+    return true;
+}
+
 static void on_order(struct switcher *s, const struct switcher_event *ev, struct switcher_effects *fx)
 {
     const struct order *o = ev->order;
-    const bool under_way = !op_ended(&s->op);
+    const bool under_way = !op_ended(&s->op), steers = o->kind >= ORDER_HOLD;
     struct order waiting = s->order;
     const bool was_waiting = s->order_given;
-    char text[160];
+    char text[240];
 
     s->order = *o; /* reply() names it */
-    if (o->request_id[0] && s->op.number && strcmp(s->op.request_id, o->request_id) == 0 && !o->dry_run) {
+    if (o->request_id[0] && s->op.number && !o->dry_run &&
+        (strcmp(s->op.request_id, o->request_id) == 0 || strcmp(s->op.steered, o->request_id) == 0)) {
         reply(s, fx, REPLY_ACCEPTED, "");
+    } else if (steers) {
+        const bool done = steer(s, o, ev->now_unix_us, text, sizeof(text));
+
+        reply(s, fx, done ? REPLY_ACCEPTED : REPLY_CONFLICT, done ? "" : text);
     } else if (was_waiting) {
         reply(s, fx, REPLY_CONFLICT, "another order is being checked at this moment");
     } else if (under_way && o->kind == ORDER_ROLLBACK && !o->dry_run && passing_between_colors(&s->op) &&
@@ -1173,14 +1402,19 @@ static void on_order(struct switcher *s, const struct switcher_event *ev, struct
     } else if (o->kind == ORDER_ROLLBACK && !under_way && to_take_back(&s->op) == 0) {
         why_no_way_back(s, text, sizeof(text));
         reply(s, fx, REPLY_CONFLICT, text);
-    } else if (o->kind == ORDER_RESUME && s->fleet->phase != PHASE_PAUSED && s->fleet->phase != PHASE_NEEDS_OPERATOR) {
+    } else if (o->kind == ORDER_RESUME && s->fleet->phase != PHASE_PAUSED && s->fleet->phase != PHASE_THROTTLED &&
+               s->fleet->phase != PHASE_NEEDS_OPERATOR) {
         reply(s, fx, REPLY_CONFLICT, "the fleet is not paused");
+    } else if (o->kind == ORDER_THROTTLE && !throttle_changes(s, o, text, sizeof(text))) {
+        reply(s, fx, REPLY_CONFLICT, text);
+    } else if (o->kind == ORDER_SWITCH && !stages_known(s, o, text, sizeof(text))) {
+        reply(s, fx, REPLY_CONFLICT, text);
     } else if (o->kind == ORDER_PAUSE && s->fleet->phase == PHASE_PAUSED) {
         reply(s, fx, REPLY_CONFLICT, "the fleet is paused already");
     } else {
         s->order_given = true;
         op_plan(s, ev);
-        if ((o->kind == ORDER_PAUSE || o->kind == ORDER_RESUME) && !o->dry_run) {
+        if (o->kind != ORDER_SWITCH && o->kind != ORDER_ROLLBACK && !o->dry_run) {
             op_begin(s, ev, fx);
         } else {
             struct switcher_effect *e = effect(fx, SWITCHER_READ_ALL);
@@ -1192,6 +1426,43 @@ static void on_order(struct switcher *s, const struct switcher_event *ev, struct
     if (was_waiting) {
         s->order = waiting;
         s->order_given = true;
+    }
+}
+
+/*
+ * Picks the partitions of each stage, and tells how even the pick is. A load is how fast the holder moves on, where that was seen of
+ * every partition; else what the log holds of it, which is the load over the time of retention.
+ */
+static void choose_stages(struct switcher *s, const struct snapshot *snapshot)
+{
+    const int count = s->fleet->baton_count;
+    const struct stages *stages = &s->asked.stages;
+    bool seen = true;
+    char what[200];
+
+    for (int i = 0; i < count; i++)
+        seen = seen && s->facts[i].load_known;
+    for (int i = 0; i < count; i++) {
+        const struct partition_view *v = i < snapshot->partition_count ? &snapshot->partitions[i] : NULL;
+        const int64_t held = v && v->log_end > v->log_start && v->log_start >= 0 ? v->log_end - v->log_start : 0;
+
+        s->items[i] = (struct stage_item){ .load = seen ? s->facts[i].load : held, .baton = i };
+    }
+    stages_pick(stages, s->fleet, s->items, count);
+    for (int k = 0; k + 1 < stages->count; k++) {
+        int partitions, percent;
+
+        stages_share(s->items, count, k, &partitions, &percent);
+        if (percent < 0)
+            snprintf(what, sizeof(what), "stage %d: %d of %d partitions", k + 1, partitions, count);
+        else
+            snprintf(what, sizeof(what), "stage %d: %d of %d partitions, %d %% of the load", k + 1, partitions, count,
+                     percent);
+        findings_add(&s->findings, FINDING_NOTE, "stage", what,
+                     percent < 0 ? "nothing is known of their load: they are taken evenly over the fleet"
+                     : seen      ? "the load is what the fleet works through at present"
+                                 : "the load is what the log holds: the fleet was not watched for long enough yet",
+                     "nothing; name partitions (--stages orders/0,orders/7,100%) to choose others");
     }
 }
 
@@ -1209,6 +1480,8 @@ static void on_snapshot(struct switcher *s, const struct switcher_event *ev, str
             reports[in.report_count++] = s->members[i].report;
     memset(&s->findings, 0, sizeof(s->findings));
     plan_check(&s->findings, &in);
+    if (s->asked.kind == OP_SWITCH && !ev->snapshot->error[0])
+        choose_stages(s, ev->snapshot);
     if (s->members_overflow)
         findings_add(&s->findings, FINDING_REFUSAL, "too-many-members",
                      "the fleet has more members than Baton keeps track of",
@@ -1225,7 +1498,12 @@ static void on_snapshot(struct switcher *s, const struct switcher_event *ev, str
 
 /* --- the fleet grows or changes ----------------------------------------------------------------------------------------------------------- */
 
-/* Rule 8: born held by the active color, from its first offset. A paused fleet's is born paused. */
+static bool born_paused(enum phase phase)
+{
+    return phase == PHASE_PAUSED || phase == PHASE_PAUSING || phase == PHASE_THROTTLED || phase == PHASE_THROTTLING;
+}
+
+/* Rule 8: born held by the active color, from its first offset. A paused or throttled fleet's is born paused. */
 static void on_partitions(struct switcher *s, const struct switcher_event *ev)
 {
     for (int32_t p = 0; p < ev->partition_count; p++) {
@@ -1240,11 +1518,13 @@ static void on_partitions(struct switcher *s, const struct switcher_event *ev)
         s->facts[i].owner[BLUE] = s->facts[i].owner[GREEN] = -1;
         pass_clear(&s->op.forth[i]);
         pass_clear(&s->op.back[i]);
+        if (!op_ended(&s->op))
+            s->op.forth[i].stage = (uint8_t)(s->op.stages.count - 1);
         b = baton_change(s, i, ev->now_unix_us);
         *b = (struct baton){
             .topic = (uint16_t)ev->topic,
             .partition = p,
-            .state = s->fleet->phase == PHASE_PAUSED || s->fleet->phase == PHASE_PAUSING ? RIGHT_PAUSED : RIGHT_HELD,
+            .state = born_paused(s->fleet->phase) ? RIGHT_PAUSED : RIGHT_HELD,
             .holder = s->fleet->active,
             .from = ev->first_offsets[p],
             .epoch = s->fleet->version.epoch,
@@ -1306,6 +1586,9 @@ static void note(struct switcher *s, struct switcher_event *ev, struct switcher_
     case SWITCHER_ENDS:
         on_ends(s, ev, fx);
         break;
+    case SWITCHER_STARTS:
+        on_starts(s, ev);
+        break;
     case SWITCHER_GROUPS:
         on_groups(s, ev);
         break;
@@ -1334,6 +1617,7 @@ void switcher_init(struct switcher *s, const struct switcher_memory *memory)
     memset(s, 0, sizeof(*s));
     s->fleet = memory->fleet;
     s->facts = memory->facts;
+    s->items = memory->items;
     s->op.forth = memory->forth;
     s->op.back = memory->back;
     memset(s->facts, 0, (size_t)s->fleet->baton_max * sizeof(*s->facts));
@@ -1387,14 +1671,14 @@ void switcher_reign(struct switcher *s, int64_t term, int64_t now_ms, int64_t no
         const bool needed =
             (s->op.number && s->op.state == OP_NEEDS_OPERATOR && !in_one_hand(s->fleet)) || in_two_hands(s->fleet);
 
-        s->fleet->phase = needed ? PHASE_NEEDS_OPERATOR : PHASE_STEADY;
-        for (int i = 0; i < s->fleet->baton_count; i++)
-            if (s->fleet->batons[i].state == RIGHT_PAUSED)
-                s->fleet->phase = PHASE_PAUSED;
+        s->fleet->phase = phase_at_rest(s->fleet);
+        if (needed && s->fleet->phase == PHASE_STEADY)
+            s->fleet->phase = PHASE_NEEDS_OPERATOR;
         s->fleet->deadline_unix_ms = 0;
     } else { /* what is left of its time; clocks that differ neither lengthen it nor make it negative */
         const int64_t left_ms = s->op.deadline_unix_ms - now_unix_us / 1000, lasts_ms = op_lasts_ms(s, s->op.state);
 
+        ASSERT(s->op.state < OP_STATE_COUNT);
         s->fleet->phase = phases[s->op.kind][s->op.state];
         s->deadline_ms = now_ms + (left_ms < 0 ? 0 : left_ms > lasts_ms ? lasts_ms : left_ms);
         op_touch(s);
@@ -1429,7 +1713,16 @@ void switcher_step(struct switcher *s, struct switcher_event *ev, struct switche
     survey(s);
     advance(s, ev, fx);
     gone_advance(s, ev, fx);
+    starts_advance(s, fx);
     switcher_check(s);
+}
+
+bool switcher_still_forgets(const struct switcher *s, const char *incarnation)
+{
+    for (int i = 0; i < MEMBERS_MAX; i++)
+        if (s->members[i].used && strcmp(s->members[i].report->incarnation, incarnation) == 0)
+            return s->members[i].forgotten || s->members[i].report->goodbye;
+    return true;
 }
 
 /* --- for people -------------------------------------------------------------------------------------------------------------------------------- */
@@ -1437,6 +1730,7 @@ void switcher_step(struct switcher *s, struct switcher_event *ev, struct switche
 void switcher_progress(const struct switcher *s, struct progress *ret)
 {
     const struct op *op = &s->op;
+    int work = 0;
 
     memset(ret, 0, sizeof(*ret));
     if (op->number == 0)
@@ -1445,13 +1739,18 @@ void switcher_progress(const struct switcher *s, struct progress *ret)
         const struct baton *b = &s->fleet->batons[i];
         const struct pass *p = op->back[i].ordered ? &op->back[i] : &op->forth[i];
 
-        ret->total += i < stage_target(s);
+        ret->total += op->forth[i].stage <= op->stage;
         ret->ordered += b->state == RIGHT_RELEASING;
         ret->granted += b->state == RIGHT_GRANTED;
-        ret->taken +=
-            op->kind == OP_PAUSE ? b->state == RIGHT_PAUSED : p == &op->forth[i] && p->taken && b->holder == op->to;
+        work += b->state != RIGHT_PAUSED;
+        if (op->kind == OP_PAUSE)
+            ret->taken += b->state == RIGHT_PAUSED;
+        else if (op->kind != OP_THROTTLE)
+            ret->taken += p == &op->forth[i] && p->taken && b->holder == op->to;
         ret->returned += op->back[i].ordered && op->back[i].taken;
     }
+    if (op->kind == OP_THROTTLE) /* how many are as they shall be */
+        ret->taken = ret->total - (work > op->keep ? work - op->keep : op->keep - work);
 }
 
 static bool waiting_add(struct waiting *ret, int *n, int max)

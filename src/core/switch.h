@@ -31,14 +31,29 @@ struct baton_fact {
     int64_t asked_ms;     /* when it was asked */
     int64_t retry_ms;     /* not asked again before */
     bool wanted;          /* to be asked in this step */
-    bool waits_doubt;     /* in the stage, not ordered: its color has not yet passed the doubt (rule 10) */
+    bool keep;            /* of a throttle: it works */
+    /* How fast its holder moves on, for the stages: the position when the present window began; records a minute in the last ones. */
+    int64_t load_position, load_ms, load;
+    bool load_known;
+    bool waits_doubt; /* in the stage, not ordered: its color has not yet passed the doubt (rule 10) */
     /* from the newest reports, surveyed anew in every step: */
     bool busy[COLOR_COUNT];                       /* somebody of the color is or may be at work on it */
     const struct report_part *owned[COLOR_COUNT]; /* the entry of the member that Kafka gives it, or NULL */
     int owner[COLOR_COUNT];                       /* that member, or -1 */
 };
 
-enum order_kind { ORDER_SWITCH, ORDER_ROLLBACK, ORDER_PAUSE, ORDER_RESUME };
+/* The last three steer what is under way: stay at this stage, go on to the next one now, take it back. */
+enum order_kind {
+    ORDER_SWITCH,
+    ORDER_ROLLBACK,
+    ORDER_PAUSE,
+    ORDER_RESUME,
+    ORDER_THROTTLE,
+    ORDER_HOLD,
+    ORDER_PROMOTE,
+    ORDER_ABORT,
+    ORDER_KIND_COUNT
+};
 
 struct order {
     enum order_kind kind;
@@ -46,11 +61,12 @@ struct order {
     bool to_given;
     enum color to;
     bool replay;
-    int stages_percent[STAGES_MAX];
-    int stage_count;     /* 0: the fleet's */
-    int64_t observe_ms;  /* -1: the fleet's */
-    int64_t deadline_ms; /* -1: the fleet's */
-    bool judge_given;    /* --auto, --no-judge; false: the fleet's mode */
+    struct stages stages; /* count 0: the fleet's */
+    int keep;             /* throttle: so many partitions ... */
+    bool keep_percent;    /* ... or percent of them go on working */
+    int64_t observe_ms;   /* -1: the fleet's */
+    int64_t deadline_ms;  /* -1: the fleet's */
+    bool judge_given;     /* --auto, --no-judge; false: the fleet's mode */
     enum judge_mode judge;
     bool force; /* to a version that the judge turned back before */
     char reason[REASON_MAX + 1], by[BY_MAX + 1], request_id[REQUEST_ID_MAX + 1];
@@ -63,6 +79,7 @@ enum switcher_effect_type {
     SWITCHER_READ_REPORTS, /* read the reports topic to its present end, then REPORTS_READ (rule 2) */
     SWITCHER_READ_OFFSETS, /* color, batons: committed offsets and marks from the brokers, then OFFSETS */
     SWITCHER_READ_ENDS,    /* batons: log ends, read now, then ENDS */
+    SWITCHER_READ_STARTS,  /* batons: log starts, then STARTS */
     SWITCHER_READ_GROUPS,  /* members of both groups, then GROUPS */
     SWITCHER_READ_ALL,     /* a snapshot for the preflight, then SNAPSHOT */
     SWITCHER_FORGET,       /* member (incarnation): tombstone in the reports topic */
@@ -109,6 +126,7 @@ enum switcher_event_type {
     SWITCHER_REPORTS_READ, /* token */
     SWITCHER_OFFSETS,      /* token, color, readings; or failed */
     SWITCHER_ENDS,         /* token, readings (offset = end); or failed. Never asked for no batons */
+    SWITCHER_STARTS,       /* token, readings (offset = start); or failed */
     SWITCHER_GROUPS,       /* groups[2]; members only, owner may be NULL */
     SWITCHER_SNAPSHOT,     /* token, snapshot */
     SWITCHER_ORDER,        /* order */
@@ -156,6 +174,7 @@ struct switcher {
     int64_t snapshot_asked_ms;
     struct findings findings; /* of the last preflight */
     struct baton_fact *facts; /* caller's, one a baton */
+    struct stage_item *items; /* caller's, one a baton: which goes with which stage of `asked` */
     struct switcher_member members[MEMBERS_MAX];
     bool members_overflow; /* more than MEMBERS_MAX: nothing can be released any more */
     int64_t now_ms;        /* of this step */
@@ -167,6 +186,8 @@ struct switcher {
     uint64_t barrier_asked,
         barrier_read; /* epochs: reports were asked for / read to their end after this one (rule 2) */
     uint64_t barrier_token;
+    uint64_t starts_token; /* of the reading of log starts that is out, 0: none */
+    int64_t starts_ms;     /* when it was asked for */
     int64_t groups_asked_ms;
     bool groups_out;
     bool order_given; /* `order` waits for its preflight */
@@ -176,6 +197,7 @@ struct switcher_memory {
     struct fleet *fleet;      /* initialised; exists or not */
     struct baton_fact *facts; /* fleet->baton_max of each of these */
     struct pass *forth, *back;
+    struct stage_item *items;
 };
 
 void switcher_init(struct switcher *s, const struct switcher_memory *memory);
@@ -191,6 +213,12 @@ void switcher_step(struct switcher *s, struct switcher_event *ev, struct switche
 void switcher_effects_clear(struct switcher_effects *fx);
 /* The newest report of a member that counts, NULL: there is no such member. */
 const struct report *switcher_report(struct switcher *s, const char *incarnation);
+
+/*
+ * Of an effect FORGET, asked when it is run: true unless the member has spoken again in the same turn. Its tombstone would bury the
+ * report that says so.
+ */
+bool switcher_still_forgets(const struct switcher *s, const char *incarnation);
 
 /* Who or what is waited for, in one line per party, for the progress view: up to `max` of them. */
 struct waiting {

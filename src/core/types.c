@@ -21,10 +21,11 @@ static const char *const local_state_names[LOCAL_STATE_COUNT] = {
     [LOCAL_RELEASED] = "released",
 };
 static const char *const phase_names[PHASE_COUNT] = {
-    [PHASE_STEADY] = "steady",       [PHASE_PASSING] = "passing",
-    [PHASE_OBSERVING] = "observing", [PHASE_RETURNING] = "returning",
-    [PHASE_PAUSING] = "pausing",     [PHASE_PAUSED] = "paused",
-    [PHASE_RESUMING] = "resuming",   [PHASE_NEEDS_OPERATOR] = "needs-operator",
+    [PHASE_STEADY] = "steady",         [PHASE_PASSING] = "passing",
+    [PHASE_OBSERVING] = "observing",   [PHASE_RETURNING] = "returning",
+    [PHASE_PAUSING] = "pausing",       [PHASE_PAUSED] = "paused",
+    [PHASE_RESUMING] = "resuming",     [PHASE_NEEDS_OPERATOR] = "needs-operator",
+    [PHASE_THROTTLING] = "throttling", [PHASE_THROTTLED] = "throttled",
 };
 static const char *const strategy_names[STRATEGY_COUNT] = { [STRATEGY_SEPARATE_GROUPS] = "separate-groups" };
 static const char *const on_unreachable_names[ON_UNREACHABLE_COUNT] = {

@@ -35,6 +35,8 @@ enum phase {
     PHASE_PAUSED,
     PHASE_RESUMING,
     PHASE_NEEDS_OPERATOR,
+    PHASE_THROTTLING,
+    PHASE_THROTTLED, /* some partitions work, the others are paused */
     PHASE_COUNT
 };
 

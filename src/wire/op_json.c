@@ -5,6 +5,7 @@
  * A pass in which nothing has happened is left out, and so is every number that is not known, for a small canary of a
  * large fleet changes little. Incarnations are long and few, so each record lists them once.
  */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -12,6 +13,31 @@
 #include "wire/record_common.h"
 
 #define NAMES_MAX (4 * SHARD_BATONS) /* two incarnations for each of two passes of a baton */
+
+/* "10%", "3", or a list of [topic, partition]: the topic by its index, so that the record is read without the fleet. */
+static void put_stages(struct json_out *o, const struct stages *s)
+{
+    json_open(o, "stages", '[');
+    for (int i = 0; i < s->count; i++) {
+        const struct stage_size *stage = &s->items[i];
+        char word[16];
+
+        if (stage->kind != STAGE_NAMES) {
+            snprintf(word, sizeof(word), "%d%s", stage->amount, stage->kind == STAGE_SHARE ? "%" : "");
+            json_put_text(o, NULL, word);
+            continue;
+        }
+        json_open(o, NULL, '[');
+        for (int n = stage->first; n < stage->first + stage->amount; n++) {
+            json_open(o, NULL, '[');
+            json_put_int(o, NULL, s->names[n].topic);
+            json_put_int(o, NULL, s->names[n].partition);
+            json_close(o, ']');
+        }
+        json_close(o, ']');
+    }
+    json_close(o, ']');
+}
 
 int op_encode(struct str *ret, const struct op *op, const struct fleet *f, struct errmsg *m)
 {
@@ -27,11 +53,11 @@ int op_encode(struct str *ret, const struct op *op, const struct fleet *f, struc
     json_put_text(&o, "to", color_name(op->to));
     json_put_bool(&o, "replay", op->replay);
     json_put_int(&o, "of_number", op->of_number);
-    json_open(&o, "stages_percent", '[');
-    for (int i = 0; i < op->stage_count; i++)
-        json_put_int(&o, NULL, op->stages_percent[i]);
-    json_close(&o, ']');
+    put_stages(&o, &op->stages);
     json_put_int(&o, "stage", op->stage);
+    json_put_bool(&o, "by_hand", op->by_hand);
+    json_put_text(&o, "steered", op->steered);
+    json_put_int(&o, "keep", op->keep);
     json_put_int(&o, "observe_ms", op->observe_ms);
     json_put_int(&o, "deadline_ms", op->deadline_ms);
     json_put_text(&o, "on_unreachable", on_unreachable_name(op->on_unreachable));
@@ -56,9 +82,48 @@ int op_encode(struct str *ret, const struct op *op, const struct fleet *f, struc
     return record_end(&o, start, m, "an operation");
 }
 
+static int read_stage_names(struct stages *s, const struct json_at *list, struct errmsg *m)
+{
+    int r = json_array_size(list->value) > STAGE_NAMES_MAX ? err_set(m, ERR_INVALID, "too many names") : ERR_OK;
+
+    for (size_t i = 0; i < json_array_size(list->value) && r == ERR_OK && !list->reader->error; i++) {
+        const struct json_at name = json_item(list, i);
+        struct json_at topic, partition;
+
+        if (json_array_size(name.value) != 2)
+            return err_set(m, ERR_INVALID, "a name is [topic, partition]");
+        topic = json_item(&name, 0);
+        partition = json_item(&name, 1);
+        r = stages_add_name(s, (uint16_t)json_int(&topic, NULL, 0, TOPICS_MAX - 1),
+                            (int32_t)json_int(&partition, NULL, 0, INT32_MAX), m);
+    }
+    return r;
+}
+
+static void read_stages(struct stages *s, const struct json_at *record)
+{
+    static const struct spec nothing; /* names stand there by index */
+    struct json_at list;
+    struct errmsg m = { 0 };
+    int r = ERR_OK;
+
+    if (!json_array_member(&list, record, "stages", STAGES_MAX))
+        return;
+    for (size_t i = 0; i < json_array_size(list.value) && r == ERR_OK && !record->reader->error; i++) {
+        const struct json_at item = json_item(&list, i);
+
+        r = json_is_array(item.value) ? read_stage_names(s, &item, &m)
+                                      : stages_add(s, &nothing, json_text(&item, NULL), &m);
+    }
+    if (r == ERR_OK)
+        r = stages_end(s, &m);
+    if (r < 0 && !record->reader->error)
+        json_fail(record, "stages", "%s", m.text);
+}
+
 static void read_op(struct op *op, const struct json_at *record)
 {
-    struct json_at list, verdict;
+    struct json_at verdict;
 
     op->number = (uint32_t)json_int(record, "number", 1, UINT32_MAX);
     json_name(record, "kind", &op->kind, op_kind_parse);
@@ -67,14 +132,11 @@ static void read_op(struct op *op, const struct json_at *record)
     json_name(record, "to", &op->to, color_parse);
     op->replay = json_flag(record, "replay");
     op->of_number = (uint32_t)json_int(record, "of_number", 0, UINT32_MAX);
-    if (json_array_member(&list, record, "stages_percent", STAGES_MAX))
-        op->stage_count = (int)json_array_size(list.value);
-    for (int i = 0; i < op->stage_count; i++) {
-        const struct json_at item = json_item(&list, (size_t)i);
-
-        op->stages_percent[i] = (int)json_int(&item, NULL, i > 0 ? op->stages_percent[i - 1] + 1 : 1, 100);
-    }
-    op->stage = (int)json_int(record, "stage", 0, op->stage_count);
+    read_stages(&op->stages, record);
+    op->stage = (int)json_int(record, "stage", 0, op->stages.count > 0 ? op->stages.count - 1 : 0);
+    op->by_hand = json_flag(record, "by_hand");
+    json_copy_text(record, "steered", op->steered, sizeof(op->steered));
+    op->keep = (int)json_int(record, "keep", 0, BATONS_MAX);
     op->observe_ms = record_count(record, "observe_ms");
     op->deadline_ms = record_count(record, "deadline_ms");
     json_name(record, "on_unreachable", &op->on_unreachable, on_unreachable_parse);
@@ -149,6 +211,7 @@ static const struct pass pass_untouched = {
     .doubt = OFFSET_NONE,
     .repeat_to = OFFSET_NONE,
     .replay_from = OFFSET_NONE,
+    .log_start = OFFSET_NONE,
 };
 
 static bool pass_is_untouched(const struct pass *p)
@@ -156,10 +219,11 @@ static bool pass_is_untouched(const struct pass *p)
     const struct pass *u = &pass_untouched;
 
     return !p->ordered && !p->taken && p->order == 0 && p->grant == 0 && p->released == u->released &&
-           p->committed == u->committed && p->from == u->from && p->first == u->first && p->doubt == u->doubt &&
-           p->repeat_to == u->repeat_to && p->replay_from == u->replay_from && !p->released_by[0] && !p->taken_by[0] &&
-           p->stopped_unix_us == 0 && p->drained_unix_us == 0 && p->attached_unix_us == 0 && p->first_unix_us == 0 &&
-           p->release_heard_unix_us == 0 && p->take_heard_unix_us == 0;
+           p->committed == u->committed && p->from == u->from && p->first == u->first && p->log_start == u->log_start &&
+           p->doubt == u->doubt && p->repeat_to == u->repeat_to && p->replay_from == u->replay_from &&
+           !p->released_by[0] && !p->taken_by[0] && p->stopped_unix_us == 0 && p->drained_unix_us == 0 &&
+           p->attached_unix_us == 0 && p->first_unix_us == 0 && p->release_heard_unix_us == 0 &&
+           p->take_heard_unix_us == 0;
 }
 
 static void put_known(struct json_out *o, const char *key, int64_t value, int64_t none)
@@ -181,6 +245,7 @@ static void put_pass(struct json_out *o, const char *key, const struct pass *p, 
     put_known(o, "committed", p->committed, OFFSET_NONE);
     put_known(o, "from", p->from, OFFSET_NONE);
     put_known(o, "first", p->first, OFFSET_NONE);
+    put_known(o, "log_start", p->log_start, OFFSET_NONE);
     put_known(o, "doubt", p->doubt, OFFSET_NONE);
     put_known(o, "repeat_to", p->repeat_to, OFFSET_NONE);
     put_known(o, "replay_from", p->replay_from, OFFSET_NONE);
@@ -195,6 +260,21 @@ static void put_pass(struct json_out *o, const char *key, const struct pass *p, 
     put_known(o, "release_heard_unix_us", p->release_heard_unix_us, 0);
     put_known(o, "take_heard_unix_us", p->take_heard_unix_us, 0);
     json_close(o, '}');
+}
+
+/* With which stage each baton of the record passes; left out when all pass with the first. */
+static void put_stage_of(struct json_out *o, const struct op *op, int first, int end)
+{
+    int later = 0;
+
+    for (int i = first; i < end; i++)
+        later += op->forth[i].stage;
+    if (later == 0)
+        return;
+    json_open(o, "stage_of", '[');
+    for (int i = first; i < end; i++)
+        json_put_int(o, NULL, op->forth[i].stage);
+    json_close(o, ']');
 }
 
 int passes_encode(struct str *ret, const struct op *op, int shard, const struct fleet *f, struct errmsg *m)
@@ -225,6 +305,7 @@ int passes_encode(struct str *ret, const struct op *op, int shard, const struct 
     for (int i = 0; i < names->count; i++)
         json_put_text(&o, NULL, names->items[i]);
     json_close(&o, ']');
+    put_stage_of(&o, op, first, end);
     json_open(&o, "passes", '[');
     for (int i = first; i < end; i++) {
         if (pass_is_untouched(&op->forth[i]) && pass_is_untouched(&op->back[i]))
@@ -283,6 +364,7 @@ static void read_pass(struct pass *p, const struct json_at *entry, const char *k
     p->committed = offset_or_none(&at, "committed");
     p->from = offset_or_none(&at, "from");
     p->first = offset_or_none(&at, "first");
+    p->log_start = offset_or_none(&at, "log_start");
     p->doubt = offset_or_none(&at, "doubt");
     p->repeat_to = offset_or_none(&at, "repeat_to");
     p->replay_from = offset_or_none(&at, "replay_from");
@@ -324,6 +406,12 @@ static void read_passes(struct op *op, int pass_max, int shard, const struct jso
         read_pass(&op->back[baton], &entry, "back", &names);
         next = baton + 1;
     }
+    if (json_has(record, "stage_of") && json_array_member(&list, record, "stage_of", SHARD_BATONS))
+        for (int i = first; i < end && i - first < (int)json_array_size(list.value); i++) {
+            const struct json_at item = json_item(&list, (size_t)(i - first));
+
+            op->forth[i].stage = (uint8_t)json_int(&item, NULL, 0, STAGES_MAX - 1);
+        }
     if (end > op->pass_count)
         op->pass_count = end;
 }

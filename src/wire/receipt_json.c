@@ -54,6 +54,23 @@ static void put_name(struct json_out *o, const char *key, const char *name)
         json_put_null(o, key);
 }
 
+/* What nobody could process any more when its new holder came to it. */
+static void put_removed(struct json_out *o, const struct pass *p)
+{
+    const int64_t to = pass_removed_to(p);
+
+    if (to == OFFSET_NONE) {
+        json_put_null(o, "removed_by_retention");
+        return;
+    }
+    json_open(o, "removed_by_retention", '{');
+    json_put_int(o, "from", p->from);
+    json_put_int(o, "to", to);
+    json_put_int(o, "records", to - p->from);
+    json_put_text(o, "why", "removed by retention before anybody processed it");
+    json_close(o, '}');
+}
+
 static void put_pass(struct json_out *o, const char *key, const struct pass *p, const struct op *op, bool back)
 {
     if (!p->ordered) {
@@ -75,15 +92,28 @@ static void put_pass(struct json_out *o, const char *key, const struct pass *p, 
                   ? "a member was lost before it had committed them, and the fleet says on_unreachable: fence"
                   : "a member was lost before it had committed them, and the fleet says on_doubt: list");
     put_twice(o, "replayed", p->from, p->repeat_to, op, back, "the rollback was ordered with replay");
+    put_removed(o, p);
     put_name(o, "released_by", p->released_by);
     put_name(o, "taken_by", p->taken_by);
     json_close(o, '}');
 }
 
+void stage_text(struct str *ret, const struct op *op, const struct fleet *f, int stage)
+{
+    const struct stage_size *s = &op->stages.items[stage];
+
+    if (s->kind != STAGE_NAMES)
+        str_addf(ret, "%d%s", s->amount, s->kind == STAGE_SHARE ? "%" : "");
+    for (int n = s->first; s->kind == STAGE_NAMES && n < s->first + s->amount; n++) {
+        const struct stage_name *name = &op->stages.names[n];
+
+        str_addf(ret, "%s%s/%d", n > s->first ? "," : "",
+                 name->topic < f->spec.topic_count ? f->spec.topics[name->topic] : "?", (int)name->partition);
+    }
+}
+
 static void put_op(struct json_out *o, const struct op *op, const struct fleet *f)
 {
-    char percent[8];
-
     json_put_text(o, "fleet", f->spec.fleet);
     json_put_int(o, "number", op->number);
     json_put_text(o, "kind", op_kind_name(op->kind));
@@ -95,9 +125,12 @@ static void put_op(struct json_out *o, const struct op *op, const struct fleet *
     json_put_bool(o, "replay", op->replay);
     json_put_int_or_null(o, "of_number", op->of_number, 0);
     json_open(o, "stages", '[');
-    for (int i = 0; i < op->stage_count; i++) {
-        snprintf(percent, sizeof(percent), "%d%%", op->stages_percent[i]);
-        json_put_text(o, NULL, percent);
+    for (int i = 0; i < op->stages.count; i++) {
+        struct str text = STR_WITH_MAX(STAGE_NAMES_MAX * STAGE_WORD_MAX);
+
+        stage_text(&text, op, f, i);
+        json_put_text(o, NULL, text.buf);
+        str_free(&text);
     }
     json_close(o, ']');
     json_put_text(o, "by", op->by);
@@ -127,6 +160,7 @@ static void put_totals(struct json_out *o, const struct receipt_sum *sum)
     json_put_int(o, "returned", sum->returned);
     json_put_int(o, "lost", sum->gaps);
     json_put_int(o, "repeated", sum->listed_repeats);
+    json_put_int(o, "removed_by_retention", sum->removed);
     json_open(o, "standstill_ms", '{');
     json_put_int(o, "known", sum->standstill_known);
     json_put_us_as_ms(o, "p50", sum->standstill_us_p50);

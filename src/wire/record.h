@@ -84,6 +84,8 @@ void report_free(struct report *r); /* one that report_decode made; NULL is fine
 int findings_encode(struct str *ret, const struct findings *f, struct errmsg *m);
 /* The whole receipt as one JSON object (op, sums, partitions): the same text the CLI prints with -o json. */
 int receipt_encode(struct str *ret, const struct op *op, const struct fleet *f, struct errmsg *m);
+/* One of its stages for people: "10%", "3", "orders/0,orders/7". */
+void stage_text(struct str *ret, const struct op *op, const struct fleet *f, int stage);
 
 /* One object through which an HTTP request is handed to the leader by Kafka, and its answer. */
 struct handed {

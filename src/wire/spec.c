@@ -57,10 +57,12 @@ const struct spec_option spec_options[] = {
       "Where a partition begins when the active group has committed nothing, like auto.offset.reset; none refuses "
       "to begin. Earliest, because the other default, Kafka's own latest, skips records in silence.",
       "earliest", AT(offset_reset) },
-    [OPT_STAGES] = { "switch.stages", OPTION_PERCENTS, "[100%]", 1, STAGES_MAX, NULL,
-      "Shares of the partitions that the new color holds after each stage; growing, the last is 100%. All at once "
-      "unless told otherwise, because a canary is a decision.",
-      "[10%, 50%, 100%]", AT(stages_percent) },
+    [OPT_STAGES] = { "switch.stages", OPTION_STAGES, "[100%]", 1, STAGES_MAX, NULL,
+      "What the new color holds after each stage: a share (10%), a number of partitions (3), or partitions by name "
+      "(orders/0; names next to one another are one stage); growing, the last is 100%. What is not named is picked to "
+      "be like the whole in load, and the heaviest go last. All at once unless told otherwise, because a canary is a "
+      "decision.",
+      "[10%, 50%, 100%]", AT(stages) },
     [OPT_OBSERVE] = { "switch.observe", OPTION_DURATION, "10s", 0, DAY, NULL,
       "How long each stage, the last one too, is watched before it counts. A member of the new color that is found "
       "lost in it turns the switch back; that takes members.session_timeout and members.processing_max, so only a "
@@ -178,6 +180,7 @@ const int spec_option_count = OPT_COUNT;
 
 struct reading {
     struct spec *spec;
+    const struct spec_value *stages; /* the list, to be read when the topics are known */
     bool skip_unknown;
     struct {
         int line, column;
@@ -529,28 +532,25 @@ static void set_signals(struct reading *r, const struct spec_option *o, const st
     }
 }
 
-static void set_percents(struct reading *r, const struct spec_option *o, const struct spec_value *list)
+/* After all else is read: names of partitions need the topics. */
+static void set_stages(struct reading *r)
 {
-    struct spec *s = r->spec;
+    const struct spec_option *o = &spec_options[OPT_STAGES];
+    const struct spec_value *list = r->stages;
+    struct stages *stages = &r->spec->stages;
+    struct errmsg m = { 0 };
 
-    s->stage_count = 0;
+    if (!list || r->failed)
+        return;
+    memset(stages, 0, sizeof(*stages));
     for (const struct spec_value *v = list->first; v && !r->failed; v = v->next) {
-        struct errmsg m = { 0 };
-        int percent;
-
+        m = (struct errmsg){ 0 };
         if (v->kind != SPEC_TEXT && v->kind != SPEC_NUMBER)
-            fail_kind(r, o, v, "a percentage");
-        else if (s->stage_count == STAGES_MAX)
-            fail_at(r, v->line, v->column, "%s: at most %d stages are allowed", o->key, STAGES_MAX);
-        else if (parse_percent(&percent, v->text, &m) < 0)
+            fail_kind(r, o, v, "a stage");
+        else if (stages_add(stages, r->spec, v->text, &m) < 0)
             fail_at(r, v->line, v->column, "%s: %s", o->key, m.text);
-        else if (s->stage_count > 0 && percent <= s->stages_percent[s->stage_count - 1])
-            fail_at(r, v->line, v->column, "%s: %d%% follows %d%%, stages must grow", o->key, percent,
-                    s->stages_percent[s->stage_count - 1]);
-        else if (!v->next && percent != 100)
-            fail_at(r, v->line, v->column, "%s: the last stage is %d%%, it must be 100%%", o->key, percent);
-        else
-            s->stages_percent[s->stage_count++] = percent;
+        else if (!v->next && stages_end(stages, &m) < 0)
+            fail_at(r, v->line, v->column, "%s: %s", o->key, m.text);
     }
     if (!list->first)
         fail_at(r, list->line, list->column, "%s: the list is empty; write one stage at least, as in [100%%]", o->key);
@@ -631,11 +631,11 @@ static void set_option(struct reading *r, const struct spec_option *o, const str
         else
             set_number(r, o, v);
         break;
-    case OPTION_PERCENTS:
+    case OPTION_STAGES:
         if (v->kind != SPEC_LIST)
             fail_kind(r, o, v, "a list");
         else
-            set_percents(r, o, v);
+            r->stages = v;
         break;
     case OPTION_TOPICS:
         if (v->kind != SPEC_LIST)
@@ -882,6 +882,7 @@ int spec_from_tree(struct spec *ret, const struct spec_tree *tree, bool skip_unk
         fail_at(&r, root->line, root->column, "fleet is missing, as in 'fleet: payments'");
     if (spec.topic_count == 0)
         fail_at(&r, root->line, root->column, "topics is missing, as in 'topics: [orders]'");
+    set_stages(&r);
     fill_groups(&spec);
     check_conflicts(&r);
     if (r.failed)
@@ -926,7 +927,9 @@ void spec_defaults(struct spec *ret)
         if (!o->standard || o->type == OPTION_GROUP)
             continue;
         ASSERT(text_copy(text, sizeof(text), o->standard));
-        if (text[0] == '[') {
+        if (o->type == OPTION_STAGES) {
+            stages_whole(&ret->stages);
+        } else if (text[0] == '[') {
             list_default(&list, items, text);
             set_option(&r, o, &list);
         } else {
@@ -963,11 +966,8 @@ int spec_validate(const struct spec *s, struct errmsg *m)
     for (int c = 0; c < COLOR_COUNT; c++)
         if (group_fault(s->colors[c].group))
             return invalid(m, c == BLUE ? OPT_BLUE_GROUP : OPT_GREEN_GROUP, group_fault(s->colors[c].group));
-    if (s->stage_count < 1 || s->stage_count > STAGES_MAX || s->stages_percent[s->stage_count - 1] != 100)
-        return invalid(m, OPT_STAGES, "1 to 16 stages are allowed, and the last must be 100%");
-    for (int i = 0; i < s->stage_count; i++)
-        if (s->stages_percent[i] <= (i > 0 ? s->stages_percent[i - 1] : 0))
-            return invalid(m, OPT_STAGES, "stages must grow");
+    if (!stages_valid(&s->stages, s))
+        return invalid(m, OPT_STAGES, "1 to 16 stages are allowed, they grow, and the last must be 100%");
     for (int i = 0; i < OPT_COUNT; i++) {
         const struct spec_option *o = &spec_options[i];
         const char *at = (const char *)s + o->at;

@@ -38,8 +38,8 @@ void spec_option_bounds(struct str *ret, const struct spec_option *o)
     case OPTION_CHOICE:
         add_choices(ret, o->choices);
         break;
-    case OPTION_PERCENTS:
-        str_addf(ret, "list of 1 to %d growing percentages, the last 100%%", (int)o->max);
+    case OPTION_STAGES:
+        str_addf(ret, "list of 1 to %d stages, the last 100%%", (int)o->max);
         break;
     case OPTION_TOPICS:
         str_addf(ret, "list of 1 to %d topics", (int)o->max);
@@ -76,7 +76,7 @@ static const char *type_name(enum option_type type)
         return "whole number";
     case OPTION_CHOICE:
         return "choice";
-    case OPTION_PERCENTS:
+    case OPTION_STAGES:
     case OPTION_TOPICS:
     case OPTION_WORDS:
     case OPTION_SIGNALS:

@@ -27,17 +27,17 @@ static const char *choice_name(const struct spec *spec, const struct spec_option
 /* NULL when out of memory: half a list of topics must never reach the log. */
 static json_t *texts_to_json(const struct spec *spec, enum option_type type)
 {
-    const int count = type == OPTION_TOPICS ? spec->topic_count : spec->stage_count;
+    const int count = type == OPTION_TOPICS ? spec->topic_count : stages_word_count(&spec->stages);
     json_t *list = json_array();
 
     for (int i = 0; list && i < count; i++) {
-        char percent[16];
-        const char *text = percent;
+        char word[STAGE_WORD_MAX];
+        const char *text = word;
 
         if (type == OPTION_TOPICS)
             text = spec->topics[i];
         else
-            snprintf(percent, sizeof(percent), "%d%%", spec->stages_percent[i]);
+            stages_word(word, &spec->stages, spec, i);
         if (json_array_append_new(list, json_string(text)) < 0) {
             json_decref(list);
             list = NULL;
@@ -142,7 +142,7 @@ static json_t *option_to_json(const struct spec *spec, const struct spec_option 
         return json_string(format_duration(text, ms));
     case OPTION_INT:
         return json_integer(*(const int *)at);
-    case OPTION_PERCENTS:
+    case OPTION_STAGES:
     case OPTION_TOPICS:
         return texts_to_json(spec, o->type);
     }
@@ -273,9 +273,13 @@ static void add_yaml_value(struct str *ret, const struct spec *spec, const struc
     case OPTION_INT:
         str_addf(ret, "%d", *(const int *)at);
         break;
-    case OPTION_PERCENTS:
-        for (int i = 0; i < spec->stage_count; i++)
-            str_addf(ret, "%s%d%%", i > 0 ? ", " : "[", spec->stages_percent[i]);
+    case OPTION_STAGES:
+        for (int i = 0; i < stages_word_count(&spec->stages); i++) {
+            char word[STAGE_WORD_MAX];
+
+            stages_word(word, &spec->stages, spec, i);
+            str_addf(ret, "%s%s", i > 0 ? ", " : "[", word);
+        }
         str_add_char(ret, ']');
         break;
     case OPTION_TOPICS:

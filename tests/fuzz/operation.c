@@ -15,7 +15,8 @@ void fuzz_operation(const char *text, size_t len)
     fuzz_accepted(op_decode(&again, once.buf, once.len, &m), &m, once.buf);
     ASSERT(op.number == again.number && op.kind == again.kind && op.state == again.state);
     ASSERT(op.from == again.from && op.to == again.to && op.replay == again.replay);
-    ASSERT(op.stage_count == again.stage_count && op.stage == again.stage && op.cause == again.cause);
+    ASSERT(op.stages.count == again.stages.count && op.by_hand == again.by_hand && op.keep == again.keep &&
+           op.stage == again.stage && op.cause == again.cause);
     ASSERT(text_equal(op.reason, again.reason) && text_equal(op.why, again.why));
     fuzz_accepted(op_encode(&twice, &again, &fleet, &m), &m, once.buf);
     fuzz_same(&once, &twice);

@@ -6,6 +6,8 @@
 #include "fuzz.h"
 #include "wire/json_write.h"
 
+static const struct spec spec = { .topics = { "orders", "refunds" }, .topic_count = 2 };
+
 static void clean(const char *text)
 {
     for (; *text; text++)
@@ -14,10 +16,8 @@ static void clean(const char *text)
 
 static void check(const struct order *o)
 {
-    ASSERT(o->stage_count >= 0 && o->stage_count <= STAGES_MAX);
-    for (int i = 0; i < o->stage_count; i++)
-        ASSERT(o->stages_percent[i] > (i > 0 ? o->stages_percent[i - 1] : 0) && o->stages_percent[i] <= 100);
-    ASSERT(o->stage_count == 0 || o->stages_percent[o->stage_count - 1] == 100);
+    ASSERT(o->stages.count == 0 || stages_valid(&o->stages, &spec));
+    ASSERT(o->keep >= 0 && o->keep <= BATONS_MAX && (o->kind != ORDER_THROTTLE || o->keep > 0));
     ASSERT(o->observe_ms >= -1 && o->deadline_ms >= -1 && o->deadline_ms != 0);
     ASSERT(!o->request_id[0] || body_id_clean(o->request_id));
     ASSERT(json_text_is_clean(o->reason) && json_text_is_clean(o->by));
@@ -27,15 +27,14 @@ static void check(const struct order *o)
 
 void fuzz_order(const char *bytes, size_t len)
 {
-    static const enum order_kind kinds[] = { ORDER_SWITCH, ORDER_ROLLBACK, ORDER_PAUSE, ORDER_RESUME };
     char *text = fuzz_copy(bytes, len);
     struct order order;
     struct errmsg m;
 
-    for (size_t i = 0; i < ARRAY_COUNT(kinds); i++)
-        if (body_order(&order, text, len, kinds[i], false, &m) == ERR_OK)
+    for (int kind = 0; kind < ORDER_KIND_COUNT; kind++)
+        if (body_order(&order, &spec, text, len, (enum order_kind)kind, false, &m) == ERR_OK)
             check(&order);
-    if (body_order(&order, text, len, ORDER_SWITCH, true, &m) == ERR_OK)
+    if (body_order(&order, &spec, text, len, ORDER_SWITCH, true, &m) == ERR_OK)
         check(&order);
     free(text);
 }

@@ -36,7 +36,7 @@ LAYERS = {
 
 PURE_HEADERS = {h + '.h' for h in C_HEADERS} - {'time.h', 'errno.h', 'setjmp.h', 'stdatomic.h'}
 PURE_CALLS = set('abs bsearch labs llabs memchr memcmp memcpy memmove memset qsort snprintf strchr strcmp strcspn '
-                 'strlen strncmp strnlen strrchr strspn strstr vsnprintf '
+                 'strlen strncmp strnlen strrchr strspn strstr suggest vsnprintf '
                  'exp fabs floor log log1p pow sqrt'.split())
 IMPURE_OF_BASE = re.compile(r'clock_(?!format)|log_(?!quote)')
 OF_THE_COMPILER = re.compile(r'_GLOBAL_OFFSET_TABLE_|__stack_chk_fail|__gcov_|__llvm_')

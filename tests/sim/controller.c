@@ -140,6 +140,12 @@ static void controller_effect(struct world *w, int n, const struct switcher_effe
     case SWITCHER_READ_ENDS:
         effect_read(w, n, e);
         break;
+    case SWITCHER_READ_STARTS: /* nothing is ever removed here: the log starts at 0 */
+        t = told_new(SWITCHER_STARTS, (size_t)e->count * sizeof(struct switcher_reading));
+        t->ev.token = e->token;
+        t->ev.failed = true;
+        controller_send(w, n, t, hop_ms(w));
+        break;
     case SWITCHER_READ_GROUPS:
         if (c->cut_all)
             break;
@@ -155,6 +161,8 @@ static void controller_effect(struct world *w, int n, const struct switcher_effe
     case SWITCHER_FORGET: {
         char *incarnation = arena(sizeof(e->incarnation));
 
+        if (!switcher_still_forgets(&c->switcher, e->incarnation))
+            break;
         say(w, "controller %d forgets member %s", n, e->incarnation);
         rules_forgets(w, n, e->incarnation);
         memcpy(incarnation, e->incarnation, sizeof(e->incarnation));
@@ -437,8 +445,7 @@ static void birth(struct world *w, struct controller *c)
 {
     struct spec spec = { .topic_count = 1,
                          .first_active = BLUE,
-                         .stage_count = 1,
-                         .stages_percent = { 100 },
+                         .stages = { .items = { { STAGE_SHARE, 100, 0 } }, .count = 1 },
                          .observe_ms = 30,
                          .deadline_ms = w->config.deadline_ms,
                          .session_timeout_ms = SESSION_MS,
@@ -484,7 +491,7 @@ void controller_begin(struct world *w, int n)
     c->back = arena((max + SHARD_BATONS) * sizeof(*c->back));
     c->fx.batons = arena(4 * max * sizeof(*c->fx.batons));
     c->fx.baton_max = 4 * (int)max;
-    memory = (struct switcher_memory){ &c->fleet, c->facts, c->forth, c->back };
+    memory = (struct switcher_memory){ &c->fleet, c->facts, c->forth, c->back, arena(max * sizeof(struct stage_item)) };
     switcher_init(&c->switcher, &memory);
     terms_init(&c->terms);
     c->log_next = c->reports_next = c->born_at = 0;

@@ -20,10 +20,12 @@ static void operator_send(struct world *w, enum order_kind kind, const char *req
     o->force =
         chance(w, w->config.weight[FAULT_VERDICT] ? 700 : 0); /* a version that was turned back: refused without */
     if (kind == ORDER_SWITCH && w->config.stages > 1) {
-        o->stage_count = w->config.stages;
+        o->stages.count = w->config.stages;
         for (int i = 0; i < w->config.stages; i++)
-            o->stages_percent[i] = 100 * (i + 1) / w->config.stages;
+            o->stages.items[i] = (struct stage_size){ .kind = STAGE_SHARE, .amount = 100 * (i + 1) / w->config.stages };
     }
+    if (kind == ORDER_THROTTLE)
+        o->keep = 1 + below(w, w->partitions);
     o->to_given =
         kind == ORDER_SWITCH && (w->mixed || chance(w, 200)); /* after "needs operator" the color has to be named */
     o->to = (enum color)below(w, COLOR_COUNT);
@@ -59,12 +61,16 @@ static void operator_plans(struct world *w, enum order_kind kind)
 
 void operator_order(struct world *w, enum order_kind kind)
 {
-    static const char *const names[] = { "switch", "rollback", "pause", "resume" };
+    static const char *const names[ORDER_KIND_COUNT] = { "switch",   "rollback", "pause",   "resume",
+                                                         "throttle", "hold",     "promote", "abort" };
+
+    char another[16];
 
     say(w, "operator: %s", names[kind]);
     w->order_out = true;
     w->ordered_ms = w->now_ms;
     snprintf(w->request_id, sizeof(w->request_id), "r%d", ++w->requests);
+    snprintf(another, sizeof(another), "another%d", w->requests);
     if (strikes(w, FAULT_ORDER_LOST, w->config.chance[FAULT_ORDER_LOST]) && chance(w, 500))
         return; /* it never came; else it came and its answer will not */
     operator_send(w, kind, w->request_id);
@@ -73,7 +79,7 @@ void operator_order(struct world *w, enum order_kind kind)
     if (w->requests % 4 == 1)
         operator_plans(w, kind);
     if (kind == ORDER_SWITCH && w->config.weight[FAULT_SECOND_ORDER] && strikes(w, FAULT_SECOND_ORDER, 300))
-        operator_send(w, chance(w, 500) ? ORDER_SWITCH : ORDER_ROLLBACK, "another");
+        operator_send(w, chance(w, 500) ? ORDER_SWITCH : ORDER_ROLLBACK, another);
 }
 
 void operator_told(struct world *w, const struct switcher_effect *e)
@@ -116,13 +122,24 @@ static void operator_remakes(struct world *w, struct controller *c)
     w->remaking = false;
 }
 
+static bool some_paused(const struct controller *c)
+{
+    bool some = false;
+
+    for (int i = 0; i < c->fleet.baton_count; i++)
+        some = some || c->fleet.batons[i].state == RIGHT_PAUSED;
+    return some;
+}
+
 static enum order_kind operator_wish(struct world *w, const struct controller *c)
 {
-    if (c->fleet.phase == PHASE_PAUSED)
-        return ORDER_RESUME;
+    if (c->fleet.phase == PHASE_THROTTLED && !w->calm && chance(w, 300))
+        return chance(w, 500) ? ORDER_THROTTLE : ORDER_PAUSE;
+    if (some_paused(c))
+        return !w->calm && chance(w, 150) ? ORDER_THROTTLE : ORDER_RESUME;
     if (!w->calm && w->config.weight[FAULT_PAUSE] && chance(w, 250)) {
         fault_met(w, FAULT_PAUSE);
-        return ORDER_PAUSE;
+        return chance(w, 500) ? ORDER_PAUSE : ORDER_THROTTLE;
     }
     return c->switcher.op.number && chance(w, 350) ? ORDER_ROLLBACK : ORDER_SWITCH;
 }
@@ -140,7 +157,11 @@ void operator_at(struct world *w)
         return;
     if (!op_ended(op)) {
         if (!w->calm && w->config.weight[FAULT_REGRET] && op->state != OP_RETURNING && strikes(w, FAULT_REGRET, 150))
-            operator_order(w, ORDER_ROLLBACK);
+            operator_order(w, chance(w, 500) ? ORDER_ROLLBACK : ORDER_ABORT);
+        else if (!w->calm && op->kind == OP_SWITCH && op->state == OP_OBSERVING && chance(w, op->held ? 500 : 40))
+            operator_order(w, op->held || chance(w, 500) ? ORDER_PROMOTE : ORDER_HOLD);
+        else if (w->calm && op->held)
+            operator_order(w, ORDER_PROMOTE);
         return;
     }
     if (w->watched && op->number >= w->watched) {
@@ -156,7 +177,8 @@ void operator_at(struct world *w)
         operator_remakes(w, c);
         return;
     }
-    if (c->fleet.phase == PHASE_PAUSED || (w->calm ? w->whole == 0 : w->orders_left > 0))
+    if (c->fleet.phase == PHASE_PAUSED || c->fleet.phase == PHASE_THROTTLED ||
+        (w->calm ? w->whole == 0 : w->orders_left > 0))
         operator_order(w, operator_wish(w, c));
 }
 

@@ -407,7 +407,7 @@ bool judge_at_rest(struct world *w)
     const struct controller *c = leader(w);
 
     if (!c || c->busy || !c->fleet.exists || !op_ended(&c->switcher.op) || w->order_out || w->whole == 0 ||
-        c->fleet.phase == PHASE_PAUSED || c->fleet.baton_count < w->partitions)
+        c->fleet.phase == PHASE_PAUSED || c->fleet.phase == PHASE_THROTTLED || c->fleet.baton_count < w->partitions)
         return false;
     for (int i = 0; i < c->fleet.baton_count; i++)
         if (c->fleet.batons[i].state != RIGHT_HELD)

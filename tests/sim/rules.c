@@ -408,8 +408,8 @@ void rules_operation(struct world *w, const struct op *op)
               lasted_ms >= lasts_ms(&w->seen) - WRITTEN_MS) &&
              "rule 15: no way back is given up before its deadline");
         MUST((w->seen.state != OP_OBSERVING || op->state != OP_COMPLETE || w->config.weight[FAULT_VERDICT] ||
-              lasted_ms >= op->observe_ms - WRITTEN_MS) &&
-             "rule 15: what is observed is observed so long");
+              lasted_ms >= op->observe_ms - WRITTEN_MS || strcmp(op->steered, w->seen.steered) != 0) &&
+             "rule 15: what is observed is observed so long, unless somebody promotes it");
     }
     w->seen = *op;
     w->seen_since_ms = w->now_ms;
@@ -421,7 +421,7 @@ void rules_deadline(struct world *w)
     const int64_t ends_ms = w->seen_since_ms + at_most_ms(w, lasts_ms(&w->seen));
     const struct controller *c = leader(w);
 
-    if (op_ended(&w->seen) || !c || w->clocks_lie || w->config.drift ||
+    if (op_ended(&w->seen) || !c || w->clocks_lie || w->config.drift || c->switcher.op.held ||
         (w->seen.state == OP_OBSERVING && w->config.weight[FAULT_VERDICT]))
         return; /* a stage may be held until the judge has said something */
     MUST(w->now_ms <= (ends_ms > w->led_since_ms ? ends_ms : w->led_since_ms) + NOTICE_MS &&

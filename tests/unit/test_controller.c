@@ -118,8 +118,7 @@ static void log_op(struct log *log, uint32_t number, int64_t term, const char *r
                      .kind = OP_SWITCH,
                      .state = OP_COMPLETE,
                      .to = GREEN,
-                     .stage_count = 1,
-                     .stages_percent = { 100 } };
+                     .stages = { .items = { { STAGE_SHARE, 100, 0 } }, .count = 1 } };
     struct str text = STR_WITH_MAX(RECORD_BYTES_MAX);
     struct baton batons[1];
     struct fleet f;
@@ -238,7 +237,9 @@ static void orders_are_read_strictly(void **state)
         { "{\"stages\":[]}", "'stages'" },
         { "{\"stages\":[\"50%\",\"10%\"]}", "must grow" },
         { "{\"stages\":[\"50%\"]}", "100%" },
-        { "{\"stages\":[0,100]}", "between 1 and 100" },
+        { "{\"stages\":[0,100]}", "is no stage" },
+        { "{\"stages\":[\"orders/7\",\"order/7\",\"100%\"]}", "did you mean 'orders'" },
+        { "{\"partitions\":4}", "unknown field 'partitions'" },
         { "{\"observe\":30}", "like \"30s\"" },
         { "{\"observe\":\"30\"}", "'observe'" },
         { "{\"deadline\":\"0s\"}", "'deadline'" },
@@ -250,30 +251,41 @@ static void orders_are_read_strictly(void **state)
         { "[]", "an object" },
         { "{", "not JSON" },
     };
+    const struct spec spec = { .topics = { "orders" }, .topic_count = 1 };
     struct order o;
     struct errmsg m;
 
     (void)state;
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
         m = (struct errmsg){ 0 };
-        assert_int_equal(body_order(&o, bad[i].json, strlen(bad[i].json), ORDER_SWITCH, false, &m), ERR_INVALID);
+        assert_int_equal(body_order(&o, &spec, bad[i].json, strlen(bad[i].json), ORDER_SWITCH, false, &m), ERR_INVALID);
         if (!strstr(m.text, bad[i].says) && strcmp(bad[i].says, "an object") != 0)
             fail_msg("%s: %s", bad[i].json, m.text);
     }
-    assert_int_equal(body_order(&o, "", 0, ORDER_PAUSE, false, &m), ERR_OK);
+    assert_int_equal(body_order(&o, &spec, "", 0, ORDER_PAUSE, false, &m), ERR_OK);
     assert_int_equal(o.deadline_ms, -1);
-    static const char good[] =
-        "{\"to\":\"green\",\"stages\":[\"10%\",50,\"100%\"],\"observe\":\"0s\",\"deadline\":\"1m30s\","
-        "\"reason\":\"deploy\",\"by\":\"jane\",\"request_id\":\"A-1_b.2\",\"dry_run\":true}";
-    if (body_order(&o, good, strlen(good), ORDER_SWITCH, false, &m) < 0)
+    static const char good[] = "{\"to\":\"green\",\"stages\":[\"10%\",50,\"orders/0\",\"orders/"
+                               "7\",\"100%\"],\"observe\":\"0s\",\"deadline\":\"1m30s\","
+                               "\"reason\":\"deploy\",\"by\":\"jane\",\"request_id\":\"A-1_b.2\",\"dry_run\":true}";
+    if (body_order(&o, &spec, good, strlen(good), ORDER_SWITCH, false, &m) < 0)
         fail_msg("%s", m.text);
     assert_true(o.to_given && o.to == GREEN && o.dry_run);
-    assert_int_equal(o.stage_count, 3);
-    assert_int_equal(o.stages_percent[1], 50);
+    assert_int_equal(o.stages.count, 4);
+    assert_int_equal(o.stages.items[1].kind, STAGE_NUMBER);
+    assert_int_equal(o.stages.items[1].amount, 50);
+    assert_int_equal(o.stages.items[2].kind, STAGE_NAMES);
+    assert_int_equal(o.stages.items[2].amount, 2);
     assert_int_equal(o.observe_ms, 0);
     assert_int_equal(o.deadline_ms, 90000);
-    assert_int_equal(body_order(&o, "{\"kind\":\"rollback\",\"replay\":true}", 33, ORDER_SWITCH, true, &m), ERR_OK);
+    assert_int_equal(body_order(&o, &spec, "{\"kind\":\"rollback\",\"replay\":true}", 33, ORDER_SWITCH, true, &m),
+                     ERR_OK);
     assert_int_equal(o.kind, ORDER_ROLLBACK);
+    assert_int_equal(body_order(&o, &spec, "{\"partitions\":\"25%\"}", 20, ORDER_THROTTLE, false, &m), ERR_OK);
+    assert_true(o.keep == 25 && o.keep_percent);
+    assert_int_equal(body_order(&o, &spec, "{\"partitions\":0}", 16, ORDER_THROTTLE, false, &m), ERR_INVALID);
+    assert_int_equal(body_order(&o, &spec, "", 0, ORDER_THROTTLE, false, &m), ERR_INVALID);
+    assert_int_equal(body_order(&o, &spec, "", 0, ORDER_PROMOTE, false, &m), ERR_OK);
+    assert_int_equal(body_order(&o, &spec, "{\"deadline\":\"1s\"}", 17, ORDER_ABORT, false, &m), ERR_INVALID);
 }
 
 /* --- receipts against brokers ------------------------------------------------------------------------------------- */

@@ -578,6 +578,7 @@ static void a_rollback_typed_twice_does_not_go_forth(void **state)
     static struct baton table[1], born[1];
     static struct baton_fact facts[1];
     static struct pass forth[1], back[1];
+    static struct stage_item items[1];
     static const struct {
         uint32_t number;
         enum op_kind kind;
@@ -591,7 +592,9 @@ static void a_rollback_typed_twice_does_not_go_forth(void **state)
         { 3, OP_RESUME, OP_COMPLETE, 1, true },      { 3, OP_RESUME, OP_COMPLETE, 0, false },
     };
     const struct order order = { .kind = ORDER_ROLLBACK, .observe_ms = -1, .deadline_ms = -1 };
-    const struct spec spec = { .topic_count = 1, .stage_count = 1, .stages_percent = { 100 }, .deadline_ms = 1000 };
+    const struct spec spec = { .topic_count = 1,
+                               .stages = { .items = { { STAGE_SHARE, 100, 0 } }, .count = 1 },
+                               .deadline_ms = 1000 };
     int batons[4];
 
     (void)state;
@@ -601,7 +604,7 @@ static void a_rollback_typed_twice_does_not_go_forth(void **state)
         struct fleet fleet;
 
         fleet_init(&fleet, table, 1);
-        switcher_init(&s, &(struct switcher_memory){ &fleet, facts, forth, back });
+        switcher_init(&s, &(struct switcher_memory){ &fleet, facts, forth, back, items });
         switcher_birth(&s, &spec, (struct version){ 1, 1 }, born, 1, 1000000);
         s.op.number = cases[i].number;
         s.op.kind = cases[i].kind;
@@ -686,7 +689,8 @@ static void preflight_good(struct preflight *p)
     p->fleet.exists = true;
     p->fleet.version = p->fleet.applied = (struct version){ 7, 5 };
     p->fleet.baton_count = 2;
-    p->op = (struct op){ .kind = OP_SWITCH, .from = BLUE, .to = GREEN, .stage_count = 1, .stages_percent = { 100 } };
+    p->op = (struct op){ .kind = OP_SWITCH, .from = BLUE, .to = GREEN };
+    stages_whole(&p->op.stages);
     p->op.deadline_ms = 60000;
     p->op.observe_ms = 60000;
     for (int i = 0; i < 2; i++) {
@@ -716,7 +720,8 @@ static void spoil(struct preflight *p, const char *how)
 
 #define IF(name) if (strcmp(fault, name) == 0)
     IF("already-there") p->table[0].holder = p->table[1].holder = GREEN;
-    IF("fleet-paused") p->fleet.phase = PHASE_PAUSED;
+    IF("fleet-paused") p->fleet.batons[0].state = p->fleet.batons[1].state = RIGHT_PAUSED;
+    IF("fleet-throttled") p->fleet.batons[1].state = RIGHT_PAUSED;
     IF("deadline-below-fence") p->op.on_unreachable = UNREACHABLE_FENCE;
     IF("topic-missing") p->snapshot.topics[0].exists = false;
     IF("partitions-added") p->snapshot.topics[0].partition_count = 3;
@@ -729,7 +734,7 @@ static void spoil(struct preflight *p, const char *how)
     IF("holder-not-ready") p->reports[BLUE].ready = false;
     IF("member-behind") p->reports[GREEN].applied.epoch = 1;
     IF("another-term") p->reports[GREEN].applied.term = 6;
-    IF("eager-assignor") p->reports[GREEN].eager = true, p->op.stage_count = 2, p->op.stages_percent[1] = 100;
+    IF("eager-assignor") p->reports[GREEN].eager = true, p->op.stages.items[1] = p->op.stages.items[0], p->op.stages.count = 2;
     IF("static-member") snprintf(p->reports[BLUE].instance_id, 8, "i0");
     IF("no-receiver") p->in.report_count = 1;
     IF("no-holder") p->reports[BLUE].color = GREEN, p->snapshot.groups[BLUE].member_count = 0;
@@ -764,6 +769,7 @@ static void every_fault_has_its_finding(void **state)
     } cases[] = {
         { "already-there", FINDING_REFUSAL },
         { "fleet-paused", FINDING_REFUSAL },
+        { "fleet-throttled", FINDING_REFUSAL },
         { "deadline-below-fence", FINDING_REFUSAL },
         { "topic-missing", FINDING_REFUSAL },
         { "partitions-added", FINDING_NOTE },

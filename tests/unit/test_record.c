@@ -670,10 +670,13 @@ static void fill_op(struct op *op)
     op->to = BLUE;
     op->replay = true;
     op->of_number = 41;
-    op->stage_count = 3;
-    op->stages_percent[0] = 1;
-    op->stages_percent[1] = 50;
-    op->stages_percent[2] = 100;
+    op->stages = (struct stages){ .items = { { STAGE_NUMBER, 1, 0 }, { STAGE_NAMES, 2, 0 }, { STAGE_SHARE, 100, 2 } },
+                                  .count = 3,
+                                  .names = { { 0, 7 }, { 1, 0 } },
+                                  .name_count = 2 };
+    op->by_hand = true;
+    op->keep = 4;
+    strcpy(op->steered, "ci-8");
     op->stage = 2;
     op->observe_ms = 30000;
     op->deadline_ms = INT64_MAX;
@@ -1157,8 +1160,7 @@ static void test_receipt(void **state)
     op->state = OP_COMPLETE;
     op->from = BLUE;
     op->to = GREEN;
-    op->stage_count = 1;
-    op->stages_percent[0] = 100;
+    stages_whole(&op->stages);
     strcpy(op->by, "ann");
     strcpy(op->reason, "deploy 4.2.0");
     strcpy(op->version_to, "4.2.0");
@@ -1172,7 +1174,8 @@ static void test_receipt(void **state)
                                       .released = 100,
                                       .committed = 100,
                                       .from = 100,
-                                      .first = 100,
+                                      .first = i ? 100 : 107,
+                                      .log_start = i ? OFFSET_NONE : 105,
                                       .doubt = i ? 130 : OFFSET_NONE,
                                       .repeat_to = OFFSET_NONE,
                                       .replay_from = OFFSET_NONE,
@@ -1195,17 +1198,21 @@ static void test_receipt(void **state)
         "\"none\",\"why\":\"\",\"judge\":\"guard\",\"held\":false,\"verdict\":null,"
         "\"on_unreachable\":\"refuse\",\"on_doubt\":\"wait\",\"epoch_first\":16,\"epoch_last\":19,"
         "\"totals\":{\"ordered\":2,\"passed\":2,\"returned\":0,\"lost\":0,\"repeated\":30,"
+        "\"removed_by_retention\":5,"
         "\"standstill_ms\":{\"known\":2,\"p50\":12.345,\"p99\":12.345,\"max\":12.345}},\"partitions\":["
         "{\"topic\":\"orders\",\"partition\":0,\"forth\":{\"order\":16,\"grant\":17,\"taken\":true,"
         "\"released\":100,\"committed\":100,"
-        "\"from\":100,\"first\":100,\"standstill_ms\":12.345,\"release_to_take_heard_ms\":19.000,"
+        "\"from\":100,\"first\":107,\"standstill_ms\":12.345,\"release_to_take_heard_ms\":19.000,"
         "\"possibly_repeated\":null,"
-        "\"replayed\":null,\"released_by\":\"b1\",\"taken_by\":\"g1\"},\"back\":null},"
+        "\"replayed\":null,\"removed_by_retention\":{\"from\":100,\"to\":105,\"records\":5,\"why\":"
+        "\"removed by retention before anybody processed "
+        "it\"},\"released_by\":\"b1\",\"taken_by\":\"g1\"},\"back\":null},"
         "{\"topic\":\"orders\",\"partition\":1,\"forth\":{\"order\":16,\"grant\":17,\"taken\":true,"
         "\"released\":100,\"committed\":100,"
         "\"from\":100,\"first\":100,\"standstill_ms\":12.345,\"release_to_take_heard_ms\":19.000,"
         "\"possibly_repeated\":{\"from\":100,\"to\":130,\"by\":[\"blue\",\"green\"],\"why\":\"a member was lost "
         "before it had committed them, and the fleet says on_doubt: list\"},\"replayed\":null,"
+        "\"removed_by_retention\":null,"
         "\"released_by\":\"b1\","
         "\"taken_by\":\"g1\"},\"back\":null}]}");
     str_free(&text);

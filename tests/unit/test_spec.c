@@ -80,8 +80,8 @@ static void test_least(void **state)
     assert_int_equal(s.strategy, STRATEGY_SEPARATE_GROUPS);
     assert_int_equal(s.first_active, BLUE);
     assert_int_equal(s.offset_reset, RESET_EARLIEST);
-    assert_int_equal(s.stage_count, 1);
-    assert_int_equal(s.stages_percent[0], 100);
+    assert_int_equal(s.stages.count, 1);
+    assert_int_equal(s.stages.items[0].amount, 100);
     assert_int_equal(s.observe_ms, 10000);
     assert_int_equal(s.deadline_ms, 60000);
     assert_int_equal(s.on_unreachable, UNREACHABLE_REFUSE);
@@ -106,8 +106,8 @@ static void test_full(void **state)
     assert_string_equal(s.colors[GREEN].group, "payments: the next");
     assert_int_equal(s.first_active, GREEN);
     assert_int_equal(s.offset_reset, RESET_LATEST);
-    assert_int_equal(s.stage_count, 3);
-    assert_int_equal(s.stages_percent[1], 50);
+    assert_int_equal(s.stages.count, 3);
+    assert_int_equal(s.stages.items[1].amount, 50);
     assert_int_equal(s.observe_ms, 30000);
     assert_int_equal(s.deadline_ms, 150000);
     assert_int_equal(s.on_unreachable, UNREACHABLE_FENCE);
@@ -313,7 +313,7 @@ static void test_wrong_types(void **state)
     assert_refused_with("fleet: p\ntopics: [o]\nhistory: 1e2\n", "\"1e2\" is not a whole number");
     assert_refused_with("fleet: p\ntopics: [o]\nhistory: 0\n", "out of range: allowed are 1 to 10000");
     assert_refused_with("fleet: p\ntopics: [o]\nswitch: {stages: 100%}\n", "switch.stages: a list is wanted");
-    assert_refused_with("fleet: p\ntopics: [o]\nswitch: {stages: [100]}\n", "\"100\" is not a percentage");
+    assert_refused_with("fleet: p\ntopics: [o]\nswitch: {stages: [100]}\n", "the last stage must be 100%, as in");
     assert_refused_with("fleet: p\ntopics: [o]\nswitch: {observe: 60 s}\n", "\"60 s\" is not a duration");
     assert_refused_with("fleet: p\ntopics: [o]\nswitch: {observe: 10}\n", "\"10\" is not a duration");
     assert_refused_with("fleet: p\ntopics: [o]\nmembers: {session_timeout: 5s}\n",
@@ -344,10 +344,11 @@ static void test_impossible(void **state)
                         "3:24: colors.green.group: both colors");
     assert_refused_with("fleet: p\ntopics: [o]\ncolors: {blue: {group: ''}}\n", "it is empty");
     assert_refused_with("fleet: p\ntopics: [o]\ncolors: {blue: {group: baton.controller}}\n", "Baton's controllers");
-    assert_refused_with("fleet: p\ntopics: [o]\nswitch: {stages: [50%, 10%]}\n", "10% follows 50%, stages must grow");
-    assert_refused_with("fleet: p\ntopics: [o]\nswitch: {stages: [50%, 50%, 100%]}\n", "50% follows 50%");
+    assert_refused_with("fleet: p\ntopics: [o]\nswitch: {stages: [50%, 10%]}\n",
+                        "10% does not follow 50%: stages must grow");
+    assert_refused_with("fleet: p\ntopics: [o]\nswitch: {stages: [50%, 50%, 100%]}\n", "50% does not follow 50%");
     assert_refused_with("fleet: p\ntopics: [o]\nswitch: {stages: [50%, 60%]}\n",
-                        "the last stage is 60%, it must be 100%");
+                        "the last stage must be 100%");
     assert_refused_with("fleet: p\ntopics: [o]\nswitch: {stages: []}\n", "the list is empty");
     for (int i = 1; i <= TOPICS_MAX; i++)
         sprintf(many + strlen(many), ", t%d", i);
@@ -515,7 +516,7 @@ static void test_validate_names_the_option(void **state)
     assert_int_equal(spec_validate(&s, &m), ERR_INVALID);
     assert_string_equal(m.text, "switch.observe: it is out of range");
     read_yaml(&s, least);
-    s.stages_percent[0] = 99;
+    s.stages.items[0].amount = 99;
     assert_int_equal(spec_validate(&s, &m), ERR_INVALID);
     assert_non_null(strstr(m.text, "switch.stages: "));
     read_yaml(&s, least);
