@@ -309,6 +309,28 @@ int kafka_admin_starts(struct kafka_admin *a, uint64_t token, const struct kafka
     return ask_bounds(a, KAFKA_ANSWER_STARTS, token, tps, count, timeout_ms);
 }
 
+int kafka_admin_metadata(struct kafka_admin *a, uint64_t token, const char **topics, int count, int timeout_ms)
+{
+    struct question *q = question_new(KAFKA_ANSWER_METADATA, token);
+    rd_kafka_TopicCollection_t *collection;
+    rd_kafka_AdminOptions_t *options;
+
+    if (q)
+        q->requests = calloc(1, sizeof(*q->requests));
+    if (!q || !q->requests) {
+        question_free(q);
+        return ERR_NOMEM;
+    }
+    q->requests[0].question = q;
+    question_open(a, q, 1, timeout_ms);
+    options = kafka_options_new(a->handle, RD_KAFKA_ADMIN_OP_DESCRIBETOPICS, timeout_ms, &q->requests[0]);
+    collection = rd_kafka_TopicCollection_of_topic_names(topics, (size_t)count);
+    rd_kafka_DescribeTopics(a->handle->rk, collection, options, a->queue);
+    rd_kafka_TopicCollection_destroy(collection);
+    rd_kafka_AdminOptions_destroy(options);
+    return ERR_OK;
+}
+
 void kafka_admin_group(struct kafka_admin *a, uint64_t token, const char *group, int timeout_ms)
 {
     struct question *q = must(question_new(KAFKA_ANSWER_GROUP, token));
@@ -481,7 +503,7 @@ static void result_group(struct kafka_admin *a, struct request *req, const rd_ka
 static void request_result(struct kafka_admin *a, struct request *req, rd_kafka_event_t *event)
 {
     static const char *const doing[] = { "read committed offsets", "read log ends", "read log starts",
-                                         "describe the group", "read topics" };
+                                         "describe the group",     "read topics",   "describe topics" };
     struct kafka_answer *answer = req->question->answer;
     rd_kafka_resp_err_t code = rd_kafka_event_error(event);
 
@@ -501,6 +523,7 @@ static void request_result(struct kafka_admin *a, struct request *req, rd_kafka_
         result_group(a, req, event);
         break;
     case KAFKA_ANSWER_TOPICS:
+    case KAFKA_ANSWER_METADATA:
         break;
     }
 }

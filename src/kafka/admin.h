@@ -25,7 +25,8 @@ enum kafka_answer_type {
     KAFKA_ANSWER_ENDS,
     KAFKA_ANSWER_STARTS,
     KAFKA_ANSWER_GROUP,
-    KAFKA_ANSWER_TOPICS
+    KAFKA_ANSWER_TOPICS,
+    KAFKA_ANSWER_METADATA
 };
 
 struct kafka_topic_info {
@@ -62,6 +63,8 @@ int kafka_admin_offsets(struct kafka_admin *a, uint64_t token, const char *group
                         int timeout_ms);
 int kafka_admin_ends(struct kafka_admin *a, uint64_t token, const struct kafka_tp *tps, int count, int timeout_ms);
 int kafka_admin_starts(struct kafka_admin *a, uint64_t token, const struct kafka_tp *tps, int count, int timeout_ms);
+/* Only to see how long the brokers take for it: the answer says nothing but whether it failed. */
+int kafka_admin_metadata(struct kafka_admin *a, uint64_t token, const char **topics, int count, int timeout_ms);
 /* These two are the controller's, which ends when memory does. */
 void kafka_admin_group(struct kafka_admin *a, uint64_t token, const char *group, int timeout_ms);
 void kafka_admin_topics(struct kafka_admin *a, uint64_t token, const char *const *topics, int count, int timeout_ms);

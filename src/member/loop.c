@@ -23,6 +23,11 @@
 #define GOODBYE_MS_MAX 5000 /* after the deadline of a close: for leaving and the last report */
 #define APPEND_FLUSH_MS 500
 #define REPORT_MS_MAX 10000
+#define METADATA_FIRST_MS 10000 /* not in the turmoil of the beginning */
+#define METADATA_EVERY_MS 30000
+#define METADATA_MS_MAX 2000              /* who closes waits for it */
+#define METADATA_DEAF_MS (10 * 60 * 1000) /* after a question that was not answered: the embedded broker never does */
+
 #define NOTICE_MS 1500 /* librdkafka has noticed by then that a session is over */
 
 /* --- the control log --- */
@@ -369,6 +374,38 @@ static void on_offsets(struct baton_consumer *c, const struct kafka_answer *answ
     free(failed);
 }
 
+/* How long do the brokers take to tell about the topics? Only a question of our own can be timed. */
+static void metadata_turn(struct baton_consumer *c)
+{
+    const char *topics[TOPICS_MAX];
+    const int64_t now_ms = clock_ms();
+
+    if (c->metadata_next_ms == 0)
+        c->metadata_next_ms = now_ms + METADATA_FIRST_MS;
+    if (!c->admin || !c->fleet.exists || c->leaving || c->metadata_asked_us > 0 || now_ms < c->metadata_next_ms)
+        return;
+    for (int i = 0; i < c->fleet.spec.topic_count; i++)
+        topics[i] = c->fleet.spec.topics[i];
+    c->metadata_next_ms = now_ms + METADATA_EVERY_MS;
+    if (kafka_admin_metadata(c->admin, 0, topics, c->fleet.spec.topic_count, METADATA_MS_MAX) == ERR_OK)
+        c->metadata_asked_us = clock_us();
+}
+
+static void on_metadata(struct baton_consumer *c, const struct kafka_answer *answer)
+{
+    const int64_t took_us = clock_us() - c->metadata_asked_us;
+
+    c->metadata_asked_us = 0;
+    if (answer->error) {
+        log_debug("metadata_unread", "error=\"%s\", asking again in ten minutes", answer->message.text);
+        c->metadata_next_ms = clock_ms() + METADATA_DEAF_MS;
+        return;
+    }
+    pthread_mutex_lock(&c->lock);
+    histogram_add(&c->signals.metadata, took_us, 1);
+    pthread_mutex_unlock(&c->lock);
+}
+
 static void answers_turn(struct baton_consumer *c)
 {
     struct kafka_answer *answer;
@@ -377,6 +414,8 @@ static void answers_turn(struct baton_consumer *c)
     while (c->admin && (answer = kafka_admin_poll(c->admin))) {
         if (answer->type == KAFKA_ANSWER_OFFSETS)
             on_offsets(c, answer);
+        if (answer->type == KAFKA_ANSWER_METADATA)
+            on_metadata(c, answer);
         kafka_answer_free(answer);
     }
     while (c->channel && channel_reported(c->channel, &appended))
@@ -510,6 +549,7 @@ static void turn(struct baton_consumer *c)
     if (c->main_open) {
         flow_settle(c);
         flow_repair(c);
+        metadata_turn(c);
     }
     close_turn(c);
     if (c->main_open)

@@ -97,6 +97,7 @@ def metrics(w):
     p.wait(f'max(baton_fleet_active{{{name},color="green"}})', lambda v: v == 1, "green")
     p.wait(f'sum(rate(baton_records_done_total{{{name},color="green"}}[10s]))', lambda v: v > RATE / 2, "green's rate")
     p.wait(f'max(fleet_color:baton_processing_seconds:p99_5m{{{name},color="green"}})', lambda v: 0 < v < 60, "a recorded p99")
+    p.wait(f'sum(baton_metadata_seconds_count{{{name}}})', lambda v: v >= 4, "each member has asked about the topics")
     f.stop_producers()
     f.wait_drained()
     p.wait(f'sum(baton_topic_lag_records{{{name},color="green"}})', lambda v: v == 0, "green's lag")
