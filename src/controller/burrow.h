@@ -3,6 +3,7 @@
  *
  *   burrow_options.c  what may be set, one table      burrow_store.c  the windows
  *   burrow_follow.c   a thread that fills the store   burrow_http.c   routes and answers
+ *                                                     burrow_metrics.c  the page for Prometheus
  *
  * The thread follows __consumer_offsets from its beginning, as Burrow does, and samples the ends of all topics; it starts with the
  * first request that wants to know something, so a controller that nobody asks this way pays nothing. It has handles
@@ -48,6 +49,11 @@ void burrow_follower_stop(struct burrow_follower *f);
  */
 struct burrow *burrow_follower_lock(struct burrow_follower *f, char *ret_trouble, size_t ret_trouble_size);
 void burrow_follower_unlock(struct burrow_follower *f);
+
+/* --- burrow_metrics.c --------------------------------------------------------------------------------------------- */
+
+/* Burrow's own page for Prometheus. */
+void burrow_metrics(struct str *ret, struct burrow *store, const char *cluster, int64_t now_s);
 
 /* --- burrow_http.c ------------------------------------------------------------------------------------------------ */
 

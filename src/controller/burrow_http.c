@@ -23,7 +23,7 @@
 #include "wire/json_write.h"
 
 #define TEXT_TYPE "text/plain; charset=utf-8" /* what Go finds in a text */
-#define NAMES_MAX 2
+#define NAMES_MAX 3
 #define ANSWER_MAX (24 * 1024 * 1024) /* the windows of some 20,000 partitions; the server sends 32 MiB at a time */
 
 struct ask {
@@ -380,12 +380,22 @@ static void get_lag(struct ask *a)
 }
 
 /* 200 also for what was never there, as in Burrow. */
-static void delete_consumer(struct ask *a)
+static void forget(struct ask *a, const char *topic)
 {
     if (!strcmp(a->name[0], a->options->cluster))
-        burrow_group_delete(a->store, a->name[1], NULL);
+        burrow_group_delete(a->store, a->name[1], topic);
     begin(a, false, "consumer group removed");
     end(a);
+}
+
+static void delete_consumer(struct ask *a)
+{
+    forget(a, NULL);
+}
+
+static void delete_consumer_topic(struct ask *a)
+{
+    forget(a, a->name[2]);
 }
 
 /* --- labels for others -------------------------------------------------------------------------------------------- */
@@ -428,6 +438,11 @@ void burrow_label(struct controller *c, json_t *json, const char *group)
     burrow_follower_unlock(c->burrow);
     if (g.status != BURROW_NOTFOUND)
         json_object_set_new(json, "label", json_string(burrow_status_name(g.status)));
+}
+
+static void get_metrics(struct ask *a)
+{
+    burrow_metrics(&a->text, a->store, a->options->cluster, clock_unix_ms() / 1000);
 }
 
 /* --- configuration ------------------------------------------------------------------------------------------------ */
@@ -538,6 +553,7 @@ static const struct {
     bool needs_store; /* waits for the replay */
 } routes[] = {
     { "GET", "/burrow/admin", get_admin, true, false },
+    { "GET", "/burrow/metrics", get_metrics, true, true },
     { "GET", "/v3/kafka", get_clusters, false, false },
     { "GET", "/v3/kafka/*", get_cluster, false, false },
     { "GET", "/v3/kafka/*/topic", get_topics, false, true },
@@ -546,6 +562,7 @@ static const struct {
     { "GET", "/v3/kafka/*/consumer", get_consumers, false, true },
     { "GET", "/v3/kafka/*/consumer/*", get_consumer, false, true },
     { "DELETE", "/v3/kafka/*/consumer/*", delete_consumer, false, true },
+    { "DELETE", "/v3/kafka/*/consumer/*/topic/*", delete_consumer_topic, false, true },
     { "GET", "/v3/kafka/*/consumer/*/status", get_status, false, true },
     { "GET", "/v3/kafka/*/consumer/*/lag", get_lag, false, true },
     { "GET", "/v3/config", get_config, false, false },

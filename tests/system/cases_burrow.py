@@ -366,6 +366,21 @@ def today(w):
     group = f"{f.name}-gone"
     w.ask("commit", group, topic, 0, 1)
     wait_until(lambda: server.get(at + group)[0] == 200, PATIENCE, "the commit to be seen", 0.2)
+    page = server.get("/burrow/metrics")[1]
+    ends = w.ask("ends", topic)
+    for line in (f'burrow_kafka_consumer_lag_total{{cluster="local",consumer_group="{group}"}} ',
+                 f'burrow_kafka_consumer_status{{cluster="local",consumer_group="{f.name}-blue"}} 1\n',
+                 f'burrow_kafka_consumer_partition_lag{{cluster="local",consumer_group="{group}",topic="{topic}",partition="3"}} 0\n',
+                 f'burrow_kafka_topic_partition_offset{{cluster="local",topic="{topic}",partition="3"}} '):
+        if line not in page:
+            raise Failure(f"{line} is not on the page: {page[:2000]}")
+    if int(page.split(line)[1].split()[0]) > ends["3"]:
+        raise Failure("the page knows of records that are not there")
+    server.get(f"{at}{group}/topic/{topic}", "DELETE")
+    if server.get(at + group)[0] != 404:
+        raise Failure("a group with its only topic deleted is still there")
+    w.ask("commit", group, topic, 0, 2)
+    wait_until(lambda: server.get(at + group)[0] == 200, PATIENCE, "the group to come back", 0.2)
     w.ask("forget", group)
     wait_until(lambda: server.get(at + group)[0] == 404, PATIENCE, "the deleted group to be gone", 0.2)
     f.expect_clean()
