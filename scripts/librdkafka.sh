@@ -24,7 +24,7 @@ sha512_base64='KVePUBn21EqCVP9mfxzEuM3SYJHHEF7X+iiC2e43QQgDSyEaksInmCGooT3w5q+cN
 # with OIDC, wants a system librdkafka, and so does Kerberos (GSSAPI). -fPIC: libbaton.so carries it.
 options='--enable-ssl --enable-zlib --enable-zstd --disable-curl --disable-gssapi --disable-lz4-ext --disable-syslog'
 cflags='-O2 -g -fPIC'
-recipe="6 $version $options $cflags"
+recipe="7 $version $options $cflags"
 
 say() { printf 'librdkafka: %s\n' "$*" >&2; }
 die() { say "$*"; exit 1; }
@@ -111,6 +111,13 @@ sed -i '/^void rd_kafka_cgrp_handle_ConsumerGroupHeartbeat(/,/^}/ {
     s/^        case RD_KAFKA_RESP_ERR__TRANSPORT:$/&\n        case RD_KAFKA_RESP_ERR__TIMED_OUT:/
 }' src/rdkafka_cgrp.c
 [ "$(sed -n '/^void rd_kafka_cgrp_handle_ConsumerGroupHeartbeat(/,/^}/p' src/rdkafka_cgrp.c | grep -c 'case RD_KAFKA_RESP_ERR__TIMED_OUT:')" = 1 ] ||
+    die "src/rdkafka_cgrp.c does not look as it did when this script was written"
+# A rebalance that is answered after the consumer's close has gone through is thrown away without a reply, and the thread that
+# answered waits for one for ever: a program that is stopped while its group rebalances may hang.
+sed -i '/^static rd_kafka_op_res_t rd_kafka_cgrp_op_serve(.*,$/,/^}/ {
+    /rkcg_terminated/,/return RD_KAFKA_OP_RES_HANDLED/ s/rd_kafka_op_destroy(rko);/rd_kafka_op_reply(rko, RD_KAFKA_RESP_ERR__DESTROY);/
+}' src/rdkafka_cgrp.c
+[ "$(grep -c 'rd_kafka_op_reply(rko, RD_KAFKA_RESP_ERR__DESTROY);' src/rdkafka_cgrp.c)" = 1 ] ||
     die "src/rdkafka_cgrp.c does not look as it did when this script was written"
 # CXX: the C++ wrapper is not built, but configure insists on a compiler for it.
 # shellcheck disable=SC2086 # the options are words
