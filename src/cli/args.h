@@ -105,11 +105,12 @@ extern const struct option options[OPT_COUNT];
 #define MANY_MAX 64
 
 struct cli;
+typedef unsigned __int128 option_set; /* gcc's and clang's: there are more options than 64 */
 struct command {
     const char *name;      /* "fleet apply": words are parted by one blank */
     const char *arguments; /* "[FLEET] [NUMBER]" */
     int arg_min, arg_max;
-    uint64_t options;           /* OPTION_BIT() of its own ones */
+    option_set options;         /* OPTION_BIT() of its own ones */
     bool changes;               /* it may make Baton's topics where there are none yet */
     bool rest;                  /* what stands behind `--` is another program's command line */
     const char *output;         /* choices of -o where they are not "table|json"; "" : it prints no data */
@@ -120,8 +121,8 @@ struct command {
     const char *examples[4][2]; /* command line, what it does */
     int (*run)(struct cli *cli);
 };
-#define OPTION_BIT(id) (UINT64_C(1) << (id))
-_Static_assert(OPT_COUNT <= 64, "a command's options are bits of one word");
+#define OPTION_BIT(id) ((option_set)1 << (id))
+_Static_assert(OPT_COUNT <= 8 * sizeof(option_set), "a command's options are bits of one word");
 
 extern const struct command commands[];
 extern const int command_count;
