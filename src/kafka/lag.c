@@ -7,7 +7,7 @@
  * FOLLOW   if the log of commits is followed (lag_follow.c): where does it end, and have we got there? Then only groups that it names
  *          are asked in this refresh and the next (a coordinator may answer from the moment before), and each one every few minutes in
  *          any case. If it cannot be followed, or is behind, all are asked.
- * COMMITS  one request a group for all it has committed.
+ * COMMITS  one request a group for all it has committed, or some for what it has committed since.
  * ENDS     the ends of the partitions that somebody has committed in, grouped by their leaders, some hundred a request (librdkafka
  *          is quadratic in the partitions of one call).
  * TOPICS   ids, leaders and partition counts of topics that are new, that look strange, or were last looked at a minute ago.
@@ -52,7 +52,8 @@ enum bound { BOUND_END, BOUND_START, BOUND_HIGH, BOUND_FOLLOW, BOUND_NONE };
 /* One request that is out. */
 struct asked {
     struct lag_entry *entry; /* COMMITS */
-    enum bound bound;        /* ENDS, BOUNDS: of these of the list */
+    bool whole;
+    enum bound bound; /* ENDS, BOUNDS: of these of the list */
     int first, count;
 };
 
@@ -60,6 +61,7 @@ struct asked {
 struct todo {
     int32_t index; /* of a group, a partition or a topic */
     int32_t leader;
+    int first, count; /* COMMITS: of `again`; count 0: all that the group has committed */
     enum bound bound;
 };
 
@@ -76,6 +78,8 @@ struct lag_reader {
     enum phase_name phase;
     struct todo *todo;
     int todo_count, todo_room, todo_next, out;
+    int32_t *again; /* rows of groups to ask for again */
+    int again_count, again_room;
     int64_t began_ms, began_unix_ms, ends_ms, ends_unix_ms;
     int64_t answered_ms; /* the last answer of this phase, or its beginning */
     int64_t out_by_ms;   /* by when what is out is answered */
@@ -133,11 +137,22 @@ static void ask_groups(struct lag_reader *r)
     rd_kafka_AdminOptions_destroy(options);
 }
 
-static void ask_commits(struct lag_reader *r, struct lag_entry *e)
+static void ask_commits(struct lag_reader *r, const struct todo *todo)
 {
+    struct lag_entry *e = r->table.next_groups[todo->index];
     rd_kafka_AdminOptions_t *options =
-        ask(r, RD_KAFKA_ADMIN_OP_LISTCONSUMERGROUPOFFSETS, &(struct asked){ .entry = e });
-    rd_kafka_ListConsumerGroupOffsets_t *request = rd_kafka_ListConsumerGroupOffsets_new(e->known.name, NULL);
+        ask(r, RD_KAFKA_ADMIN_OP_LISTCONSUMERGROUPOFFSETS, &(struct asked){ .entry = e, .whole = todo->count == 0 });
+    rd_kafka_topic_partition_list_t *list = todo->count ? rd_kafka_topic_partition_list_new(todo->count) : NULL;
+    rd_kafka_ListConsumerGroupOffsets_t *request;
+
+    for (int i = 0; i < todo->count; i++) {
+        const struct lag_part *part = &r->table.parts[e->rows[r->again[todo->first + i]].part];
+
+        rd_kafka_topic_partition_list_add(list, r->table.topics[part->topic]->name, part->partition);
+    }
+    request = rd_kafka_ListConsumerGroupOffsets_new(e->known.name, list);
+    if (list)
+        rd_kafka_topic_partition_list_destroy(list);
 
     rd_kafka_ListConsumerGroupOffsets(r->handle->rk, &request, 1, options, r->queue);
     rd_kafka_ListConsumerGroupOffsets_destroy(request);
@@ -243,18 +258,47 @@ static bool follower_stands(const struct lag_reader *r)
     return true;
 }
 
+/* Of what it has committed only that which it has committed since: some requests, or none. */
+static void again_todo(struct lag_reader *r, int32_t index)
+{
+    struct lag_entry *e = r->table.next_groups[index];
+    int first = r->again_count;
+
+    for (int i = 0; i < e->known.row_count; i++) {
+        if (!e->rows[i].dirty)
+            continue;
+        e->rows[i].dirty--;
+        if (r->again_count == r->again_room) {
+            r->again_room = r->again_room ? r->again_room * 2 : 1024;
+            r->again = must(reallocarray(r->again, (size_t)r->again_room, sizeof(*r->again)));
+        }
+        r->again[r->again_count++] = i;
+    }
+    for (; first < r->again_count; first += CHUNK_PARTITIONS) {
+        const int left = r->again_count - first;
+
+        todo_add(r, index, 0, BOUND_NONE);
+        r->todo[r->todo_count - 1].first = first;
+        r->todo[r->todo_count - 1].count = left < CHUNK_PARTITIONS ? left : CHUNK_PARTITIONS;
+    }
+}
+
 /* Those that did not answer last time come last: they may take up the whole window. */
 static void commits_todo(struct lag_reader *r)
 {
     const bool all = !r->followed || !r->caught_up;
 
+    r->again_count = 0;
     for (int late = 0; late <= 1; late++) {
         for (int i = 0; i < r->table.next_count; i++) {
             const struct lag_entry *e = r->table.next_groups[i];
 
-            if (e->failed_last == (late == 1) &&
-                (all || late || e->dirty > 0 || r->began_ms - e->read_ms >= COMMITS_FRESH_MS))
-                todo_add(r, i, 0, BOUND_END);
+            if (e->failed_last != (late == 1))
+                continue;
+            if (all || late || e->whole > 0 || r->began_ms - e->read_ms >= COMMITS_FRESH_MS)
+                todo_add(r, i, 0, BOUND_NONE);
+            else
+                again_todo(r, i);
         }
     }
     r->followed = follower_stands(r); /* whoever does not answer now is asked again by itself */
@@ -365,7 +409,7 @@ static void ask_next(struct lag_reader *r)
 
     r->todo_next += count;
     if (r->phase == COMMITS)
-        ask_commits(r, r->table.next_groups[next->index]);
+        ask_commits(r, next);
     else if (r->phase == TOPICS)
         ask_topics(r, next, count);
     else
@@ -380,13 +424,11 @@ static void phase_give_up(struct lag_reader *r)
             lag_table_failed(r->table.next_groups[r->todo[r->todo_next].index], RD_KAFKA_RESP_ERR__TIMED_OUT);
 }
 
-static void on_followed(void *opaque, const char *name)
+static void on_followed(void *opaque, const char *group, const char *topic, int32_t partition)
 {
     struct lag_reader *r = opaque;
-    struct lag_entry *e = lag_table_find(&r->table, name);
 
-    if (e)
-        e->dirty = 2;
+    lag_table_dirty(&r->table, group, topic, partition);
 }
 
 static void follow_end(struct lag_reader *r)
@@ -509,12 +551,14 @@ static void take_commits(struct lag_reader *r, rd_kafka_event_t *event, const st
         code = RD_KAFKA_RESP_ERR__BAD_MSG;
     if (!code && rd_kafka_group_result_error(groups[0]))
         code = rd_kafka_error_code(rd_kafka_group_result_error(groups[0]));
-    if (asked->entry->dirty > 0)
-        asked->entry->dirty--;
+    if (asked->whole && asked->entry->whole > 0)
+        asked->entry->whole--;
     if (code == RD_KAFKA_RESP_ERR_GROUP_ID_NOT_FOUND) /* nothing is committed by who is not there */
         lag_table_commits(&r->table, asked->entry, NULL, r->began_unix_ms);
     else if (code)
         lag_table_failed(asked->entry, code);
+    else if (!asked->whole)
+        lag_table_commits_again(&r->table, asked->entry, rd_kafka_group_result_partitions(groups[0]), r->began_unix_ms);
     else
         lag_table_commits(&r->table, asked->entry, rd_kafka_group_result_partitions(groups[0]), r->began_unix_ms);
 }
@@ -814,6 +858,7 @@ void lag_reader_close(struct lag_reader *r)
     lag_table_deinit(&r->table);
     groups_free(r);
     free(r->todo);
+    free(r->again);
     free(r);
 }
 

@@ -94,21 +94,35 @@ void lag_follower_close(struct lag_follower *f)
     free(f);
 }
 
-/* int16 kind, then the group's name with its length; whatever is not so is not ours to understand. */
-static void tell(const rd_kafka_message_t *msg, void (*on_group)(void *opaque, const char *name), void *opaque)
+/* An int16 and so many letters; NULL: there are not so many, or more than fit. */
+static const unsigned char *text_read(char *ret, size_t max, const unsigned char *at, const unsigned char *end)
 {
-    const unsigned char *key = msg->key;
-    char name[GROUP_NAME_MAX + 1];
     size_t len;
 
-    if (!key || msg->key_len < 4)
+    if (!at || end - at < 2)
+        return NULL;
+    len = (size_t)at[0] << 8 | at[1];
+    at += 2;
+    if (len > max || len > (size_t)(end - at))
+        return NULL;
+    memcpy(ret, at, len);
+    ret[len] = '\0';
+    return at + len;
+}
+
+/* Keys of kind 0 and 1 are commits: group, topic, int32 partition. Others are of members, and none of our business. */
+static void tell(const rd_kafka_message_t *msg, lag_followed *on_commit, void *opaque)
+{
+    const unsigned char *at = msg->key, *end = at ? at + msg->key_len : NULL;
+    char group[GROUP_NAME_MAX + 1], topic[TOPIC_NAME_MAX + 1];
+
+    if (!at || msg->key_len < 2 || at[0] != 0 || at[1] > 1)
         return;
-    len = (size_t)key[2] << 8 | key[3];
-    if (len > GROUP_NAME_MAX || len + 4 > msg->key_len)
-        return;
-    memcpy(name, key + 4, len);
-    name[len] = '\0';
-    on_group(opaque, name);
+    at = text_read(group, GROUP_NAME_MAX, at + 2, end);
+    at = text_read(topic, TOPIC_NAME_MAX, at, end);
+    if (at && end - at == 4)
+        on_commit(opaque, group, topic,
+                  (int32_t)((uint32_t)at[0] << 24 | (uint32_t)at[1] << 16 | (uint32_t)at[2] << 8 | at[3]));
 }
 
 /* Troubles of a connection come and go, and nothing is missed meanwhile. */
@@ -121,7 +135,7 @@ static bool passes(rd_kafka_resp_err_t code)
            code == RD_KAFKA_RESP_ERR_KAFKA_STORAGE_ERROR || code == RD_KAFKA_RESP_ERR_FENCED_LEADER_EPOCH;
 }
 
-bool lag_follower_poll(struct lag_follower *f, int max, void (*on_group)(void *opaque, const char *name), void *opaque)
+bool lag_follower_poll(struct lag_follower *f, int max, lag_followed *on_commit, void *opaque)
 {
     rd_kafka_message_t *batch[BATCH];
     bool fine = true;
@@ -134,7 +148,7 @@ bool lag_follower_poll(struct lag_follower *f, int max, void (*on_group)(void *o
             const bool ours = msg->rkt && msg->partition >= 0 && msg->partition < f->partitions;
 
             if (!msg->err)
-                tell(msg, on_group, opaque);
+                tell(msg, on_commit, opaque);
             if (ours && (!msg->err || msg->err == RD_KAFKA_RESP_ERR__PARTITION_EOF))
                 f->positions[msg->partition] = msg->err ? msg->offset : msg->offset + 1;
             fine = fine && (!msg->err || passes(msg->err));

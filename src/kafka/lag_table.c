@@ -277,7 +277,7 @@ struct lag_entry *lag_table_keep(struct lag_table *t, const char *name)
         text_copy(e->known.name, sizeof(e->known.name), name);
         e->known.state = e->state = "Unknown";
         e->known.protocol = e->protocol = "";
-        e->dirty = 2; /* what it commits before it is in the table is not noticed */
+        e->whole = 2; /* what it commits before it is in the table is not noticed */
     }
     e->keep = true;
     e->listed = e->read = e->failed = false;
@@ -323,6 +323,8 @@ static void rows_inherit(struct lag_table *t, const struct lag_entry *e, struct 
                 rows[i].committed = e->rows[old].committed;
             if (e->rows[old].committed == rows[i].committed)
                 rows[i].since_unix_ms = e->rows[old].since_unix_ms;
+            if (rows[i].dirty < e->rows[old].dirty)
+                rows[i].dirty = e->rows[old].dirty;
         }
     }
 }
@@ -343,20 +345,80 @@ void lag_table_commits(struct lag_table *t, struct lag_entry *e, const rd_kafka_
         rows[n++] = (struct lag_commits){ .part = part,
                                           .epoch = rd_kafka_topic_partition_get_leader_epoch(got),
                                           .unread = got->err != RD_KAFKA_RESP_ERR_NO_ERROR,
+                                          .dirty = got->err != RD_KAFKA_RESP_ERR_NO_ERROR,
                                           .committed = got->err ? OFFSET_UNKNOWN : got->offset,
                                           .since_unix_ms = now_unix_ms };
     }
     rows_sort(t, rows, n);
     rows_inherit(t, e, rows, n);
-    for (int i = 0; i < n; i++)
-        if (rows[i].unread && e->dirty == 0)
-            e->dirty = 1;
     free(e->next);
     e->next = rows;
     e->next_count = n;
     e->read = true;
     e->failed = false;
     e->read_ms = clock_ms();
+}
+
+static struct lag_commits *row_find(struct lag_table *t, struct lag_commits *rows, int count, int32_t part)
+{
+    const struct lag_commits key = { .part = part };
+    int low = 0, high = count;
+
+    while (low < high) {
+        const int mid = low + (high - low) / 2, r = row_compare(&rows[mid], &key, t);
+
+        if (r == 0)
+            return &rows[mid];
+        if (r < 0)
+            low = mid + 1;
+        else
+            high = mid;
+    }
+    return NULL;
+}
+
+void lag_table_commits_again(struct lag_table *t, struct lag_entry *e, const rd_kafka_topic_partition_list_t *list,
+                             int64_t now_unix_ms)
+{
+    const size_t count = (size_t)e->known.row_count;
+
+    if (e->failed)
+        return; /* another part of the same question was not answered */
+    if (!e->read) {
+        free(e->next);
+        e->next = must(calloc(count + 1, sizeof(*e->next)));
+        memcpy(e->next, e->rows, count * sizeof(*e->next));
+        e->next_count = e->known.row_count;
+        e->read = true;
+    }
+    for (int i = 0; list && i < list->cnt; i++) {
+        const rd_kafka_topic_partition_t *got = &list->elems[i];
+        const int32_t part = lag_table_part_find(t, got->topic, got->partition);
+        struct lag_commits *row = part < 0 ? NULL : row_find(t, e->next, e->next_count, part);
+
+        if (!row)
+            continue;
+        row->unread = got->err != RD_KAFKA_RESP_ERR_NO_ERROR;
+        if (row->unread)
+            row->dirty = 1;
+        else if (got->offset != row->committed) {
+            row->committed = got->offset < 0 ? OFFSET_UNKNOWN : got->offset;
+            row->since_unix_ms = now_unix_ms;
+        }
+        row->epoch = rd_kafka_topic_partition_get_leader_epoch(got);
+    }
+}
+
+void lag_table_dirty(struct lag_table *t, const char *group, const char *topic, int32_t partition)
+{
+    struct lag_entry *e = lag_table_find(t, group);
+    const int32_t part = e ? lag_table_part_find(t, topic, partition) : -1;
+    struct lag_commits *row = part < 0 ? NULL : row_find(t, e->rows, e->known.row_count, part);
+
+    if (row)
+        row->dirty = 2;
+    else if (e)
+        e->whole = 2; /* it has not committed there before */
 }
 
 void lag_table_failed(struct lag_entry *e, rd_kafka_resp_err_t code)
@@ -555,6 +617,19 @@ static void entry_sum(const struct lag_table *t, struct lag_entry *e, int64_t en
     }
 }
 
+/* What was seen to be committed while the question was out has to be asked again. */
+static void rows_dirty(struct lag_table *t, struct lag_entry *e)
+{
+    int old = 0;
+
+    for (int i = 0; i < e->next_count; i++) {
+        while (old < e->known.row_count && row_compare(&e->rows[old], &e->next[i], t) < 0)
+            old++;
+        if (old < e->known.row_count && e->rows[old].part == e->next[i].part && e->next[i].dirty < e->rows[old].dirty)
+            e->next[i].dirty = e->rows[old].dirty;
+    }
+}
+
 static void entry_publish(struct lag_table *t, struct lag_entry *e, const struct lag_reader_config *config)
 {
     e->failed_last = e->failed;
@@ -564,6 +639,7 @@ static void entry_publish(struct lag_table *t, struct lag_entry *e, const struct
     if (!e->read)
         return;
     rows_fill(t, e);
+    rows_dirty(t, e);
     if (config->on_commit)
         commits_tell(t, e, config);
     free(e->rows);

@@ -44,6 +44,7 @@ struct lag_part {
 struct lag_commits {
     int32_t part, epoch;
     bool unread;
+    uint8_t dirty; /* in how many refreshes to ask for it again, if only what was committed since is asked */
     int64_t committed, since_unix_ms;
 };
 
@@ -54,8 +55,8 @@ struct lag_entry {          /* a group */
     bool read;        /* `next` is what its coordinator has answered in this refresh */
     bool failed;      /* it has not answered this time */
     bool failed_last; /* nor the time before: asked last */
-    int dirty;        /* in how many refreshes to ask it again, if only who has committed is asked */
-    int64_t read_ms;  /* when it last answered; 0: never */
+    int whole;        /* in how many refreshes to ask for all it has committed */
+    int64_t read_ms;  /* when it last told all it has committed; 0: never */
     bool keep;        /* of this refresh */
     bool listed;
     const char *state, *protocol;
@@ -93,6 +94,11 @@ struct lag_entry *lag_table_find(const struct lag_table *t, const char *name);
 /* What the group has committed; the list is the answer of its coordinator. */
 void lag_table_commits(struct lag_table *t, struct lag_entry *e, const rd_kafka_topic_partition_list_t *list,
                        int64_t now_unix_ms);
+/* The same of some of them, which it had committed before. */
+void lag_table_commits_again(struct lag_table *t, struct lag_entry *e, const rd_kafka_topic_partition_list_t *list,
+                             int64_t now_unix_ms);
+/* Somebody has seen a commit of it: what it is has to be asked, in the next refresh and the one after. */
+void lag_table_dirty(struct lag_table *t, const char *group, const char *topic, int32_t partition);
 void lag_table_failed(struct lag_entry *e, rd_kafka_resp_err_t code);
 /* Which partitions are wanted, now that commits are read; sorted into t->ends. */
 void lag_table_wanted(struct lag_table *t);

@@ -98,8 +98,8 @@ def sampled(w):
             consumers.append(start_child(argv, f.path("bare.log")))
         for protocol in ("classic", "consumer"):
             wait_shown(f"{w.name}-{protocol}", {0: 0, 1: 0})
-            answer = shown(f"{w.name}-{protocol}")[1]
-            require((answer["protocol"], answer["state"]) == (protocol, "Stable"), f"{answer}")
+            wait_until(lambda p=protocol: [shown(f"{w.name}-{p}")[1][k] for k in ("protocol", "state")] == [p, "Stable"], PATIENCE,
+                       lambda p=protocol: f"the group to be stable: {shown(f'{w.name}-{p}')[1]}", 0.1)
         refresh = shown(group)[1]["refresh"]
         wait_until(lambda: shown(group)[1]["refresh"] > refresh + 3, PATIENCE, "a few samples", 0.1)  # only what has changed is asked now
         w.ask("commit", group, topic, 0, 3)

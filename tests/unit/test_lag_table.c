@@ -17,7 +17,6 @@
 struct world {
     struct lag_table table;
     struct lag_reader_config config;
-    rd_kafka_topic_partition_list_t *list;
     int64_t now_ms;
     char told[1024];
 };
@@ -61,14 +60,12 @@ static void begin(struct world *w)
     lag_table_begin(&w->table);
 }
 
-/* "orders/0=5 orders/1=? audit/0=7@3": '?' is an error of that partition, '@' a leader epoch. */
-static void commits(struct world *w, const char *group, const char *text)
+/* "orders/0=5 orders/1=? audit/0=7@3": '?' is an error of that partition, "none" no offset, '@' a leader epoch. */
+static rd_kafka_topic_partition_list_t *list_of(const char *text)
 {
-    struct lag_entry *e = lag_table_keep(&w->table, group);
+    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(4);
     char copy[1024], *at = copy, *word;
 
-    assert_non_null(e);
-    w->list = rd_kafka_topic_partition_list_new(4);
     snprintf(copy, sizeof(copy), "%s", text);
     while ((word = strsep(&at, " "))) {
         char *partition = strchr(word, '/'), *offset = strchr(word, '='), *epoch = strchr(word, '@');
@@ -77,14 +74,33 @@ static void commits(struct world *w, const char *group, const char *text)
         if (!*word)
             continue;
         *partition = '\0';
-        tp = rd_kafka_topic_partition_list_add(w->list, word, atoi(partition + 1));
-        tp->offset = offset[1] == '?' ? RD_KAFKA_OFFSET_INVALID : atoll(offset + 1);
+        tp = rd_kafka_topic_partition_list_add(list, word, atoi(partition + 1));
+        tp->offset = offset[1] == '?' || offset[1] == 'n' ? RD_KAFKA_OFFSET_INVALID : atoll(offset + 1);
         tp->err = offset[1] == '?' ? RD_KAFKA_RESP_ERR_UNSTABLE_OFFSET_COMMIT : RD_KAFKA_RESP_ERR_NO_ERROR;
         if (epoch)
             rd_kafka_topic_partition_set_leader_epoch(tp, atoi(epoch + 1));
     }
-    lag_table_commits(&w->table, e, w->list, w->now_ms);
-    rd_kafka_topic_partition_list_destroy(w->list);
+    return list;
+}
+
+static void told(struct world *w, const char *group, const char *text, bool whole)
+{
+    struct lag_entry *e = lag_table_keep(&w->table, group);
+    rd_kafka_topic_partition_list_t *list = list_of(text);
+
+    assert_non_null(e);
+    (whole ? lag_table_commits : lag_table_commits_again)(&w->table, e, list, w->now_ms);
+    rd_kafka_topic_partition_list_destroy(list);
+}
+
+static void commits(struct world *w, const char *group, const char *text)
+{
+    told(w, group, text, true);
+}
+
+static void again(struct world *w, const char *group, const char *text)
+{
+    told(w, group, text, false);
 }
 
 static void end(struct world *w, const char *topic, int32_t partition, int64_t offset, int32_t epoch)
@@ -235,6 +251,63 @@ static void test_not_asked_is_not_unread(void **state)
     expect(w, "quiet", "orders/0 known 11");
 }
 
+/* Of a group that was seen to commit only what it has committed is asked, twice, and no mark is lost while one asks. */
+static void test_only_what_was_committed(void **state)
+{
+    struct world *w = *state;
+    const struct lag_entry *e;
+
+    begin(w);
+    commits(w, "g", "orders/0=1 orders/1=1 orders/2=1");
+    lag_table_wanted(&w->table);
+    for (int i = 0; i < 3; i++)
+        end(w, "orders", i, 10, 0);
+    known(w);
+    e = lag_table_find(&w->table, "g");
+    lag_table_dirty(&w->table, "g", "orders", 1);
+    lag_table_dirty(&w->table, "nobody", "orders", 1);
+    assert_int_equal(e->rows[0].dirty, 0);
+    assert_int_equal(e->rows[1].dirty, 2);
+    begin(w);
+    e->rows[1].dirty--; /* asked */
+    again(w, "g", "orders/1=5 strange/7=3");
+    lag_table_dirty(&w->table, "g", "orders", 2); /* while one waits */
+    lag_table_wanted(&w->table);
+    for (int i = 0; i < 3; i++)
+        end(w, "orders", i, 10, 0);
+    known(w);
+    expect(w, "g", "orders/0 known 9, orders/1 known 5, orders/2 known 9");
+    assert_string_equal(w->told, "g orders/1 at 5 of 10; ");
+    assert_int_equal(e->rows[1].dirty, 1);
+    assert_int_equal(e->rows[2].dirty, 2);
+    begin(w);
+    again(w, "g", "orders/1=? orders/2=none"); /* not decided yet; expired */
+    lag_table_wanted(&w->table);
+    for (int i = 0; i < 3; i++)
+        end(w, "orders", i, 10, 0);
+    known(w);
+    expect(w, "g", "orders/0 known 9, orders/1 commit-unread 0, orders/2 no-commit 0");
+    assert_true(e->rows[1].dirty > 0);
+    /* one part of the question fails: nothing of it counts, whichever comes first */
+    for (int first = 0; first < 2; first++) {
+        begin(w);
+        if (first)
+            lag_table_failed(lag_table_keep(&w->table, "g"), RD_KAFKA_RESP_ERR__TIMED_OUT);
+        again(w, "g", "orders/0=7");
+        lag_table_failed(lag_table_keep(&w->table, "g"), RD_KAFKA_RESP_ERR__TIMED_OUT);
+        lag_table_wanted(&w->table);
+        for (int i = 0; i < 3; i++)
+            end(w, "orders", i, 10, 0);
+        known(w);
+        expect(w, "g", "orders/0 commit-unread 0, orders/1 commit-unread 0, orders/2 commit-unread 0");
+        assert_string_equal(w->told, "");
+    }
+    /* where it has never committed before, all is asked */
+    ((struct lag_entry *)e)->whole = 0;
+    lag_table_dirty(&w->table, "g", "payments", 0);
+    assert_int_equal(e->whole, 2);
+}
+
 static void test_other_logs(void **state)
 {
     struct world *w = *state;
@@ -349,13 +422,10 @@ int main(void)
 {
 #define WITH_WORLD(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
     const struct CMUnitTest tests[] = {
-        WITH_WORLD(test_a_refresh_is_known_at_once),
-        WITH_WORLD(test_groups_come_and_go),
-        WITH_WORLD(test_what_cannot_be_read_is_unknown),
-        WITH_WORLD(test_not_asked_is_not_unread),
-        WITH_WORLD(test_other_logs),
-        WITH_WORLD(test_partitions_without_commit),
-        WITH_WORLD(test_log_starts),
+        WITH_WORLD(test_a_refresh_is_known_at_once),     WITH_WORLD(test_groups_come_and_go),
+        WITH_WORLD(test_what_cannot_be_read_is_unknown), WITH_WORLD(test_not_asked_is_not_unread),
+        WITH_WORLD(test_only_what_was_committed),        WITH_WORLD(test_other_logs),
+        WITH_WORLD(test_partitions_without_commit),      WITH_WORLD(test_log_starts),
         WITH_WORLD(test_strange_names_and_numbers),
     };
 
