@@ -98,7 +98,7 @@ sim: all ## two minutes of simulated worlds with seeds that nobody has seen; WOR
 	@ln -sf tests/sim/baton-sim $(BUILD)/baton-sim
 	@$(BUILD)/baton-sim --seeds tests/sim/seeds --fresh $(if $(WORLDS),--worlds $(WORLDS),--seconds 120)
 
-sim-mutants: ## some fifty bugs put into the core, one at a time: the simulation has to find each
+sim-mutants: ## a hundred bugs put into the core, one at a time: the simulation has to find each
 	@python3 tests/sim/mutants.py
 
 model: setup-model ## a minute: every state of the model of the protocol, and mistakes that it must find; MODEL=--full: half an hour, 8 GB

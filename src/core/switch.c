@@ -100,11 +100,12 @@ static void baton_grant(struct switcher *s, int i, enum color to, int64_t from, 
 
     ASSERT(b->state == RIGHT_PAUSED || !s->facts[i].busy[b->holder]); /* I1: nobody of the other color is at work */
     baton_move(b, RIGHT_GRANTED);
+    if (b->holder != to)
+        b->doubt = OFFSET_NONE; /* listed, or passed; a resume lists nothing, so there it stays */
     b->holder = to;
     b->from = from;
     b->epoch = b->order = s->fleet->version.epoch;
     b->taken = false;
-    b->doubt = OFFSET_NONE;
     fact_reset(&s->facts[i]);
 }
 

@@ -433,6 +433,11 @@ MUTANTS = [
          '        baton_change(s, i, now_unix_us)->doubt = part->doubt;',
          '        (void)now_unix_us;'),
     ]),
+    ('a resume forgets the doubt', '10', [
+        ('switch.c',
+         '    if (b->holder != to)\n        b->doubt = OFFSET_NONE;',
+         '    b->doubt = OFFSET_NONE;'),
+    ]),
     ('a failed commit is a sign of life', '11', [
         ('holder.c',
          'if (!failed && p->asked_ms > h->contact_ms)',
