@@ -234,6 +234,7 @@ void rules_ordered(struct world *w, int partition, const struct baton *b)
     if (b->state != RIGHT_RELEASING)
         return;
     MUST((t->state != RIGHT_HELD || b->order == t->order || b->doubt == OFFSET_NONE || b->doubt != t->doc.doubt ||
+          b->doubt <= w->groups[b->holder].committed[partition] || /* passed, and told once more by who had it */
           w->config.list_doubt || w->config.fence) &&
          "rule 10: what is in doubt is not ordered before it was done again");
     if (t->state != RIGHT_RELEASING)
