@@ -144,7 +144,7 @@ const struct spec_option spec_options[] = {
       "ignore", AT(judge.on_unknown) },
     [OPT_JUDGE_PROGRESS] = { "judge.no_progress", OPTION_DURATION, "auto", 10 * SECOND, DAY, NULL,
       "How long a partition may stand still with records waiting. auto: twice members.processing_max, at least 60s.",
-      "2m", AT(judge.no_progress_ms), "auto" },
+      "2m", AT(judge.no_progress_ms) },
     [OPT_JUDGE_CATCH_UP] = { "judge.catch_up", OPTION_DURATION, "10m", 10 * SECOND, DAY, NULL,
       "Longest time for the new color to work off the backlog of a switch. Until then its lag breaks no limit.",
       "2m", AT(judge.catch_up_ms) },
@@ -156,16 +156,16 @@ const struct spec_option spec_options[] = {
       "5m", AT(judge.crash_window_ms) },
     [OPT_LIMIT_ERRORS] = { "judge.limits.error_rate", OPTION_SHARE, "none", 1, PPM, NULL,
       "Share of failed records, over a minute, above which the new color is worse whatever the old one does.",
-      "5%", AT(judge.error_rate_limit_ppm), "none" },
+      "5%", AT(judge.error_rate_limit_ppm) },
     [OPT_LIMIT_LATENCY] = { "judge.limits.latency_p99", OPTION_DURATION, "none", 1, HOUR, NULL,
       "Time that at most one record in a hundred may take longer than.",
-      "2s", AT(judge.latency_p99_limit_ms), "none" },
+      "2s", AT(judge.latency_p99_limit_ms) },
     [OPT_LIMIT_TIME_LAG] = { "judge.limits.time_lag", OPTION_DURATION, "none", 10 * SECOND, DAY, NULL,
       "Longest lag, counted in time of arrivals, once the backlog is worked off or judge.catch_up has passed.",
-      "1m", AT(judge.time_lag_limit_ms), "none" },
+      "1m", AT(judge.time_lag_limit_ms) },
     [OPT_PROMETHEUS_URL] = { "prometheus.url", OPTION_URL, "none", 1, URL_MAX, NULL,
       "Prometheus that answers the queries of the signals.",
-      "http://prometheus:9090", AT(prometheus_url), "none" },
+      "http://prometheus:9090", AT(prometheus_url) },
     [OPT_SIGNALS] = { "signals", OPTION_SIGNALS, "[]", 0, SIGNALS_MAX, NULL,
       "More figures, from Prometheus. Each has a name and a query, in which $fleet, $color, $group and $version stand for "
       "those of the color that is asked for; worse: higher (default) or lower; and, if it is to have one, a limit beyond "
@@ -373,9 +373,16 @@ static void set_number(struct reading *r, const struct spec_option *o, const str
         *(int *)field(r->spec, o) = (int)number;
 }
 
+const char *spec_option_zero(const struct spec_option *o)
+{
+    const char *word = o->standard;
+
+    return word && (strcmp(word, "none") == 0 || strcmp(word, "auto") == 0) ? word : NULL;
+}
+
 static bool means_zero(const struct spec_option *o, const struct spec_value *v)
 {
-    return o->zero && v->kind == SPEC_TEXT && strcmp(v->text, o->zero) == 0;
+    return spec_option_zero(o) && v->kind == SPEC_TEXT && strcmp(v->text, spec_option_zero(o)) == 0;
 }
 
 static void set_share(struct reading *r, const struct spec_option *o, const struct spec_value *v)
@@ -383,8 +390,8 @@ static void set_share(struct reading *r, const struct spec_option *o, const stru
     struct errmsg m = { 0 };
 
     if (parse_share_ppm(field(r->spec, o), v->text, (int)o->min, (int)o->max, &m) < 0)
-        fail_at(r, v->line, v->column, "%s: %s%s%s", o->key, m.text, o->zero ? ", or write " : "",
-                o->zero ? o->zero : "");
+        fail_at(r, v->line, v->column, "%s: %s%s%s", o->key, m.text, spec_option_zero(o) ? ", or write " : "",
+                spec_option_zero(o) ? spec_option_zero(o) : "");
 }
 
 /* A list of the choices, each at most once: bits by their place. */
@@ -979,7 +986,7 @@ int spec_validate(const struct spec *s, struct errmsg *m)
             memcpy(&number, at, sizeof(number));
         if (o->type == OPTION_INT || o->type == OPTION_SHARE)
             number = *(const int *)at;
-        if (o->zero && number == 0)
+        if (spec_option_zero(o) && number == 0)
             continue;
         if (number < o->min || number > o->max)
             return invalid(m, i, "it is out of range");

@@ -39,11 +39,12 @@ struct spec_option {
     const char *choices; /* "wait|list" */
     const char *help;    /* one sentence */
     const char *example;
-    size_t at;        /* offset of what it sets in struct spec */
-    const char *zero; /* word that stands for 0, or for an empty text; NULL: there is none */
+    size_t at; /* offset of what it sets in struct spec */
 };
 extern const struct spec_option spec_options[];
 extern const int spec_option_count;
+/* The word, none or auto, that stands for 0 or an empty text: the default of those that have one. NULL: it has none. */
+const char *spec_option_zero(const struct spec_option *option);
 
 void spec_defaults(struct spec *ret);
 /* `name` is the file's name for errors: "payments.yaml:7:3: unknown key 'topcis', did you mean 'topics'?" */

@@ -58,8 +58,8 @@ void spec_option_bounds(struct str *ret, const struct spec_option *o)
         str_addf(ret, "list of at most %d signals", (int)o->max);
         break;
     }
-    if (o->zero)
-        str_addf(ret, ", or %s", o->zero);
+    if (spec_option_zero(o))
+        str_addf(ret, ", or %s", spec_option_zero(o));
 }
 
 static const char *type_name(enum option_type type)

@@ -121,8 +121,8 @@ static json_t *option_to_json(const struct spec *spec, const struct spec_option 
     char text[SPEC_KEY_MAX];
     int64_t ms;
 
-    if (o->zero && is_zero(spec, o))
-        return json_string(o->zero);
+    if (spec_option_zero(o) && is_zero(spec, o))
+        return json_string(spec_option_zero(o));
     switch (o->type) {
     case OPTION_TEXT:
     case OPTION_NAME:
@@ -243,8 +243,8 @@ static void add_yaml_value(struct str *ret, const struct spec *spec, const struc
     char text[SPEC_KEY_MAX];
     int64_t ms;
 
-    if (o->zero && is_zero(spec, o)) {
-        str_add(ret, o->zero);
+    if (spec_option_zero(o) && is_zero(spec, o)) {
+        str_add(ret, spec_option_zero(o));
         return;
     }
     switch (o->type) {
