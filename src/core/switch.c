@@ -1314,7 +1314,7 @@ static bool stages_known(const struct switcher *s, const struct order *o, char *
     const int unknown = stages_unknown_name(stages, s->fleet);
 
     if (unknown >= 0)
-        snprintf(ret_why, room, "%.200s/%d, named in the stages, is no partition of the fleet",
+        snprintf(ret_why, room, "%.150s/%d, named in the stages, is no partition of the fleet",
                  s->fleet->spec.topics[stages->names[unknown].topic], (int)stages->names[unknown].partition);
     return unknown < 0;
 }

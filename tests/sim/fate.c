@@ -177,8 +177,7 @@ void operator_at(struct world *w)
         operator_remakes(w, c);
         return;
     }
-    if (c->fleet.phase == PHASE_PAUSED || c->fleet.phase == PHASE_THROTTLED ||
-        (w->calm ? w->whole == 0 : w->orders_left > 0))
+    if (c->fleet.phase == PHASE_PAUSED || some_paused(c) || (w->calm ? w->whole == 0 : w->orders_left > 0))
         operator_order(w, operator_wish(w, c));
 }
 

@@ -190,12 +190,12 @@ static void judge_receipt_pass(struct world *w, int i, const struct pass *p)
     if (p->released != OFFSET_NONE && p->released != p->committed)
         say(w, "!! receipt of %d: released at %lld by %s, committed %lld", i, (long long)p->released, p->released_by,
             (long long)p->committed);
-    MUST((p->released == OFFSET_NONE || p->released == p->committed) && "the receipt's release is what was committed");
+    MUST((t->reset || p->released == OFFSET_NONE || p->released == p->committed) &&
+         "the receipt's release is what was committed");
     MUST((p->grant == 0 || p->ordered) && "the receipt knows that what was granted was ordered");
     MUST((w->result->failovers > 0 || p->order == t->granted_order) && "the receipt's order is that of the release");
     if (m->first_given[i].epoch == p->grant && p->first_unix_us)
-        MUST((w->disturbed || w->result->failovers > 0 ? p->first >= m->first_given[i].offset
-                                                       : p->first == m->first_given[i].offset) &&
+        MUST((w->result->faults > 0 ? p->first >= m->first_given[i].offset : p->first == m->first_given[i].offset) &&
              "the receipt's first offset is the one that the taker saw");
     if (w->disturbed || t->cuts > 0 || w->config.drift || w->clocks_lie || t->stood_ms < 0 || t->first != p->first ||
         m != &w->members[t->first_by] || p->first_unix_us == 0 || p->drained_unix_us == 0 ||
