@@ -197,6 +197,8 @@ static const struct paper papers[] = {
     { "10:90 20:80 30:70", 100, 16000, 3, "STOP", "STOP", 0, 0 },
     { "10:90 20:80 30:70 40:60", 60000, 181000, 4, "STOP", "STOP", 0, 0 },
     { "10:90 20:80 30:70 40:60", 60000, 179000, 4, "OK", "OK", 0, 0 },
+    { "10:90 20:80 30:70 40:60 50:50 60:40 70:30", 5000, 29000, 0, "OK", "OK", 0, 0 },
+    { "10:90 20:80 30:70 40:60 50:50 60:40 70:30", 5000, 31000, 0, "STOP", "STOP", 0, 0 },
     /* C4: a second rewind; and one that was made good */
     { "10:90 5:95 12:88 20:80 15:85", 10000, 1000, 0, "OK", "REWIND", 0, 0 },
     { "10:90 5:95 12:88 20:80 25:75", 10000, 1000, 0, "OK", "OK", 0, 0 },
@@ -403,6 +405,24 @@ static void expect_store(const json_t *one)
         assert_string_equal(seen.parts[0].client_id, text_of(expected, "client_id"));
     }
     burrow_free(b);
+}
+
+/* A late commit that takes the place of a full ring's oldest keeps its own time, however soon it came. */
+static void what_takes_a_place_is_not_merged(void **state)
+{
+    struct burrow_commit slots[3] = { { .order = 10, .timestamp_ms = 1000 },
+                                      { .order = 20, .timestamp_ms = 5000 },
+                                      { .order = 30, .timestamp_ms = 9000 } };
+    struct burrow_ring r = { 3, 3, slots };
+    struct burrow_place place;
+
+    (void)state;
+    assert_true(burrow_ring_find(&place, &r, 15));
+    burrow_ring_put(&r, place, &(struct burrow_commit){ .order = 15, .timestamp_ms = 1001 }, 1);
+    assert_true(r.count == 3 && slots[0].order == 15 && slots[0].timestamp_ms == 1001);
+    assert_true(burrow_ring_find(&place, &r, 25)); /* any other is */
+    burrow_ring_put(&r, place, &(struct burrow_commit){ .order = 25, .timestamp_ms = 5001 }, 1);
+    assert_true(r.count == 3 && slots[1].order == 25 && slots[1].timestamp_ms == 5000);
 }
 
 static void rings_are_kept_as_burrow_does(void **state)
@@ -847,6 +867,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(ends_count_by_their_time),
         cmocka_unit_test(how_full_a_window_is),
         cmocka_unit_test(rings_are_kept_as_burrow_does),
+        cmocka_unit_test(what_takes_a_place_is_not_merged),
         cmocka_unit_test(groups_are_labelled_as_burrow_does),
         cmocka_unit_test(what_goes_away),
         cmocka_unit_test(owners_before_commits),
