@@ -285,7 +285,7 @@ static void wait_and_hear(struct run *run, int64_t next_us)
     struct pollfd fds[3 + 2 * RUN_CONCURRENCY_MAX] = { { .fd = run->signal_fd, .events = POLLIN },
                                                        { .fd = run->wake_fd, .events = POLLIN },
                                                        { .fd = run->dlq_fd, .events = POLLIN } };
-    int n = run->config->concurrency;
+    int n = run->config->concurrency, wait;
     int64_t wait_ms = (next_us - clock_us() + 999) / 1000;
 
     for (int i = 0; i < n; i++) {
@@ -296,7 +296,8 @@ static void wait_and_hear(struct run *run, int64_t next_us)
         fds[3 + 2 * i] = (struct pollfd){ .fd = w->in, .events = writes && w->sent < w->out.len ? POLLOUT : 0 };
         fds[4 + 2 * i] = (struct pollfd){ .fd = w->out_fd, .events = POLLIN };
     }
-    poll(fds, (nfds_t)(3 + 2 * n), (int)(wait_ms < 0 ? 0 : wait_ms > WAIT_MS_MAX ? WAIT_MS_MAX : wait_ms));
+    wait = (int)(wait_ms < 0 ? 0 : wait_ms > WAIT_MS_MAX ? WAIT_MS_MAX : wait_ms);
+    poll(fds, 3 + 2 * (nfds_t)n, wait);
     run->now_us = clock_us();
     clear(run->wake_fd);
     if (fds[2].revents)
