@@ -172,7 +172,7 @@ json_t *view_op(struct entry *e, const struct op *op, bool live)
     put(json, "of_number", op->of_number ? json_integer(op->of_number) : json_null());
     put(json, "stages", stages);
     put(json, "stage", json_integer(op->stage));
-    put(json, "held", json_boolean(op->held || op->by_hand));
+    put(json, "held", json_boolean(op->held));
     put(json, "partitions", op->kind == OP_THROTTLE ? json_integer(op->keep) : json_null());
     put(json, "observe_ms", json_integer(op->observe_ms));
     put(json, "deadline_ms", json_integer(op->deadline_ms));

@@ -181,6 +181,65 @@ def canary_turned_back(w):
     return audit_note(f.expect_clean())
 
 
+def canary_steered(w):
+    """Stages by name and number; held, promoted, and taken back by hand; nothing else is taken back."""
+    f = w.fleet({"in": 12}).up()
+    topic = next(iter(f.topics))
+    f.cli("abort", f.name).expect(5, "nothing is under way")
+    f.cli("switch", f.name, "--stages", f"{topic}/99,100%", "--to", "green").expect(5, f"{topic}/99")
+    f.cli("plan", f.name, "--to", "green", "--stages", f"{topic}/3,{topic}/7,6,100%").expect(0, "stage 1: 2 of 12", "stage 2: 6 of 12")
+    r = f.switch("--stages", f"{topic}/3,{topic}/7,6,100%", "--observe", "3s", to="green")
+    f.wait_op(1, ("observing",))
+    f.cli("hold", f.name).expect(0)
+    held = sorted(p["partition"] for p in f.status()["partitions"] if p["holder"] == "green")
+    require(held == [3, 7], f"green holds {held}, not 3 and 7, which were named")
+    time.sleep(4)  # longer than the stage would have been observed
+    op = f.op(1)
+    require(op["state"] == "observing" and op["stage"] == 0 and op["held"], f"a stage that is held goes on: {op}")
+    f.cli("promote", f.name).expect(0)
+    wait_until(lambda: (f.op(1)["stage"], f.op(1)["state"]) == (1, "observing"), 30, "the second stage to pass")
+    count = sum(p["holder"] == "green" for p in f.status()["partitions"])
+    require(count == 6, f"green holds {count} partitions in the second stage, not 6")
+    f.cli("abort", f.name, "--reason", "enough seen").expect(0)
+    r.wait().expect(7)  # it looked on until somebody was needed: that was the hold
+    require(f.active() == "blue" and all(p["holder"] == "blue" for p in f.status()["partitions"]), "green still holds partitions")
+    return audit_note(f.expect_clean())
+
+
+def throttle(w):
+    """A share of the partitions works, through a rebalance and a new leader; and back."""
+    f = w.fleet({"in": 12}).up()
+    f.cli("throttle", f.name, "--partitions", "12").expect(5, "no throttle")
+    f.cli("throttle", f.name, "--partitions", "4", "--reason", "slow database").expect(0, "4 partitions work")
+    working = lambda: {p["partition"] for p in f.status()["partitions"] if p["state"] != "paused"}  # noqa: E731
+    four = working()
+    require(f.status()["phase"] == "throttled" and len(four) == 4, f"phase {f.status()['phase']}, {four} work")
+    f.cli("status", f.name).expect(0, "is throttled: 4 of 12 partitions work")
+    f.cli("throttle", f.name, "--partitions", "4").expect(5, "already")
+    f.cli("switch", f.name).expect(1, "paused")
+    f.add_member("blue", wait=True)
+    f.add_controller()
+    end_child(f.controllers[0].child)  # hands over
+    f.leader()
+    require(f.status()["phase"] == "throttled" and working() == four, f"after a new leader {working()} work, not {four}")
+
+    def committed():
+        parts = f.api("GET", f"/v1/fleets/{f.name}?offsets=true")["partitions"]
+        return {p["partition"]: p["committed"]["blue"] for p in parts}
+
+    before = committed()
+    wait_until(lambda: all(committed()[p] > before[p] for p in four), 30, "the four that work to go on")
+    now = committed()
+    moved = [p for p in now if p not in four and now[p] != before[p]]
+    require(not moved, f"{moved} moved, though they wait")
+    f.cli("throttle", f.name, "--partitions", "50%").expect(0)
+    require(len(working()) == 6 and four <= working(), f"{working()} work, and {four} did before")
+    f.cli("throttle", f.name, "--partitions", "all").expect(0)
+    require(f.status()["phase"] == "steady", f"phase {f.status()['phase']}")
+    f.wait_flowing()
+    return audit_note(f.expect_clean())
+
+
 def slow_join(w):
     """Kafka's default group.initial.rebalance.delay.ms: start, switch, members that come and go."""
     f = w.fleet({"in": 12}).up()
@@ -439,6 +498,8 @@ TESTS = [
     Test("canary-range", canary_range),
     Test("canary-kip848", canary_kip848),
     Test("canary-turned-back", canary_turned_back),
+    Test("canary-steered", canary_steered),
+    Test("throttle", throttle),
     Test("pause-resume", pause_resume),
     Test("replay", replay),
     Test("verify", verify),
