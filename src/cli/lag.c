@@ -99,6 +99,7 @@ static int exact_add(struct source *s, json_t *answer, struct errmsg *m)
 {
     json_t *rows = json_object_get(answer, "partitions"), *row;
     struct lag_exact *asks = calloc(json_array_size(rows) + 1, sizeof(*asks));
+    int64_t oldest_ms = 0;
     int count = 0, r;
     size_t i;
 
@@ -116,16 +117,18 @@ static int exact_add(struct source *s, json_t *answer, struct errmsg *m)
     r = lag_exact_read(s->settings, asks, count, EXACT_MS, m);
     for (int k = 0; k < count; k++) {
         json_t *to = asks[k].opaque;
-        const int64_t age_ms = clock_unix_ms() - asks[k].timestamp_ms;
+        int64_t age_ms = asks[k].state == LAG_EXACT_NO_RECORD ? 0 : clock_unix_ms() - asks[k].timestamp_ms;
+        const bool aged =
+            asks[k].state == LAG_EXACT_NO_RECORD || (asks[k].state == LAG_EXACT_RECORD && asks[k].timestamp_ms >= 0);
 
+        if (age_ms < 0)
+            age_ms = 0; /* the clock that wrote it is ahead of ours */
         json_object_del(to, "time_lag_at_least");
-        if (asks[k].state == LAG_EXACT_RECORD && asks[k].timestamp_ms >= 0)
-            json_object_set_new(to, "time_lag_ms", json_integer(age_ms > 0 ? age_ms : 0));
-        else if (asks[k].state == LAG_EXACT_NO_RECORD)
-            json_object_set_new(to, "time_lag_ms", json_integer(0));
-        else
-            json_object_set_new(to, "time_lag_ms", json_null());
+        json_object_set_new(to, "time_lag_ms", aged ? json_integer(age_ms) : json_null());
+        oldest_ms = !aged || oldest_ms < 0 ? -1 : age_ms > oldest_ms ? age_ms : oldest_ms;
     }
+    json_object_del(answer, "time_lag_at_least");
+    json_object_set_new(answer, "time_lag_ms", oldest_ms < 0 ? json_null() : json_integer(oldest_ms));
     free(asks);
     return r;
 }

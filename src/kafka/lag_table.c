@@ -598,6 +598,7 @@ static void time_lag_worse(struct time_lag *worst, struct time_lag one)
 static void entry_sum(const struct lag_table *t, struct lag_entry *e, int64_t ends_ms)
 {
     struct lag_group *g = &e->known;
+    bool ageless = false; /* somebody is behind, and it is not known how long */
 
     g->lag = g->lost = 0;
     g->unknown = 0;
@@ -614,7 +615,10 @@ static void entry_sum(const struct lag_table *t, struct lag_entry *e, int64_t en
         if (__builtin_add_overflow(g->lost, row.lag.lost, &g->lost))
             g->lost = INT64_MAX;
         time_lag_worse(&g->time, row.time);
+        ageless = ageless || row.time.state == TIME_LAG_UNKNOWN;
     }
+    if (ageless)
+        g->time.state = g->time.ms > 0 ? TIME_LAG_AT_LEAST : TIME_LAG_UNKNOWN;
 }
 
 /* What was seen to be committed while the question was out has to be asked again. */

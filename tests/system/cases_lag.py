@@ -47,7 +47,9 @@ def figures(w):
     require((answer["lag"], answer["unknown"], answer["lost"], answer["state"]) == (6, 2, 3, "Empty"), f"{answer}")
     require(parts[topic, 0]["time_lag_ms"] is None and parts[topic, 1]["time_lag_ms"] == 0, f"{parts}")
     began = time.monotonic()
-    parts, _ = lag(w, f, group, "--exact")
+    require(answer["time_lag_ms"] is None, f"a single look knows no age: {answer}")
+    parts, answer = lag(w, f, group, "--exact")
+    require(answer["time_lag_ms"] == max(parts[topic, p]["time_lag_ms"] for p in (0, 3)), f"{answer}")
     for p in (0, 3):
         age = parts[topic, p]["time_lag_ms"]
         require(age is not None and 0 <= age < 600_000, f"the record's age is {age}")

@@ -155,6 +155,7 @@ static void test_a_refresh_is_known_at_once(void **state)
     assert_string_equal(w->told,
                         "readers audit/0 at 2 of 3; readers orders/0 at 4 of 10; readers orders/1 at 5 of 5; ");
     assert_int_equal(lag_table_find(&w->table, "readers")->known.lag, 7);
+    assert_int_equal(lag_table_find(&w->table, "readers")->known.time.state, TIME_LAG_UNKNOWN); /* not 0 of orders/1 */
 
     begin(w);
     commits(w, "readers", "orders/0=9 orders/1=5 audit/0=2");
