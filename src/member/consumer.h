@@ -142,8 +142,8 @@ struct baton_consumer {
     struct doc *doc; /* storage of one record's decoding */
     struct holder_effects fx;
     struct report report;
-    struct signals reported; /* the report's */
-    int64_t metadata_asked_us;  /* the brokers are being asked about the topics since then, 0: they are not */
+    struct signals reported;   /* the report's */
+    int64_t metadata_asked_us; /* the brokers are being asked about the topics since then, 0: they are not */
     int64_t metadata_next_ms;
     char reports_topic[PREFIX_MAX + sizeof(REPORTS_TOPIC)];
     char control_topic[PREFIX_MAX + sizeof(CONTROL_TOPIC)];
