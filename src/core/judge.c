@@ -561,9 +561,9 @@ static void lag_bet_look(struct judge_bet *b, bool grew)
 /* The stake of a metric's case: the mean of its bets is a bet. */
 static double case_log_stake(const struct judge_case *c, int metric)
 {
-    double logs[JUDGE_QUANTILES];
+    double logs[JUDGE_QUANTILES] = { 0 };
 
-    if (c->bet_count == 0)
+    if (c->bet_count <= 0)
         return 0;
     for (int i = 0; i < c->bet_count; i++)
         logs[i] =

@@ -305,14 +305,16 @@ static const char *group_fault(const char *name)
 
 static const char *url_fault(const char *url)
 {
-    if (strncmp(url, "http://", 7) != 0 && strncmp(url, "https://", 8) != 0)
+    const char *host = strstr(url, "://");
+
+    if (!host || (strncmp(url, "http://", 7) != 0 && strncmp(url, "https://", 8) != 0))
         return "it must begin with http:// or https://";
     if (strlen(url) > URL_MAX)
         return "it is longer than 255 bytes";
     for (const char *p = url; *p; p++)
         if (is_control(*p) || *p == ' ')
             return "it holds a blank or a control character";
-    return strlen(strchr(url, ':') + 3) > 0 ? NULL : "the host is missing";
+    return host[3] ? NULL : "the host is missing";
 }
 
 static const char *topic_fault(const char *name)

@@ -347,8 +347,7 @@ static void test_impossible(void **state)
     assert_refused_with("fleet: p\ntopics: [o]\nswitch: {stages: [50%, 10%]}\n",
                         "10% does not follow 50%: stages must grow");
     assert_refused_with("fleet: p\ntopics: [o]\nswitch: {stages: [50%, 50%, 100%]}\n", "50% does not follow 50%");
-    assert_refused_with("fleet: p\ntopics: [o]\nswitch: {stages: [50%, 60%]}\n",
-                        "the last stage must be 100%");
+    assert_refused_with("fleet: p\ntopics: [o]\nswitch: {stages: [50%, 60%]}\n", "the last stage must be 100%");
     assert_refused_with("fleet: p\ntopics: [o]\nswitch: {stages: []}\n", "the list is empty");
     for (int i = 1; i <= TOPICS_MAX; i++)
         sprintf(many + strlen(many), ", t%d", i);
