@@ -386,7 +386,7 @@ static void phase_begin(struct lag_reader *r, enum phase_name phase)
     if (phase == IDLE || phase == GROUPS || phase == FOLLOW)
         return;
     todo[phase](r);
-    if (phase == ENDS || phase == BOUNDS)
+    if ((phase == ENDS || phase == BOUNDS) && r->todo_count > 0)
         qsort(r->todo, (size_t)r->todo_count, sizeof(*r->todo), todo_compare);
 }
 
