@@ -54,12 +54,13 @@ struct controller_config {
     int session_ms; /* of the controllers' group: how soon a killed leader is missed; 0: 6 s, a broker's usual least */
     enum controller_lag lag;
     int64_t lag_interval_ms; /* 0: 10 s */
-    const char *by; /* command mode: who asks, when a request does not say */
-    const struct burrow_options *burrow; /* copied; NULL: burrow_options_default(), from the first request under /v3 on */
+    const char *by;          /* command mode: who asks, when a request does not say */
+    const struct burrow_options
+        *burrow;                      /* copied; NULL: burrow_options_default(), from the first request under /v3 on */
     const char *prometheus_auth_file; /* one line: a token, or user:password; NULL: none */
     const char *prometheus_ca_file;   /* PEM; NULL: the system's */
-    int metrics_partitions_max;  /* of all fleets together, with series of their own on /metrics */
-    bool metrics_kafka_exporter; /* /metrics shows groups and topics by the names of kafka_exporter too */
+    int metrics_partitions_max;       /* of all fleets together, with series of their own on /metrics */
+    bool metrics_kafka_exporter;      /* /metrics shows groups and topics by the names of kafka_exporter too */
 };
 
 /*

@@ -337,8 +337,8 @@ struct controller {
     struct mirror mirror;
     struct metrics metrics;
     struct prometheus *prometheus; /* NULL: nothing was asked yet */
-    uint64_t question_last;   /* tokens for the readers */
-    uint64_t replay_question; /* of the control log's end at the start; 0: replayed */
+    uint64_t question_last;        /* tokens for the readers */
+    uint64_t replay_question;      /* of the control log's end at the start; 0: replayed */
     bool replayed, reports_open;
     struct orphan *orphans;
     size_t orphan_bytes;
