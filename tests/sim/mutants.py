@@ -196,13 +196,13 @@ MUTANTS = [
     ]),
     ('the way back forgets what was granted', '9', [
         ('switch.c',
-         '(a.back ? b->epoch >= op->epoch_first : i < stage_target(s))',
-         '(a.back ? b->epoch > op->epoch_last : i < stage_target(s))'),
+         '(a.back ? b->epoch >= op->epoch_first :',
+         '(a.back ? b->epoch > op->epoch_last :'),
     ]),
     ('complete before all have moved', 'I6', [
         ('switch.c',
-         '        if (a.aim != AIM_REST)\n            return false;\n        if (op->kind == OP_PAUSE',
-         '        if (op->kind == OP_PAUSE'),
+         '        if (a.aim != AIM_REST)\n            return false;\n        if (b->state == RIGHT_PAUSED && !pass',
+         '        if (b->state == RIGHT_PAUSED && !pass'),
     ]),
     ('a shard is written without its head', '1', [
         ('switch.c',
@@ -376,7 +376,7 @@ MUTANTS = [
     ]),
     ('partitions of a paused fleet are born at work', '8', [
         ('switch.c',
-         's->fleet->phase == PHASE_PAUSED || s->fleet->phase == PHASE_PAUSING ? RIGHT_PAUSED : RIGHT_HELD',
+         'born_paused(s->fleet->phase) ? RIGHT_PAUSED : RIGHT_HELD',
          'RIGHT_HELD'),
     ]),
     ('gone though it still speaks', '9', [
@@ -524,8 +524,8 @@ MUTANTS = [
     ]),
     ('what is asked twice is done twice', '15', [
         ('switch.c',
-         'if (o->request_id[0] && s->op.number && strcmp(s->op.request_id, o->request_id) == 0 && !o->dry_run) {',
-         'if (0) {'),
+         '(strcmp(s->op.request_id, o->request_id) == 0 || strcmp(s->op.steered, o->request_id) == 0)) {',
+         'false) {'),
     ]),
     ('a second order overtakes the first', 'I6', [
         ('switch.c',
