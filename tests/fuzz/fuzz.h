@@ -33,6 +33,7 @@
     X(spec)       /* the same as JSON */                                       \
     X(http)       /* the head of a request */                                  \
     X(order)      /* the body of an order */                                   \
+    X(events)     /* server-sent events, in pieces of any size */              \
     X(answer)     /* answers of the API, receipts among them, as the CLI shows them */
 
 #define FUZZ_DECLARE(name) void fuzz_##name(const char *text, size_t len);
