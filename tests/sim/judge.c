@@ -33,7 +33,7 @@ static void judge_grant(struct world *w, int p, const struct baton *b)
               released->window.position >= b->from) &&
              "I2: a grant begins no later than its holder stopped");
         MUST((!released || released->state != PART_RELEASED || released->epoch != t->epoch ||
-              released->window.position == b->from || w->config.replay) &&
+              released->window.position == b->from || w->config.replay || t->reset) &&
              "I2: a grant begins where its holder stopped");
     }
     if (t->reset)
