@@ -9,7 +9,7 @@ group, tests/system/bare.c), to the same loop without Baton (bench/loop.c), or t
 time stamps say, taken together by the auditor, not what Baton reports.
 
 Writes DIR/bench.json (an array of {name, figure, unit, compared_to, ratio, goal, met}; met is null where there is no goal) and
-prints a table. NAME selects parts: standstill quiet rolling loop memory cost failover lag burrow judge. Exit 1 when a goal is missed.
+prints a table. NAME selects parts: standstill quiet rolling loop memory cost failover lag run burrow judge. Exit 1 when a goal is missed.
 """
 
 import argparse
@@ -31,6 +31,7 @@ sys.dont_write_bytecode = True
 import burrow
 import judging
 import lag
+import run_peers
 from fleet import Fleet, Tools
 from kafka import Failure, Kafka, end_all_children, end_child, jars, start_child, wait_until
 
@@ -399,7 +400,7 @@ def failover(b):
              max(hard) <= 1.5 * session)
 
 
-PARTS = {"standstill": standstill, "quiet": quiet, "rolling": rolling, "loop": loop, "memory": memory, "failover": failover, "cost": cost, "lag": lag.measure, "burrow": burrow.measure, "judge": judging.measure}
+PARTS = {"standstill": standstill, "quiet": quiet, "rolling": rolling, "loop": loop, "memory": memory, "failover": failover, "cost": cost, "lag": lag.measure, "run": run_peers.measure, "burrow": burrow.measure, "judge": judging.measure}
 
 
 def table(figures):

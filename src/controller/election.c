@@ -53,7 +53,8 @@ static void on_rebalance(rd_kafka_t *rk, rd_kafka_resp_err_t code, rd_kafka_topi
 {
     struct election *e = opaque;
     rd_kafka_topic_partition_list_t *nothing = rd_kafka_topic_partition_list_new(0);
-    const bool eager = !strcmp(rd_kafka_rebalance_protocol(rk), "EAGER");
+    const char *protocol = rd_kafka_rebalance_protocol(rk); /* NULL: the group has been closed meanwhile */
+    const bool eager = protocol && !strcmp(protocol, "EAGER");
     rd_kafka_error_t *error = NULL;
 
     if (code == RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS) {

@@ -452,7 +452,7 @@ static void a_wrong_token_opens_nothing(void **state)
         "http: " #test, test, setup_http, teardown, NULL    \
     }
 
-int main(void)
+int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         WAYS(it_can_work_at_all),
@@ -466,5 +466,7 @@ int main(void)
         WAYS(a_wrong_token_opens_nothing),
     };
 
+    if (argc > 1)
+        cmocka_set_test_filter(argv[1]); /* "http: *" */
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
