@@ -375,8 +375,11 @@ void rules_commits(struct world *w, int n, const struct holder_part_at *at, int 
 /* Rule 8: a new partition is the active color's, at work or at rest as the fleet is. */
 void rules_born(struct world *w, const struct baton *b)
 {
-    const bool paused = w->seen.number > 0 && w->seen.kind == OP_PAUSE && w->seen.state == OP_COMPLETE;
+    bool paused = w->seen.number > 0 && w->seen.kind == OP_PAUSE && w->seen.state == OP_COMPLETE;
 
+    /* a resume whose document is written may have lost its operation's record with the leader */
+    for (int p = 0; p < w->partitions && paused; p++)
+        paused = w->truth[p].epoch == 0 || w->truth[p].state == RIGHT_PAUSED;
     MUST((!w->fleet_exists || !paused || b->state == RIGHT_PAUSED) && "rule 8: in a paused fleet all are born paused");
 }
 
