@@ -721,6 +721,10 @@ static void baton_released(struct switcher *s, int i, const struct switcher_read
         return;
     }
     pass_note_release(s, p, i, b->holder, ev->now_unix_us);
+    if (p->released != OFFSET_NONE && p->released != o) { /* said by one who had lost the partition and did not know */
+        p->released = OFFSET_NONE;
+        p->released_by[0] = '\0';
+    }
     if (p->replay_from != OFFSET_NONE && p->replay_from < o) {
         from = p->replay_from;
         p->repeat_to = o;

@@ -425,7 +425,8 @@ void rules_deadline(struct world *w)
     const int64_t ends_ms = w->seen_since_ms + at_most_ms(w, lasts_ms(&w->seen));
     const struct controller *c = leader(w);
 
-    if (op_ended(&w->seen) || !c || w->clocks_lie || w->config.drift || c->switcher.op.held ||
+    if (op_ended(&w->seen) || !c || w->clocks_lie || w->config.drift || c->switcher.op.held || c->switcher.op.by_hand ||
+        c->switcher.op.state != w->seen.state || /* it has just moved, which will be in the log in a moment */
         (w->seen.state == OP_OBSERVING && w->config.weight[FAULT_VERDICT]))
         return; /* a stage may be held until the judge has said something */
     MUST(w->now_ms <= (ends_ms > w->led_since_ms ? ends_ms : w->led_since_ms) + NOTICE_MS &&
