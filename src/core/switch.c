@@ -364,7 +364,8 @@ static void on_groups(struct switcher *s, const struct switcher_event *ev)
         }
         if (m->missing_since_ms == 0)
             m->missing_since_ms = ev->now_ms;
-        if (g->rebalancing || ev->now_ms - m->missing_since_ms < gone_after_ms ||
+        /* an answer that took its time says how it was when it was asked for */
+        if (g->rebalancing || s->groups_asked_ms - m->missing_since_ms < gone_after_ms ||
             ev->now_ms - m->heard_ms < gone_after_ms)
             continue;
         m->gone = true;
