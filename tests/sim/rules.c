@@ -400,8 +400,12 @@ void rules_operation(struct world *w, const struct op *op)
     const bool clocks_agree = !w->clocks_lie && !w->config.drift && !w->config.chance[FAULT_LATE];
     const int64_t lasted_ms = w->now_ms - w->seen_since_ms;
 
-    if (op->number == w->seen.number && op->state == w->seen.state && op->stage == w->seen.stage)
+    if (op->number == w->seen.number && op->state == w->seen.state && op->stage == w->seen.stage) {
+        if (op->by_hand != w->seen.by_hand) /* held, or let go on: its time begins anew */
+            w->seen_since_ms = w->now_ms;
+        w->seen.by_hand = op->by_hand;
         return;
+    }
     MUST((op->number == w->seen.number || strcmp(op->request_id, w->seen.request_id) != 0) &&
          "rule 15: what is asked twice is done once");
     if (op->number == w->seen.number && clocks_agree) {
@@ -426,6 +430,7 @@ void rules_deadline(struct world *w)
     const struct controller *c = leader(w);
 
     if (op_ended(&w->seen) || !c || w->clocks_lie || w->config.drift || c->switcher.op.held || c->switcher.op.by_hand ||
+        w->seen.by_hand ||
         c->switcher.op.state != w->seen.state || /* it has just moved, which will be in the log in a moment */
         (w->seen.state == OP_OBSERVING && w->config.weight[FAULT_VERDICT]))
         return; /* a stage may be held until the judge has said something */
