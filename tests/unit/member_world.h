@@ -34,7 +34,7 @@
 
 #define PARTITIONS 4
 #define MEMBERS 4
-#define PATIENCE_MS 30000
+#define PATIENCE_MS 90000
 #define RECORDS_MAX 20000
 
 /* --- the world --- */

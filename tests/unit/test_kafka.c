@@ -22,7 +22,7 @@
 
 #define DEAD_PORT "127.0.0.1:21099" /* nothing listens there */
 #define LATE_PORT 21098
-#define PATIENCE_MS 20000
+#define PATIENCE_MS 60000
 #define WIDE_PARTITIONS 1200 /* more than two requests of 500 */
 
 static const char *const admin_extra[] = { "group.id", "baton.test", NULL };
