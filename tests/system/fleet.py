@@ -543,6 +543,8 @@ class Fleet:
         active = self.active()
         number = self.number() + 1
         ret = {"from": active, "to": other(active), "number": number}
+        if name != "before" and any(c.alive() for c in self.controllers):
+            self.wait_plan()  # what was done to the fleet before may have cost a member its session
         try:
             if name == "before":
                 yield ret
