@@ -12,8 +12,7 @@
  *
  * This program does just these, for all partitions at once, as fast as it can, with the two sides in one thread: whatever
  * an implementation adds, it cannot be below. Blue and green change places in every round. One JSON object on stdout:
- * {"rounds":N,"standstill_us":[...one a partition and round...],"first_us":[...one a partition, of the first two rounds, which
- * are not counted...],"steps_us":{"commit":[...],...}}
+ * {"rounds":N,"standstill_us":[...one a partition and round...],"steps_us":{"commit":[...],...}}
  */
 #include <inttypes.h>
 #include <librdkafka/rdkafka.h>
@@ -46,8 +45,6 @@ static struct {
     rd_kafka_queue_t *admin_queue;
     int64_t next[PARTITIONS_MAX], last_us[PARTITIONS_MAX];
     int64_t *standstill_us; /* rounds * partitions */
-    int64_t first_us[2 * PARTITIONS_MAX];
-    int firsts;
     int64_t steps_us[STEP_COUNT][ROUNDS_MAX];
     int standstills;
 } f = { .rounds = 100 };
@@ -238,8 +235,6 @@ static void pass(struct side *old, struct side *new, int round)
         if (f.last_us[m->partition] <= t[4]) {
             if (round >= 0)
                 f.standstill_us[f.standstills++] = now - stop_us[m->partition];
-            else if (round < 2 - WARM_ROUNDS && stop_us[m->partition] > 0)
-                f.first_us[f.firsts++] = now - stop_us[m->partition];
             seen++;
         }
         take(m, now);
@@ -319,8 +314,7 @@ int main(int argc, char **argv)
         pass(&f.sides[old], &f.sides[!old], round);
     }
     printf("{\"rounds\":%d,", f.rounds);
-    print_numbers("standstill_us", f.standstill_us, f.standstills, ",");
-    print_numbers("first_us", f.first_us, f.firsts, ",\"steps_us\":{");
+    print_numbers("standstill_us", f.standstill_us, f.standstills, ",\"steps_us\":{");
     for (int i = 0; i < STEP_COUNT; i++)
         print_numbers(step_names[i], f.steps_us[i], f.rounds, i + 1 < STEP_COUNT ? "," : "}}\n");
     _Exit(fflush(stdout) != 0); /* librdkafka's threads are at work: no exit handlers under their feet */
