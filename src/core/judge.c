@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "base/check.h"
+#include "core/names.h"
 
 #define BLOCK_MS 30000 /* the longer block; judged traffic bursts by the minute rather than by the hour */
 #define BLOCKS_MIN 6   /* fewer say nothing about how the figures spread */
@@ -68,26 +69,10 @@ static const char *const judge_mode_names[JUDGE_MODE_COUNT] = {
     [JUDGE_OFF] = "off",
 };
 
-#define NAMED(noun, type, count)                              \
-    const char *noun##_name(type v)                           \
-    {                                                         \
-        ASSERT((unsigned)v < count);                          \
-        return noun##_names[v];                               \
-    }                                                         \
-    bool noun##_parse(type *ret, const char *name)            \
-    {                                                         \
-        for (unsigned i = 0; i < count; i++)                  \
-            if (name && strcmp(noun##_names[i], name) == 0) { \
-                *ret = (type)i;                               \
-                return true;                                  \
-            }                                                 \
-        return false;                                         \
-    }
-
-NAMED(verdict, enum verdict, VERDICT_COUNT)
-NAMED(judge_mode, enum judge_mode, JUDGE_MODE_COUNT)
-NAMED(judge_rule, enum judge_rule, JUDGE_RULE_COUNT)
-NAMED(metric_state, enum metric_state, METRIC_STATE_COUNT)
+NAMED(verdict, enum verdict, verdict_names, VERDICT_COUNT)
+NAMED(judge_mode, enum judge_mode, judge_mode_names, JUDGE_MODE_COUNT)
+NAMED(judge_rule, enum judge_rule, judge_rule_names, JUDGE_RULE_COUNT)
+NAMED(metric_state, enum metric_state, metric_state_names, METRIC_STATE_COUNT)
 
 /* --- numbers ---------------------------------------------------------------------------------------------------------------- */
 

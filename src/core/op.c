@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/check.h"
+#include "core/names.h"
 
 static const char *const op_kind_names[OP_KIND_COUNT] = {
     [OP_SWITCH] = "switch", [OP_ROLLBACK] = "rollback", [OP_PAUSE] = "pause",
@@ -23,25 +24,9 @@ static const char *const op_cause_names[CAUSE_COUNT] = {
     [CAUSE_VERDICT] = "verdict",
 };
 
-#define NAMED(noun, type, count)                              \
-    const char *noun##_name(type v)                           \
-    {                                                         \
-        ASSERT((unsigned)v < count);                          \
-        return noun##_names[v];                               \
-    }                                                         \
-    bool noun##_parse(type *ret, const char *name)            \
-    {                                                         \
-        for (unsigned i = 0; i < count; i++)                  \
-            if (name && strcmp(noun##_names[i], name) == 0) { \
-                *ret = (type)i;                               \
-                return true;                                  \
-            }                                                 \
-        return false;                                         \
-    }
-
-NAMED(op_kind, enum op_kind, OP_KIND_COUNT)
-NAMED(op_state, enum op_state, OP_STATE_COUNT)
-NAMED(op_cause, enum op_cause, CAUSE_COUNT)
+NAMED(op_kind, enum op_kind, op_kind_names, OP_KIND_COUNT)
+NAMED(op_state, enum op_state, op_state_names, OP_STATE_COUNT)
+NAMED(op_cause, enum op_cause, op_cause_names, CAUSE_COUNT)
 
 static int64_t span(int64_t from, int64_t to)
 {

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/check.h"
+#include "core/names.h"
 
 static const char *const color_names[COLOR_COUNT] = { [BLUE] = "blue", [GREEN] = "green" };
 static const char *const right_names[RIGHT_COUNT] = {
@@ -38,23 +39,6 @@ static const char *const offset_reset_names[OFFSET_RESET_COUNT] = {
     [RESET_LATEST] = "latest",
     [RESET_NONE] = "none",
 };
-
-/* NAMED(color, enum color, color_names, COLOR_COUNT) defines color_name() and color_parse(). */
-#define NAMED(noun, type, names, count)                \
-    const char *noun##_name(type v)                    \
-    {                                                  \
-        ASSERT((unsigned)v < count);                   \
-        return names[v];                               \
-    }                                                  \
-    bool noun##_parse(type *ret, const char *name)     \
-    {                                                  \
-        for (unsigned i = 0; i < count; i++)           \
-            if (name && strcmp(names[i], name) == 0) { \
-                *ret = (type)i;                        \
-                return true;                           \
-            }                                          \
-        return false;                                  \
-    }
 
 NAMED(color, enum color, color_names, COLOR_COUNT)
 NAMED(right, enum right, right_names, RIGHT_COUNT)
