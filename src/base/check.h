@@ -19,7 +19,17 @@ void met(const char *machine, unsigned from, unsigned to);
 
 #define ARRAY_COUNT(a) (sizeof(a) / sizeof((a)[0]))
 
+/* Memory that there must be: for programs that end when it runs out (STYLE section 4), never for libbaton's host. */
+#define must(memory) check_memory(memory, __FILE__, __LINE__)
+
 _Noreturn void check_failed(const char *fact, const char *file, int line);
+
+static inline void *check_memory(void *memory, const char *file, int line)
+{
+    if (!memory)
+        check_failed("out of memory", file, line);
+    return memory;
+}
 
 /*
  * The simulation sets one to learn of a broken invariant; it must not return (longjmp). It is that of the

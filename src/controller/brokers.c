@@ -50,12 +50,6 @@ struct reading {
     bool bounds_asked;
 };
 
-static void *must(void *memory)
-{
-    ASSERT(memory != NULL);
-    return memory;
-}
-
 /* As for all memory of a controller. */
 static void must_ask(int r)
 {

@@ -7,12 +7,6 @@
 
 #include "base/check.h"
 
-static json_t *must(json_t *json)
-{
-    ASSERT(json != NULL);
-    return json;
-}
-
 static json_t *offset_json(int64_t offset)
 {
     return must(offset < 0 ? json_null() : json_integer(offset));

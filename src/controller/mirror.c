@@ -16,12 +16,6 @@ static void text_free(struct mirror_text *t)
     *t = (struct mirror_text){ 0 };
 }
 
-static void *must(void *memory)
-{
-    ASSERT(memory != NULL); /* the daemon stops when memory runs out (STYLE section 4) */
-    return memory;
-}
-
 static void text_set(struct mirror_text *t, const char *bytes, size_t len)
 {
     text_free(t);

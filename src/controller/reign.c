@@ -81,12 +81,6 @@ struct led {
     bool too_many_told;
 };
 
-static void *must(void *memory)
-{
-    ASSERT(memory != NULL);
-    return memory;
-}
-
 /* Only noted: nothing is freed under somebody's feet. reign_turn() ends the reign. */
 static void reign_fail(struct controller *c, const char *why)
 {

@@ -58,11 +58,6 @@ struct watch {
 
 /* --- making it ----------------------------------------------------------------------------------------------------- */
 
-static void must(const void *memory)
-{
-    ASSERT(memory != NULL);
-}
-
 void watch_free(struct entry *e)
 {
     struct watch *w = e->watch;

@@ -89,13 +89,6 @@ static void question_free(struct question *q)
     free(q);
 }
 
-/* For the answers that only a controller asks for, and a controller ends when memory does. */
-static void *must(void *memory)
-{
-    ASSERT(memory != NULL);
-    return memory;
-}
-
 static struct question *question_new(enum kafka_answer_type type, uint64_t token)
 {
     struct question *q = calloc(1, sizeof(*q));

@@ -95,12 +95,6 @@ struct lag_reader {
     bool caught_up;       /* it has told all that was committed before this refresh */
 };
 
-static void *must(void *memory)
-{
-    ASSERT(memory != NULL);
-    return memory;
-}
-
 static void trouble(struct lag_reader *r, const char *doing, rd_kafka_resp_err_t code)
 {
     struct errmsg m = { 0 };

@@ -21,12 +21,6 @@ struct lag_follower {
     int partitions;
 };
 
-static void *must(void *memory)
-{
-    ASSERT(memory != NULL);
-    return memory;
-}
-
 int lag_follower_open(struct lag_follower **ret, const struct kafka_settings *s, int partitions, struct errmsg *m)
 {
     /* clang-format off: a pair a line */

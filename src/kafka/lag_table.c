@@ -13,13 +13,6 @@
 
 #define TOPIC_PARTITIONS_MAX 200000
 
-/* The programs that read lags end when memory does. */
-static void *must(void *memory)
-{
-    ASSERT(memory != NULL);
-    return memory;
-}
-
 /* Room for one more of `count` things. */
 static void *room_for(void *things, int *room, int count, size_t size)
 {

@@ -394,7 +394,7 @@ static struct figures attack(const char *name, size_t first, size_t last, int pe
 
 /* --- the server --------------------------------------------------------------------------------------------------- */
 
-static void must(int r, const struct errmsg *m)
+static void demand(int r, const struct errmsg *m)
 {
     if (r >= 0)
         return;
@@ -428,9 +428,9 @@ static void server_start(const char *preload)
         setenv("LD_PRELOAD", preload, 1);
         setenv("BATON_FAULTS_FULL", h.full, 1);
     }
-    must(child_start(&h.children[SERVER], preload ? "server-faults" : "server", h.folder, argv, true, &m), &m);
+    demand(child_start(&h.children[SERVER], preload ? "server-faults" : "server", h.folder, argv, true, &m), &m);
     unsetenv("LD_PRELOAD");
-    must(child_line(&h.children[SERVER], line, sizeof(line), START_MS, &m), &m);
+    demand(child_line(&h.children[SERVER], line, sizeof(line), START_MS, &m), &m);
     h.server = (struct sockaddr_in){ .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
     h.server.sin_port = htons((uint16_t)atoi(strrchr(line, ':') ? strrchr(line, ':') + 1 : "0"));
     snprintf(line, sizeof(line), SMALL, 60);
@@ -438,7 +438,7 @@ static void server_start(const char *preload)
            ask("PUT", "/v1/fleets/large", LARGE, why) / 100 != 2) {
         if (clock_ms() > end_ms || !child_runs(&h.children[SERVER])) {
             err_set(&m, ERR_TIMEOUT, "the fleets could not be made: %s", why);
-            must(ERR_TIMEOUT, &m);
+            demand(ERR_TIMEOUT, &m);
         }
         usleep(100 * 1000);
     }
@@ -533,8 +533,8 @@ int main(int argc, char **argv)
     snprintf(h.full, sizeof(h.full), "%s/full", h.folder);
     limit.rlim_cur = 1024; /* the children's: what a process usually has */
     setrlimit(RLIMIT_NOFILE, &limit);
-    must(child_start(&h.children[BROKER], "broker", h.folder, broker, true, &m), &m);
-    must(child_line(&h.children[BROKER], h.bootstrap, sizeof(h.bootstrap), START_MS, &m), &m);
+    demand(child_start(&h.children[BROKER], "broker", h.folder, broker, true, &m), &m);
+    demand(child_line(&h.children[BROKER], h.bootstrap, sizeof(h.bootstrap), START_MS, &m), &m);
     server_start(NULL);
     limit.rlim_cur = limit.rlim_max;
     setrlimit(RLIMIT_NOFILE, &limit);
