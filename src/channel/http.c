@@ -135,16 +135,10 @@ static bool stopping(struct way *w)
 /* Until something changes, or so long. Under the lock. */
 static void rest(struct way *w, int64_t ms)
 {
-    struct timespec until;
+    const int64_t until_ms = clock_ms() + ms;
+    const struct timespec at = { .tv_sec = until_ms / 1000, .tv_nsec = until_ms % 1000 * 1000000 };
 
-    clock_gettime(CLOCK_REALTIME, &until);
-    until.tv_sec += ms / 1000;
-    until.tv_nsec += (ms % 1000) * 1000000;
-    if (until.tv_nsec >= 1000000000) {
-        until.tv_sec++;
-        until.tv_nsec -= 1000000000;
-    }
-    pthread_cond_timedwait(&w->changed, &w->lock, &until);
+    pthread_cond_timedwait(&w->changed, &w->lock, &at);
 }
 
 /* --- the stream --------------------------------------------------------------------------------------------------- */
@@ -717,6 +711,7 @@ static void clients_close(struct way *w)
 static struct way *way_new(const struct channel_config *config)
 {
     struct way *w = calloc(1, sizeof(*w));
+    pthread_condattr_t attr;
 
     if (!w)
         return NULL;
@@ -727,7 +722,10 @@ static struct way *way_new(const struct channel_config *config)
     w->acks_end = &w->acks;
     text_copy(w->fleet, sizeof(w->fleet), config->fleet);
     pthread_mutex_init(&w->lock, NULL);
-    pthread_cond_init(&w->changed, NULL);
+    pthread_condattr_init(&attr);
+    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC); /* as clock_ms() */
+    pthread_cond_init(&w->changed, &attr);
+    pthread_condattr_destroy(&attr);
     return w;
 }
 
