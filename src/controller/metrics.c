@@ -9,6 +9,7 @@
  */
 #include "controller/metrics.h"
 
+#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -366,7 +367,8 @@ static void write_failed(struct page *p, struct controller *c)
             }
 }
 
-static void write_processing(struct page *p, struct controller *c)
+/* One a fleet and color, of the histogram that stands at `at` in struct signals. */
+static void write_histogram(struct page *p, struct controller *c, size_t at, int first, int last, int step)
 {
     for
         EACH_FLEET(e, c)
@@ -374,32 +376,24 @@ static void write_processing(struct page *p, struct controller *c)
             EACH_COLOR(color)
             {
                 labels_color(p, e, color);
-                page_histogram(p, &tally_color(e, color)->signals.processing, 6, 26, 1); /* 64 us to 67 s */
+                page_histogram(p, (const void *)((const char *)&tally_color(e, color)->signals + at), first, last,
+                               step);
             }
+}
+
+static void write_processing(struct page *p, struct controller *c)
+{
+    write_histogram(p, c, offsetof(struct signals, processing), 6, 26, 1); /* 64 us to 67 s */
 }
 
 static void write_poll_gap(struct page *p, struct controller *c)
 {
-    for
-        EACH_FLEET(e, c)
-        for
-            EACH_COLOR(color)
-            {
-                labels_color(p, e, color);
-                page_histogram(p, &tally_color(e, color)->signals.poll_gap, 10, 28, 2); /* 1 ms to 268 s */
-            }
+    write_histogram(p, c, offsetof(struct signals, poll_gap), 10, 28, 2); /* 1 ms to 268 s */
 }
 
 static void write_metadata(struct page *p, struct controller *c)
 {
-    for
-        EACH_FLEET(e, c)
-        for
-            EACH_COLOR(color)
-            {
-                labels_color(p, e, color);
-                page_histogram(p, &tally_color(e, color)->signals.metadata, 10, 24, 2); /* 1 ms to 16.8 s */
-            }
+    write_histogram(p, c, offsetof(struct signals, metadata), 10, 24, 2); /* 1 ms to 16.8 s */
 }
 
 /* --- lag ---------------------------------------------------------------------------------------------------------- */
