@@ -10,16 +10,7 @@ def over_http(f, blue=2, green=2, controllers=2, rate=20000):
     for _ in range(controllers):
         f.add_controller()
     f.member_options.update({"baton.channel": "http", "baton.controllers": ",".join(c.url for c in f.controllers)})
-    f.apply()
-    for color, count in (("blue", blue), ("green", green)):
-        for _ in range(count):
-            f.add_member(color)
-    for m in f.members:
-        f.wait_member(m)
-    f.wait_plan()
-    f.produce(rate)
-    f.wait_flowing()
-    return f
+    return f.up(blue, green, controllers=0, rate=rate)
 
 
 def http_switch(w):

@@ -56,18 +56,7 @@ def add(f, color, options=(), command=None):
 
 
 def up(f, blue=1, green=1, options=(), command=None, rate=2000):
-    f.add_controller()
-    f.apply()
-    for color, count in (("blue", blue), ("green", green)):
-        for _ in range(count):
-            add(f, color, options, command)
-    for m in f.members:
-        f.wait_member(m)
-    f.wait_plan()
-    if rate:
-        f.produce(rate)
-        f.wait_flowing()
-    return f
+    return f.up(blue, green, rate=rate, add=lambda color: add(f, color, options, command))
 
 
 def run_switch(w):

@@ -432,14 +432,14 @@ class Fleet:
     def apply(self, address=None):
         self.cli("fleet", "apply", self.fleet_file(), address=address).expect(0)
 
-    def up(self, blue=2, green=2, controllers=1, rate=20000, **options):
-        """Controller, fleet, members, producer, and ready for a switch."""
+    def up(self, blue=2, green=2, controllers=1, rate=20000, add=None, **options):
+        """Controller, fleet, members, producer, and ready for a switch. `add` makes other members than workers, given a color."""
         for _ in range(controllers):
             self.add_controller()
         self.apply()
         for color, count in (("blue", blue), ("green", green)):
             for _ in range(count):
-                self.add_member(color, **options)
+                add(color) if add else self.add_member(color, **options)
         for m in self.members:
             self.wait_member(m)
         self.wait_plan()
