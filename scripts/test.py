@@ -21,10 +21,12 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 SUMMARY = re.compile(r'^(\d+) passed, (\d+) failed\s*$', re.M)
 CMOCKA = re.compile(r'^\[  (PASSED|FAILED)  \] (\d+) test\(s\)', re.M)
 SHOWN_LINES_MAX = 200
+RETOLD_LINES_MAX = 12  # of a failed program, under the table: who reads only the end of a log knows what failed
 FUZZ_SECONDS = 60
 MODEL_SECONDS_MAX = 600
 SYSTEM_SECONDS_MAX = 1500  # all of make test stays under 45 minutes on two cores
 EMBEDDED_AT_ONCE = 4  # they wait more than they work
+retold = []
 
 
 def run(command, seconds_max, **more):
@@ -81,6 +83,7 @@ def meson_suite(build, suite, seconds_max, at_once=None, name=None):
             text = (test.get('stdout', '') + test.get('stderr', '')).splitlines()
             for shown in text[-SHOWN_LINES_MAX:]:
                 say('    | ' + shown)
+            retold.extend(f'{name}: {line[:300]}' for line in text[-RETOLD_LINES_MAX:])
             say(f"    | ({test['result']}, exit {test.get('returncode', '?')}; everything is in {os.path.relpath(log)})")
     if programs == 0:
         say(f'  no test of suite "{suite}" ran in {build}: counted as a failure')
@@ -169,6 +172,8 @@ def own_sum(args, program, seconds_max):
         with os.fdopen(child_out, errors='replace') as lines:
             for line in lines:
                 sums[:] = SUMMARY.findall(line) or sums
+                if 'FAIL' in line:
+                    retold.append(f'{pathlib.Path(program).parent.name}: {line.rstrip()[:300]}')
                 say('  ' + line.rstrip('\n'))
 
     reader = threading.Thread(target=copy)
@@ -225,6 +230,8 @@ def main():
     say('')
     for name, passed, failed, seconds in table:
         say(f"{name:<8} {passed:>6} passed {failed:>4} failed {seconds:>7.1f} s{'   <--' if failed else ''}")
+    if any(t[2] for t in table):
+        say('\n'.join(['', 'what failed:'] + [f'  {line}' for line in retold] + ['']))
     passed, failed = sum(t[1] for t in table), sum(t[2] for t in table)
     line = f'{passed} passed, {failed} failed'
     sum_file.write_text(line + '\n')
