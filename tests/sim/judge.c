@@ -367,8 +367,9 @@ void judge_cut(struct world *w, int p, int64_t end)
     w->ends[p] = end;
 }
 
-void judge_done(struct world *w, int p, int64_t offset, enum color c)
+void judge_done(struct world *w, int n, int p, int64_t offset)
 {
+    const enum color c = w->members[n].color;
     unsigned char *d = &w->done[p][offset];
 
     if (offset >= w->ends[p] && w->truth[p].cuts > 0)
@@ -384,7 +385,9 @@ void judge_done(struct world *w, int p, int64_t offset, enum color c)
         w->result->repeats_listed++;
     }
     *d |= (unsigned char)(1u << c);
-    w->truth[p].done_ms[c] = w->now_ms;
+    if (w->truth[p].stopper[c] ==
+        n) /* who had lost the partition earlier may be at work on a record that is done again */
+        w->truth[p].done_ms[c] = w->now_ms;
 }
 
 /* --- the end ------------------------------------------------------------------------------------------------------------------------- */

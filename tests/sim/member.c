@@ -316,7 +316,7 @@ static void member_done(struct world *w, int n, const struct at *at)
     struct member *m = &w->members[n];
     m->in_hand[at->c]--;
     if (at->d == w->truth[at->c].cuts || at->b < w->truth[at->c].cut_at) /* else it is lost, and what is there is new */
-        judge_done(w, (int)at->c, at->b, m->color);
+        judge_done(w, n, (int)at->c, at->b);
     if (holder_done(&m->holder, (int)at->a, at->b, clock_of_unix_us(w, &m->clock)))
         member_tick(w, n);
     else if (m->fetch[at->a] >= 0 && m->fetch[at->a] < w->ends[at->c])
@@ -397,7 +397,7 @@ void member_kill(struct world *w, int n)
             coverage_part(FAULT_CRASH_MEMBER, (unsigned)m->parts[i].state);
         for (uint32_t k = win->head; m->parts[i].used && k != win->tail; k++)
             if (!win->slots[k & (win->room - 1)].done && chance(w, 500))
-                judge_done(w, m->parts[i].partition, win->slots[k & (win->room - 1)].offset, m->color);
+                judge_done(w, n, m->parts[i].partition, win->slots[k & (win->room - 1)].offset);
     }
     m->alive = false;
     m->life++;

@@ -206,7 +206,7 @@ struct truth {
     enum color before;                    /* who held it before this grant */
     int64_t first;                        /* the first offset delivered under this grant, OFFSET_NONE */
     int first_by;                         /* whom */
-    int64_t done_ms[COLOR_COUNT];         /* when the color was last done with a record of it */
+    int64_t done_ms[COLOR_COUNT];         /* when its stopper was last done with a record of it */
     int64_t stopped_ms[COLOR_COUNT];      /* when one of the color last stopped fetching it ... */
     int stopper[COLOR_COUNT], stopped_by; /* ... and who; of the last grant */
     uint64_t order;                       /* the newest of a release, and how many reports there were then */
@@ -385,7 +385,7 @@ void judge_appended(struct world *w, int64_t offset);
 void judge_delivered(struct world *w, int n, int part, int64_t offset);
 void judge_commits(struct world *w, const struct member *m, int partition, const struct holder_part_at *at);
 void judge_cut(struct world *w, int partition, int64_t end);
-void judge_done(struct world *w, int partition, int64_t offset, enum color c);
+void judge_done(struct world *w, int n, int partition, int64_t offset);
 void judge_heard(struct world *w, struct member *m, struct version before);
 bool judge_at_rest(struct world *w);
 void judge_end(struct world *w);
