@@ -20,8 +20,7 @@ typedef void log_sink(void *opaque, enum log_level level, const char *event, con
 void log_set_sink(log_sink *sink, void *opaque); /* NULL: stderr again */
 void log_set_level(enum log_level least);
 void log_set_json(bool json);
-void log_event(enum log_level level, const char *event, const char *fmt, ...)
-    __attribute__((format(printf, 3, 4)));
+void log_event(enum log_level level, const char *event, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 
 #define log_debug(event, ...) log_event(LOG_DEBUG, event, __VA_ARGS__)
 #define log_info(event, ...) log_event(LOG_INFO, event, __VA_ARGS__)

@@ -150,16 +150,15 @@ static struct entry *next_entry(struct controller *c, const struct entry *before
         f = f->next;
     return f && controller_leads(c) ? f->opaque : NULL;
 }
-#define EACH_FLEET(e, c) (struct entry *e = next_entry(c, NULL); e; e = next_entry(c, e))
-#define EACH_COLOR(color) (enum color color = BLUE; color < COLOR_COUNT; color++)
+#define EACH_FLEET(e, c) for (struct entry *e = next_entry(c, NULL); e; e = next_entry(c, e))
+#define EACH_COLOR(color) for (enum color color = BLUE; color < COLOR_COUNT; color++)
 
 static void write_fleets(struct page *p, struct controller *c)
 {
     int count = 0;
 
-    for
-        EACH_FLEET(e, c)
-    count++;
+    EACH_FLEET(e, c)
+        count++;
     if (controller_leads(c))
         page_int(p, count);
 }
@@ -170,86 +169,72 @@ static void write_phase(struct page *p, struct controller *c)
 
     for (int i = 0; i < PHASE_COUNT; i++)
         names[i] = phase_name((enum phase)i);
-    for
-        EACH_FLEET(e, c)
-        {
-            page_labels(p, "fleet", e->mirror->name, NULL);
-            page_states(p, names, PHASE_COUNT, (int)e->mirror->fleet.phase);
-        }
+    EACH_FLEET(e, c) {
+        page_labels(p, "fleet", e->mirror->name, NULL);
+        page_states(p, names, PHASE_COUNT, (int)e->mirror->fleet.phase);
+    }
 }
 
 static void write_active(struct page *p, struct controller *c)
 {
-    for
-        EACH_FLEET(e, c)
-        for
-            EACH_COLOR(color)
-            {
-                page_labels(p, "fleet", e->mirror->name, "color", color_name(color), NULL);
-                page_int(p, e->mirror->fleet.active == color);
-            }
+    EACH_FLEET(e, c)
+        EACH_COLOR(color) {
+            page_labels(p, "fleet", e->mirror->name, "color", color_name(color), NULL);
+            page_int(p, e->mirror->fleet.active == color);
+        }
 }
 
 static void write_epoch(struct page *p, struct controller *c)
 {
-    for
-        EACH_FLEET(e, c)
-        {
-            page_labels(p, "fleet", e->mirror->name, NULL);
-            page_int(p, (int64_t)e->mirror->fleet.version.epoch);
-        }
+    EACH_FLEET(e, c) {
+        page_labels(p, "fleet", e->mirror->name, NULL);
+        page_int(p, (int64_t)e->mirror->fleet.version.epoch);
+    }
 }
 
 static void write_broken(struct page *p, struct controller *c)
 {
-    for
-        EACH_FLEET(e, c)
-        {
-            page_labels(p, "fleet", e->mirror->name, NULL);
-            page_int(p, e->mirror->broken[0] != '\0');
-        }
+    EACH_FLEET(e, c) {
+        page_labels(p, "fleet", e->mirror->name, NULL);
+        page_int(p, e->mirror->broken[0] != '\0');
+    }
 }
 
 static void write_batons(struct page *p, struct controller *c)
 {
-    for
-        EACH_FLEET(e, c)
-        {
-            const struct fleet *f = &e->mirror->fleet;
-            int counts[COLOR_COUNT][RIGHT_COUNT] = { 0 };
+    EACH_FLEET(e, c) {
+        const struct fleet *f = &e->mirror->fleet;
+        int counts[COLOR_COUNT][RIGHT_COUNT] = { 0 };
 
-            for (int i = 0; i < f->baton_count; i++)
-                if (f->batons[i].partition >= 0)
-                    counts[f->batons[i].holder][f->batons[i].state]++;
-        for
-            EACH_COLOR(color)
-        for (int s = 0; s < RIGHT_COUNT; s++) {
-            page_labels(p, "fleet", e->mirror->name, "holder", color_name(color), "state", right_name((enum right)s),
-                        NULL);
-            page_int(p, counts[color][s]);
-        }
-        }
+        for (int i = 0; i < f->baton_count; i++)
+            if (f->batons[i].partition >= 0)
+                counts[f->batons[i].holder][f->batons[i].state]++;
+        EACH_COLOR(color)
+            for (int s = 0; s < RIGHT_COUNT; s++) {
+                page_labels(p, "fleet", e->mirror->name, "holder", color_name(color), "state",
+                            right_name((enum right)s), NULL);
+                page_int(p, counts[color][s]);
+            }
+    }
 }
 
 static void write_members(struct page *p, struct controller *c)
 {
-    for
-        EACH_FLEET(e, c)
-        {
-            int counts[COLOR_COUNT][2] = { 0 };
-            const struct report *r;
-            int64_t heard_ms;
+    EACH_FLEET(e, c) {
+        int counts[COLOR_COUNT][2] = { 0 };
+        const struct report *r;
+        int64_t heard_ms;
 
-            for (int i = 0; entry_member(e, i, &r, &heard_ms); i++)
-                if (!r->goodbye)
-                    counts[r->color][r->ready]++;
-        for
-            EACH_COLOR(color)
-        for (int ready = 0; ready < 2; ready++) {
-            page_labels(p, "fleet", e->mirror->name, "color", color_name(color), "ready", ready ? "yes" : "no", NULL);
-            page_int(p, counts[color][ready]);
-        }
-        }
+        for (int i = 0; entry_member(e, i, &r, &heard_ms); i++)
+            if (!r->goodbye)
+                counts[r->color][r->ready]++;
+        EACH_COLOR(color)
+            for (int ready = 0; ready < 2; ready++) {
+                page_labels(p, "fleet", e->mirror->name, "color", color_name(color), "ready", ready ? "yes" : "no",
+                            NULL);
+                page_int(p, counts[color][ready]);
+            }
+    }
 }
 
 static void write_versions_of(struct page *p, const struct entry *e, enum color color)
@@ -274,33 +259,28 @@ static void write_versions_of(struct page *p, const struct entry *e, enum color 
 
 static void write_versions(struct page *p, struct controller *c)
 {
-    for
-        EACH_FLEET(e, c)
-        for
-            EACH_COLOR(color)
-        write_versions_of(p, e, color);
+    EACH_FLEET(e, c)
+        EACH_COLOR(color)
+            write_versions_of(p, e, color);
 }
 
 static void write_operations(struct page *p, struct controller *c)
 {
-    for
-        EACH_FLEET(e, c)
-    for (int k = 0; k < OP_KIND_COUNT; k++)
-        for (int s = OP_COMPLETE; s < OP_STATE_COUNT; s++) {
-            page_labels(p, "fleet", e->mirror->name, "kind", op_kind_name((enum op_kind)k), "outcome",
-                        op_state_name((enum op_state)s), NULL);
-            page_count(p, tally_ended(e, (enum op_kind)k, (enum op_state)s));
-        }
+    EACH_FLEET(e, c)
+        for (int k = 0; k < OP_KIND_COUNT; k++)
+            for (int s = OP_COMPLETE; s < OP_STATE_COUNT; s++) {
+                page_labels(p, "fleet", e->mirror->name, "kind", op_kind_name((enum op_kind)k), "outcome",
+                            op_state_name((enum op_state)s), NULL);
+                page_count(p, tally_ended(e, (enum op_kind)k, (enum op_state)s));
+            }
 }
 
 static void write_standstill(struct page *p, struct controller *c)
 {
-    for
-        EACH_FLEET(e, c)
-        {
-            page_labels(p, "fleet", e->mirror->name, NULL);
-            page_histogram(p, tally_standstill(e), 9, 26, 1); /* 0.5 ms to 67 s */
-        }
+    EACH_FLEET(e, c) {
+        page_labels(p, "fleet", e->mirror->name, NULL);
+        page_histogram(p, tally_standstill(e), 9, 26, 1); /* 0.5 ms to 67 s */
+    }
 }
 
 static void labels_color(struct page *p, const struct entry *e, enum color color)
@@ -308,77 +288,57 @@ static void labels_color(struct page *p, const struct entry *e, enum color color
     page_labels(p, "fleet", e->mirror->name, "color", color_name(color), NULL);
 }
 
+/* One a fleet and color, of the count that stands at `at` in struct tally_color. */
+static void write_count(struct page *p, struct controller *c, size_t at)
+{
+    EACH_FLEET(e, c)
+        EACH_COLOR(color) {
+            labels_color(p, e, color);
+            page_count(p, *(const uint64_t *)(const void *)((const char *)tally_color(e, color) + at));
+        }
+}
+
 static void write_reports(struct page *p, struct controller *c)
 {
-    for
-        EACH_FLEET(e, c)
-        for
-            EACH_COLOR(color)
-            {
-                labels_color(p, e, color);
-                page_count(p, tally_color(e, color)->reports);
-            }
+    write_count(p, c, offsetof(struct tally_color, reports));
 }
 
 static void write_done(struct page *p, struct controller *c)
 {
-    for
-        EACH_FLEET(e, c)
-        for
-            EACH_COLOR(color)
-            {
-                labels_color(p, e, color);
-                page_count(p, tally_color(e, color)->done);
-            }
+    write_count(p, c, offsetof(struct tally_color, done));
 }
 
 static void write_gated(struct page *p, struct controller *c)
 {
-    for
-        EACH_FLEET(e, c)
-        for
-            EACH_COLOR(color)
-            {
-                labels_color(p, e, color);
-                page_count(p, tally_color(e, color)->gated);
-            }
+    write_count(p, c, offsetof(struct tally_color, gated));
 }
 
 static void write_failed(struct page *p, struct controller *c)
 {
-    for
-        EACH_FLEET(e, c)
-        for
-            EACH_COLOR(color)
-            {
-                const struct signals *s = &tally_color(e, color)->signals;
+    EACH_FLEET(e, c)
+        EACH_COLOR(color) {
+            const struct signals *s = &tally_color(e, color)->signals;
 
-                for (int i = 0; i < s->failed_count; i++) {
-                    page_labels(p, "fleet", e->mirror->name, "color", color_name(color), "class", s->failed[i].name,
-                                NULL);
-                    page_count(p, s->failed[i].count);
-                }
-                if (s->failed_count ==
-                    0) { /* a series that is there from the start shows the first failure as a rise */
-                    page_labels(p, "fleet", e->mirror->name, "color", color_name(color), "class", FAILURE_CLASS_OTHER,
-                                NULL);
-                    page_count(p, 0);
-                }
+            for (int i = 0; i < s->failed_count; i++) {
+                page_labels(p, "fleet", e->mirror->name, "color", color_name(color), "class", s->failed[i].name, NULL);
+                page_count(p, s->failed[i].count);
             }
+            if (s->failed_count == 0) { /* a series that is there from the start shows the first failure as a rise */
+                page_labels(p, "fleet", e->mirror->name, "color", color_name(color), "class", FAILURE_CLASS_OTHER,
+                            NULL);
+                page_count(p, 0);
+            }
+        }
 }
 
 /* One a fleet and color, of the histogram that stands at `at` in struct signals. */
 static void write_histogram(struct page *p, struct controller *c, size_t at, int first, int last, int step)
 {
-    for
-        EACH_FLEET(e, c)
-        for
-            EACH_COLOR(color)
-            {
-                labels_color(p, e, color);
-                page_histogram(p, (const void *)((const char *)&tally_color(e, color)->signals + at), first, last,
-                               step);
-            }
+    EACH_FLEET(e, c)
+        EACH_COLOR(color) {
+            labels_color(p, e, color);
+            page_histogram(p, (const void *)((const char *)&tally_color(e, color)->signals + at), first, last, step);
+        }
 }
 
 static void write_processing(struct page *p, struct controller *c)
@@ -433,40 +393,34 @@ static const struct lag_part *parts_of(const struct entry *e, int *ret_count)
 
 static void write_lag(struct page *p, struct controller *c)
 {
-    for
-        EACH_FLEET(e, c)
-        {
-            int count;
-            const struct lag_part *parts = parts_of(e, &count);
-            const int shown = lags_shown(e) < count ? lags_shown(e) : count;
+    EACH_FLEET(e, c) {
+        int count;
+        const struct lag_part *parts = parts_of(e, &count);
+        const int shown = lags_shown(e) < count ? lags_shown(e) : count;
 
-        for
-            EACH_COLOR(color)
-        for (int i = 0; i < shown; i++)
-            if (parts[i].lag[color].state == LAG_KNOWN) {
-                labels_partition(p, e, color, &parts[i]);
-                page_int(p, parts[i].lag[color].records);
-            }
-        }
+        EACH_COLOR(color)
+            for (int i = 0; i < shown; i++)
+                if (parts[i].lag[color].state == LAG_KNOWN) {
+                    labels_partition(p, e, color, &parts[i]);
+                    page_int(p, parts[i].lag[color].records);
+                }
+    }
 }
 
 static void write_lag_seconds(struct page *p, struct controller *c)
 {
-    for
-        EACH_FLEET(e, c)
-        {
-            int count;
-            const struct lag_part *parts = parts_of(e, &count);
-            const int shown = lags_shown(e) < count ? lags_shown(e) : count;
+    EACH_FLEET(e, c) {
+        int count;
+        const struct lag_part *parts = parts_of(e, &count);
+        const int shown = lags_shown(e) < count ? lags_shown(e) : count;
 
-        for
-            EACH_COLOR(color)
-        for (int i = 0; i < shown; i++)
-            if (parts[i].time[color].state != TIME_LAG_UNKNOWN) {
-                labels_partition(p, e, color, &parts[i]);
-                page_ms(p, parts[i].time[color].ms);
-            }
-        }
+        EACH_COLOR(color)
+            for (int i = 0; i < shown; i++)
+                if (parts[i].time[color].state != TIME_LAG_UNKNOWN) {
+                    labels_partition(p, e, color, &parts[i]);
+                    page_ms(p, parts[i].time[color].ms);
+                }
+    }
 }
 
 /* Of one group and topic: sums over the partitions where it is known. */
@@ -503,26 +457,23 @@ enum topic_figure { TOPIC_RECORDS, TOPIC_SECONDS, TOPIC_UNKNOWN };
 
 static void write_topics(struct page *p, struct controller *c, enum topic_figure figure)
 {
-    for
-        EACH_FLEET(e, c)
-        {
-            int count;
-            const struct lag_part *parts = parts_of(e, &count);
+    EACH_FLEET(e, c) {
+        int count;
+        const struct lag_part *parts = parts_of(e, &count);
 
-        for
-            EACH_COLOR(color)
-        for (int t = 0; parts && t < e->mirror->fleet.spec.topic_count; t++) {
-            const struct topic_lag sum = topic_lag(parts, count, color, t);
+        EACH_COLOR(color)
+            for (int t = 0; parts && t < e->mirror->fleet.spec.topic_count; t++) {
+                const struct topic_lag sum = topic_lag(parts, count, color, t);
 
-            labels_topic(p, e, color, t);
-            if (figure == TOPIC_UNKNOWN)
-                page_int(p, sum.unknown);
-            else if (figure == TOPIC_RECORDS && sum.known > 0)
-                page_int(p, sum.records);
-            else if (figure == TOPIC_SECONDS && sum.timed > 0)
-                page_ms(p, sum.ms);
-        }
-        }
+                labels_topic(p, e, color, t);
+                if (figure == TOPIC_UNKNOWN)
+                    page_int(p, sum.unknown);
+                else if (figure == TOPIC_RECORDS && sum.known > 0)
+                    page_int(p, sum.records);
+                else if (figure == TOPIC_SECONDS && sum.timed > 0)
+                    page_ms(p, sum.ms);
+            }
+    }
 }
 
 static void write_topic_lag(struct page *p, struct controller *c)
@@ -542,31 +493,27 @@ static void write_topic_lag_unknown(struct page *p, struct controller *c)
 
 static void write_lag_time(struct page *p, struct controller *c)
 {
-    for
-        EACH_FLEET(e, c)
-        {
-            int64_t at_unix_ms;
-            int count;
+    EACH_FLEET(e, c) {
+        int64_t at_unix_ms;
+        int count;
 
-            if (!lags_read(e, &count, &at_unix_ms))
-                continue;
-            page_labels(p, "fleet", e->mirror->name, NULL);
-            page_ms(p, at_unix_ms);
-        }
+        if (!lags_read(e, &count, &at_unix_ms))
+            continue;
+        page_labels(p, "fleet", e->mirror->name, NULL);
+        page_ms(p, at_unix_ms);
+    }
 }
 
 static void write_hidden(struct page *p, struct controller *c)
 {
-    for
-        EACH_FLEET(e, c)
-        {
-            int count;
+    EACH_FLEET(e, c) {
+        int count;
 
-            if (!parts_of(e, &count))
-                continue;
-            page_labels(p, "fleet", e->mirror->name, NULL);
-            page_int(p, count > lags_shown(e) ? count - lags_shown(e) : 0);
-        }
+        if (!parts_of(e, &count))
+            continue;
+        page_labels(p, "fleet", e->mirror->name, NULL);
+        page_int(p, count > lags_shown(e) ? count - lags_shown(e) : 0);
+    }
 }
 
 /* --- the judge ---------------------------------------------------------------------------------------------------- */
@@ -577,31 +524,27 @@ static void write_verdict(struct page *p, struct controller *c)
 
     for (int i = 0; i < VERDICT_COUNT; i++)
         names[i] = verdict_name((enum verdict)i);
-    for
-        EACH_FLEET(e, c)
-        {
-            const struct switcher *s = e->led ? led_switcher(e->led) : NULL;
+    EACH_FLEET(e, c) {
+        const struct switcher *s = e->led ? led_switcher(e->led) : NULL;
 
-            if (!s || !s->op.judged)
-                continue;
-            page_labels(p, "fleet", e->mirror->name, NULL);
-            page_states(p, names, VERDICT_COUNT, (int)s->op.verdict.verdict);
-        }
+        if (!s || !s->op.judged)
+            continue;
+        page_labels(p, "fleet", e->mirror->name, NULL);
+        page_states(p, names, VERDICT_COUNT, (int)s->op.verdict.verdict);
+    }
 }
 
 static void write_signals(struct page *p, struct controller *c)
 {
-    for
-        EACH_FLEET(e, c)
-        {
-            int known;
-            const int count = watch_signals(e, &known);
+    EACH_FLEET(e, c) {
+        int known;
+        const int count = watch_signals(e, &known);
 
-            for (int i = 0; i < 2; i++) {
-                page_labels(p, "fleet", e->mirror->name, "state", i ? "known" : "unknown", NULL);
-                page_int(p, i ? known : count - known);
-            }
+        for (int i = 0; i < 2; i++) {
+            page_labels(p, "fleet", e->mirror->name, "state", i ? "known" : "unknown", NULL);
+            page_int(p, i ? known : count - known);
         }
+    }
 }
 
 /* --- kafka_exporter's names --------------------------------------------------------------------------------------- */
@@ -633,71 +576,63 @@ static bool topic_shown_before(struct controller *c, const struct entry *e, cons
 static bool group_shown_before(struct controller *c, const struct entry *e, const char *group)
 {
     for (struct entry *before = next_entry(c, NULL); before && before != e; before = next_entry(c, before))
-        for
-            EACH_COLOR(color)
-    if (strcmp(before->mirror->fleet.spec.colors[color].group, group) == 0)
-        return true;
+        EACH_COLOR(color)
+            if (strcmp(before->mirror->fleet.spec.colors[color].group, group) == 0)
+                return true;
     return false;
 }
 
 static void write_exporter_group(struct page *p, struct controller *c, enum exporter_figure figure)
 {
-    for
-        EACH_FLEET(e, c)
-        {
-            const struct spec *s = &e->mirror->fleet.spec;
-            int count;
-            const struct lag_part *parts = parts_of(e, &count);
-            const int shown = lags_shown(e) < count ? lags_shown(e) : count;
+    EACH_FLEET(e, c) {
+        const struct spec *s = &e->mirror->fleet.spec;
+        int count;
+        const struct lag_part *parts = parts_of(e, &count);
+        const int shown = lags_shown(e) < count ? lags_shown(e) : count;
 
-        for
-            EACH_COLOR(color)
-        for (int i = 0; i < shown && !group_shown_before(c, e, s->colors[color].group); i++)
-            if (parts[i].lag[color].state == LAG_KNOWN)
-                exporter_partition(p, s->colors[color].group, s->topics[parts[i].topic], &parts[i],
-                                   figure == EXPORTER_LAG ? parts[i].lag[color].records : parts[i].committed[color]);
-        }
+        EACH_COLOR(color)
+            for (int i = 0; i < shown && !group_shown_before(c, e, s->colors[color].group); i++)
+                if (parts[i].lag[color].state == LAG_KNOWN)
+                    exporter_partition(p, s->colors[color].group, s->topics[parts[i].topic], &parts[i],
+                                       figure == EXPORTER_LAG ? parts[i].lag[color].records
+                                                              : parts[i].committed[color]);
+    }
 }
 
 static void write_exporter_group_sum(struct page *p, struct controller *c, enum exporter_figure figure)
 {
-    for
-        EACH_FLEET(e, c)
-        {
-            const struct spec *s = &e->mirror->fleet.spec;
-            int count;
-            const struct lag_part *parts = parts_of(e, &count);
+    EACH_FLEET(e, c) {
+        const struct spec *s = &e->mirror->fleet.spec;
+        int count;
+        const struct lag_part *parts = parts_of(e, &count);
 
-        for
-            EACH_COLOR(color)
-        for (int t = 0; parts && t < s->topic_count && !group_shown_before(c, e, s->colors[color].group); t++) {
-            const struct topic_lag sum = topic_lag(parts, count, color, t);
+        EACH_COLOR(color)
+            for (int t = 0; parts && t < s->topic_count && !group_shown_before(c, e, s->colors[color].group); t++) {
+                const struct topic_lag sum = topic_lag(parts, count, color, t);
 
-            if (sum.known == 0)
-                continue;
-            page_labels(p, "consumergroup", s->colors[color].group, "topic", s->topics[t], NULL);
-            page_int(p, figure == EXPORTER_LAG ? sum.records : sum.committed);
-        }
-        }
+                if (sum.known == 0)
+                    continue;
+                page_labels(p, "consumergroup", s->colors[color].group, "topic", s->topics[t], NULL);
+                page_int(p, figure == EXPORTER_LAG ? sum.records : sum.committed);
+            }
+    }
 }
 
 static void write_exporter_topic(struct page *p, struct controller *c, enum exporter_figure figure)
 {
-    for
-        EACH_FLEET(e, c)
-        {
-            int count;
-            const struct lag_part *parts = parts_of(e, &count);
-            const int shown = lags_shown(e) < count ? lags_shown(e) : count;
+    EACH_FLEET(e, c) {
+        int count;
+        const struct lag_part *parts = parts_of(e, &count);
+        const int shown = lags_shown(e) < count ? lags_shown(e) : count;
 
-            for (int i = 0; i < shown; i++) {
-                const char *topic = e->mirror->fleet.spec.topics[parts[i].topic];
-                const int64_t offset = figure == EXPORTER_END ? parts[i].log_end : parts[i].log_start;
+        for (int i = 0; i < shown; i++) {
+            const char *topic = e->mirror->fleet.spec.topics[parts[i].topic];
+            const int64_t offset = figure == EXPORTER_END ? parts[i].log_end : parts[i].log_start;
 
-                if (offset != OFFSET_NONE && !topic_shown_before(c, e, topic))
-                    exporter_partition(p, NULL, topic, &parts[i], offset);
-            }
+            if (offset != OFFSET_NONE && !topic_shown_before(c, e, topic))
+                exporter_partition(p, NULL, topic, &parts[i], offset);
         }
+    }
 }
 
 static void write_exporter_offset(struct page *p, struct controller *c)
@@ -732,43 +667,38 @@ static void write_exporter_start(struct page *p, struct controller *c)
 
 static void write_exporter_members(struct page *p, struct controller *c)
 {
-    for
-        EACH_FLEET(e, c)
-        for
-            EACH_COLOR(color)
-            {
-                const char *group = e->mirror->fleet.spec.colors[color].group;
-                const struct report *r;
-                int64_t heard_ms;
-                int count = 0;
+    EACH_FLEET(e, c)
+        EACH_COLOR(color) {
+            const char *group = e->mirror->fleet.spec.colors[color].group;
+            const struct report *r;
+            int64_t heard_ms;
+            int count = 0;
 
-                for (int i = 0; entry_member(e, i, &r, &heard_ms); i++)
-                    count += r->color == color && !r->goodbye;
-                if (group_shown_before(c, e, group))
-                    continue;
-                page_labels(p, "consumergroup", group, NULL);
-                page_int(p, count);
-            }
+            for (int i = 0; entry_member(e, i, &r, &heard_ms); i++)
+                count += r->color == color && !r->goodbye;
+            if (group_shown_before(c, e, group))
+                continue;
+            page_labels(p, "consumergroup", group, NULL);
+            page_int(p, count);
+        }
 }
 
 static void write_exporter_partitions(struct page *p, struct controller *c)
 {
-    for
-        EACH_FLEET(e, c)
-        {
-            const struct fleet *f = &e->mirror->fleet;
+    EACH_FLEET(e, c) {
+        const struct fleet *f = &e->mirror->fleet;
 
-            for (int t = 0; t < f->spec.topic_count; t++) {
-                int count = 0;
+        for (int t = 0; t < f->spec.topic_count; t++) {
+            int count = 0;
 
-                for (int i = 0; i < f->baton_count; i++)
-                    count += f->batons[i].topic == t && f->batons[i].partition >= 0;
-                if (topic_shown_before(c, e, f->spec.topics[t]))
-                    continue;
-                page_labels(p, "topic", f->spec.topics[t], NULL);
-                page_int(p, count);
-            }
+            for (int i = 0; i < f->baton_count; i++)
+                count += f->batons[i].topic == t && f->batons[i].partition >= 0;
+            if (topic_shown_before(c, e, f->spec.topics[t]))
+                continue;
+            page_labels(p, "topic", f->spec.topics[t], NULL);
+            page_int(p, count);
         }
+    }
 }
 
 /* --- the table ---------------------------------------------------------------------------------------------------- */
