@@ -1,6 +1,5 @@
 #include "http/client.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,6 +10,7 @@
 #include "base/str.h"
 #include "http/curl_calls.h"
 #include "http/parse.h"
+#include "http/token.h"
 
 #define REPLY_BYTES_MAX (64 * 1024 * 1024)
 #define EVENT_BYTES_MAX (1024 * 1024)
@@ -56,33 +56,10 @@ static bool origin_copy(char *ret, size_t ret_size, const char *url)
     return true;
 }
 
-static int client_read_token(struct http_client *c, const char *path, struct errmsg *m)
-{
-    char text[520];
-    FILE *file = fopen(path, "re");
-    size_t len;
-
-    if (!file)
-        return err_set(m, errno == ENOENT ? ERR_NOT_FOUND : ERR_IO, "open token file '%s': %s", path, strerror(errno));
-    len = fread(text, 1, sizeof(text) - 1, file);
-    fclose(file);
-    while (len > 0 && (text[len - 1] == '\n' || text[len - 1] == '\r'))
-        len--;
-    text[len] = '\0';
-    for (size_t i = 0; i < len; i++)
-        if ((unsigned char)text[i] <= 0x20 || (unsigned char)text[i] >= 0x7f)
-            len = 0;
-    if (len == 0)
-        return err_set(m, ERR_INVALID, "token file '%s' must hold one line of visible characters and nothing else",
-                       path);
-    snprintf(c->token, sizeof(c->token), "Authorization: Bearer %s", text);
-    explicit_bzero(text, sizeof(text));
-    return ERR_OK;
-}
-
 int http_client_open(struct http_client **ret, const struct http_client_config *config, struct errmsg *m)
 {
     struct http_client *c = calloc(1, sizeof(*c));
+    char token[TOKEN_MAX + 1] = "";
     int r = ERR_OK;
 
     if (!c)
@@ -95,7 +72,10 @@ int http_client_open(struct http_client **ret, const struct http_client_config *
     else if (config->ca_file && !text_copy(c->ca_file, sizeof(c->ca_file), config->ca_file))
         r = err_set(m, ERR_TOO_LARGE, "the name of the CA file is too long");
     else if (config->token_file)
-        r = client_read_token(c, config->token_file, m);
+        r = token_read(token, config->token_file, 1, m);
+    if (token[0])
+        snprintf(c->token, sizeof(c->token), "Authorization: Bearer %s", token);
+    explicit_bzero(token, sizeof(token));
     if (r == ERR_OK && config->by && *config->by && !strpbrk(config->by, "\r\n"))
         snprintf(c->by, sizeof(c->by), "X-Baton-By: %.180s", config->by);
     if (r == ERR_OK)

@@ -11,10 +11,10 @@
 #include "http/parse.h"
 #include "http/server.h"
 #include "http/tls.h"
+#include "http/token.h"
 
 #define LISTEN_MAX 8
 #define TOKEN_MIN 16
-#define TOKEN_MAX 512
 
 enum exchange_state { X_HEAD, X_BODY, X_HANDLED, X_STREAM, X_SENDING, X_LINGER, X_DOOMED };
 

@@ -172,31 +172,6 @@ static void on_accept_error(struct evconnlistener *listener, void *opaque)
 
 /* --- opening and closing ------------------------------------------------------------------------------------------ */
 
-static int token_read(char ret[TOKEN_MAX + 1], const char *path, struct errmsg *m)
-{
-    char text[TOKEN_MAX + 3];
-    FILE *file = fopen(path, "re");
-    size_t len;
-
-    if (!file)
-        return err_set(m, errno == ENOENT ? ERR_NOT_FOUND : ERR_IO, "open token file '%s': %s", path, strerror(errno));
-    len = fread(text, 1, sizeof(text) - 1, file);
-    fclose(file);
-    while (len > 0 && (text[len - 1] == '\n' || text[len - 1] == '\r'))
-        len--;
-    text[len] = '\0';
-    for (size_t i = 0; i < len; i++)
-        if ((unsigned char)text[i] <= 0x20 || (unsigned char)text[i] >= 0x7f)
-            len = 0;
-    if (len < TOKEN_MIN || len > TOKEN_MAX)
-        return err_set(m, ERR_INVALID,
-                       "token file '%s' must hold one line of %d to %d visible characters and nothing else; "
-                       "make one with: openssl rand -hex 32",
-                       path, TOKEN_MIN, TOKEN_MAX);
-    memcpy(ret, text, len + 1);
-    return ERR_OK;
-}
-
 static int server_load_tls(struct http_server *s, const struct http_server_config *config, struct errmsg *m)
 {
     char why[512];
@@ -300,12 +275,12 @@ int http_server_open(struct http_server **ret, struct event_base *base, const st
     s->breath = evtimer_new(base, on_breath, s);
     r = s->sweep && s->breath ? server_copy_hosts(s, config, m) : err_set(m, ERR_NOMEM, "HTTP server");
     if (r == ERR_OK && config->token_file)
-        r = token_read(s->token, config->token_file, m);
+        r = token_read(s->token, config->token_file, TOKEN_MIN, m);
     if (r == ERR_OK && config->member_token_file && !config->token_file)
         r = err_set(m, ERR_INVALID,
                     "a token for members does nothing where everybody may do everything; give --token-file too");
     if (r == ERR_OK && config->member_token_file)
-        r = token_read(s->member_token, config->member_token_file, m);
+        r = token_read(s->member_token, config->member_token_file, TOKEN_MIN, m);
     if (r == ERR_OK && s->member_token[0] && !strcmp(s->token, s->member_token))
         r = err_set(m, ERR_INVALID,
                     "the members' token is the operators' own: make another one with: openssl rand -hex 32");
