@@ -326,6 +326,15 @@ static void on_doc(struct holder *h, const struct holder_event *ev)
     const bool head = ev->doc->kind == DOC_WHOLE || ev->doc->kind == DOC_HEAD;
     const struct doc gone = { .kind = DOC_GONE };
 
+    h->log_position = ev->log_position;
+    /*
+     * A log that is read again from its beginning: a tombstone carries no version, so it would take the fleet that was made again
+     * since, and those of its shards that are older than its newest head would never come back.
+     */
+    if (ev->doc_offset < h->born_at)
+        return;
+    if (ev->doc->kind == DOC_GONE)
+        h->born_at = ev->doc_offset + 1;
     /* A fleet made again with other topics: what our partitions are called is not theirs any more. A restart learns the new names. */
     h->estranged = h->estranged || (head && !fleet_topics_extend(h->fleet, &ev->doc->fleet));
     switch (fleet_apply(h->fleet, h->estranged ? &gone : ev->doc)) {
@@ -342,7 +351,6 @@ static void on_doc(struct holder *h, const struct holder_event *ev)
     case DOC_FITS_NOT:
         break; /* the partitions concerned have no baton here, so they stay paused */
     }
-    h->log_position = ev->log_position;
 }
 
 static void on_assigned(struct holder *h, const struct holder_event *ev)

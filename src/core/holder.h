@@ -127,7 +127,7 @@ struct holder_topic_partition {
 
 enum holder_event_type {
     HOLDER_TICK,           /* at least every 100 ms; holder_next_ms() says when the next has work */
-    HOLDER_DOC,            /* doc (valid by term), log_position after it */
+    HOLDER_DOC,            /* doc (valid by term) and its offset, log_position after it */
     HOLDER_LOG_POSITION,   /* log_position: the control log is applied up to here (records of others, end of log) */
     HOLDER_LOG_END,        /* token, log_position = end; failed: ask again */
     HOLDER_REPORT_ACKED,   /* sequence */
@@ -148,6 +148,7 @@ struct holder_event {
     int64_t now_ms;      /* monotonic */
     int64_t now_unix_us; /* wall, for the receipt's figures only */
     const struct doc *doc;
+    int64_t doc_offset; /* its place in the log; log_position may stand before it, at a record that nobody can read */
     int64_t log_position;
     uint64_t token;
     uint64_t sequence;
@@ -166,6 +167,7 @@ struct holder {
     int part_max; /* slots; used ones are marked */
 
     int64_t log_position;
+    int64_t born_at; /* one past the newest tombstone: what stands before it is of a fleet that was deleted */
     uint64_t token_last;
     uint64_t report_sequence; /* of the last made */
     uint64_t report_acked;

@@ -95,7 +95,7 @@ static int64_t report_interval_ms(const struct baton_consumer *c)
     return bounded_ms > c->options.report_interval_ms ? bounded_ms : c->options.report_interval_ms;
 }
 
-static void doc_apply(struct baton_consumer *c, int64_t position)
+static void doc_apply(struct baton_consumer *c, int64_t offset, int64_t position)
 {
     struct errmsg m = { 0 };
 
@@ -107,7 +107,8 @@ static void doc_apply(struct baton_consumer *c, int64_t position)
         consumer_fail(c, ERR_NOMEM, "out of memory for the fleet's document");
         return;
     }
-    carry_step(c, (struct holder_event){ .type = HOLDER_DOC, .doc = c->doc, .log_position = position });
+    carry_step(c, (struct holder_event){
+                      .type = HOLDER_DOC, .doc = c->doc, .doc_offset = offset, .log_position = position });
     pthread_mutex_lock(&c->lock);
     if (c->fleet.exists) {
         c->holder.config.session_timeout_ms = options_session_ms(&c->options, &c->fleet.spec);
@@ -216,13 +217,13 @@ static void on_record(void *opaque, const struct kafka_record *rec)
         held_head_keep(c, rec);
         return;
     }
-    doc_apply(c, read_to(c, channel_position(c->channel)));
+    doc_apply(c, rec->offset, read_to(c, channel_position(c->channel)));
     if (c->held_head && c->unreadable_count == 0) {
         key = (struct record_key){ .kind = RECORD_HEAD, .shard = -1 };
         text_copy(key.fleet, sizeof(key.fleet), c->options.fleet);
         r = doc_read(c, &key, c->held_head, c->held_head_len, &m);
         if (r == ERR_OK)
-            doc_apply(c, channel_position(c->channel));
+            doc_apply(c, c->held_head_offset, channel_position(c->channel));
         else if (r == ERR_NOMEM)
             consumer_fail(c, r, "out of memory for the fleet's document");
         held_head_drop(c);

@@ -392,9 +392,8 @@ static bool fault_strikes(struct world *w, enum fault f)
     case FAULT_LAG_LOG:
     case FAULT_CUT_BOTH:
     case FAULT_CLOSE_MEMBER:
+    case FAULT_REREAD_LOG:
         return fault_member(w, f);
-    case FAULT_REREAD_LOG: /* a tombstone that is read again takes shards away that come no more: not where fleets are made again */
-        return w->config.weight[FAULT_REMADE] == 0 && fault_member(w, f);
     case FAULT_JOIN_MEMBER:
         fault_met(w, f);
         member_start(w, (enum color)below(w, COLOR_COUNT));

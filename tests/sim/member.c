@@ -236,6 +236,7 @@ static void member_read(struct world *w, int n)
                  (r->doc->kind == DOC_GONE || terms_valid(&m->terms, r->term))) {
             ev.type = HOLDER_DOC;
             ev.doc = r->doc;
+            ev.doc_offset = m->log_next;
         }
         ev.log_position = ++m->log_next;
         if (m->log_next > m->log_seen)

@@ -82,6 +82,12 @@ void rules_report_made(struct world *w, int n, const struct report *r)
 /* Rule 1, I4: whoever has read the log to its end has the very document that counts. */
 static bool has_what_counts(const struct world *w, const struct fleet *f)
 {
+    int written = 0;
+
+    for (int p = 0; p < w->partitions; p++)
+        written += w->truth[p].doc.epoch > 0;
+    if (f->exists && f->baton_count != written)
+        return false;
     for (int i = 0; i < f->baton_count && f->exists; i++) {
         const struct baton *b = &f->batons[i], *doc = b->partition < 0 ? NULL : &w->truth[b->partition].doc;
 
