@@ -1,0 +1,1349 @@
+/*
+ * test_switch - a switcher's reign told step by step, in a world where everybody does at once what he is told.
+ *
+ * The simulation looks for what goes wrong between many; here stands what one answer, one verdict, one order has to lead to: the
+ * policy of a stage as a table, orders that must be refused, answers that never come, those that come too late.
+ */
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "base/check.h"
+#include "core/switch.h"
+
+#define PARTS 4
+#define MEMBERS 4
+
+struct member {
+    bool exists, silent, unlisted; /* silent: it is written to, and does not answer */
+    struct report report;          /* what it says each time, but for its parts */
+    bool owns[PARTS];
+};
+
+struct reign {
+    struct switcher s;
+    struct fleet fleet;
+    struct spec spec;
+    struct baton table[PARTS];
+    struct baton_fact facts[PARTS];
+    struct pass forth[PARTS], back[PARTS];
+    struct stage_item items[PARTS];
+    struct switcher_effects fx;
+    int batons[4 * PARTS];
+    struct member members[MEMBERS];
+    int64_t position[PARTS]; /* of the holder, all of it committed */
+    struct mark mark[PARTS];
+    int64_t first[PARTS]; /* where a taker finds the first record, -1: where it was told to begin */
+    int64_t ends, starts; /* of every log */
+    bool deaf[SWITCHER_DROP_OP + 1], fails[SWITCHER_DROP_OP + 1]; /* by effect: not answered; answered by a failure */
+    uint64_t token[SWITCHER_DROP_OP + 1];                         /* of the newest effect of each kind */
+    int asked[SWITCHER_DROP_OP + 1];                              /* how often */
+    struct switcher_effect told;                                  /* the last reply */
+    char forgotten[INCARNATION_MAX + 1], restored[INCARNATION_MAX + 1];
+    uint32_t dropped;
+    struct group_view groups[COLOR_COUNT];
+    int64_t now_ms;
+    bool op_written, head_written;
+};
+
+static void reign_step(struct reign *r, struct switcher_event ev);
+
+static void read_offsets(struct reign *r, const struct switcher_effect *e, const int *batons)
+{
+    struct switcher_reading readings[PARTS];
+
+    for (int i = 0; i < e->count; i++) {
+        const int b = batons[e->first + i];
+
+        readings[i] = (struct switcher_reading){ .baton = b, .offset = r->position[b], .mark = r->mark[b] };
+        if (e->type != SWITCHER_READ_OFFSETS)
+            readings[i].offset = e->type == SWITCHER_READ_ENDS ? r->ends : r->starts;
+    }
+    reign_step(r, (struct switcher_event){ .type = e->type == SWITCHER_READ_OFFSETS ? SWITCHER_OFFSETS
+                                                   : e->type == SWITCHER_READ_ENDS  ? SWITCHER_ENDS
+                                                                                    : SWITCHER_STARTS,
+                                           .token = e->token,
+                                           .failed = r->fails[e->type],
+                                           .color = e->color,
+                                           .readings = readings,
+                                           .reading_count = e->count });
+}
+
+static void list_groups(struct reign *r, struct group_member lists[COLOR_COUNT][MEMBERS])
+{
+    for (int c = 0; c < COLOR_COUNT; c++) {
+        struct group_view *g = &r->groups[c];
+
+        g->member_count = 0;
+        g->members = lists[c];
+        for (int m = 0; m < MEMBERS; m++)
+            if (r->members[m].exists && !r->members[m].unlisted && r->members[m].report.color == (enum color)c)
+                snprintf(lists[c][g->member_count++].member_id, MEMBER_ID_MAX + 1, "%s",
+                         r->members[m].report.member_id);
+    }
+}
+
+static void read_groups(struct reign *r)
+{
+    struct group_member lists[COLOR_COUNT][MEMBERS];
+
+    list_groups(r, lists);
+    reign_step(r, (struct switcher_event){ .type = SWITCHER_GROUPS, .groups = r->groups });
+}
+
+static void read_all(struct reign *r, uint64_t token)
+{
+    static struct snapshot snapshot;
+    struct group_member lists[COLOR_COUNT][MEMBERS];
+    struct partition_view partitions[PARTS];
+
+    list_groups(r, lists);
+    memset(&snapshot, 0, sizeof(snapshot));
+    memcpy(snapshot.groups, r->groups, sizeof(r->groups));
+    snapshot.topics[0] = (struct topic_view){ .exists = true, .partition_count = r->fleet.baton_count };
+    snapshot.partitions = partitions;
+    snapshot.partition_count = r->fleet.baton_count;
+    for (int i = 0; i < r->fleet.baton_count; i++)
+        partitions[i] =
+            (struct partition_view){ { r->position[i], r->position[i] }, .log_start = r->starts, .log_end = r->ends };
+    reign_step(r, (struct switcher_event){ .type = SWITCHER_SNAPSHOT, .token = token, .snapshot = &snapshot });
+}
+
+static void answer(struct reign *r, const struct switcher_effect *e, const int *batons)
+{
+    r->token[e->type] = e->token;
+    r->asked[e->type]++;
+    if (r->deaf[e->type])
+        return;
+    switch (e->type) {
+    case SWITCHER_READ_REPORTS:
+        reign_step(r, (struct switcher_event){
+                          .type = SWITCHER_REPORTS_READ, .token = e->token, .failed = r->fails[e->type] });
+        break;
+    case SWITCHER_READ_OFFSETS:
+    case SWITCHER_READ_ENDS:
+    case SWITCHER_READ_STARTS:
+        read_offsets(r, e, batons);
+        break;
+    case SWITCHER_READ_GROUPS:
+        read_groups(r);
+        break;
+    case SWITCHER_READ_ALL:
+        read_all(r, e->token);
+        break;
+    case SWITCHER_FORGET:
+        memcpy(r->forgotten, e->incarnation, sizeof(r->forgotten));
+        break;
+    case SWITCHER_RESTORE:
+        memcpy(r->restored, e->incarnation, sizeof(r->restored));
+        break;
+    case SWITCHER_REPLY:
+        r->told = *e;
+        break;
+    case SWITCHER_DROP_OP:
+        r->dropped = e->number;
+        break;
+    }
+}
+
+/* One event, and the answers to what it asked for. */
+static void reign_step(struct reign *r, struct switcher_event ev)
+{
+    struct switcher_effects fx;
+    int batons[4 * PARTS];
+
+    ev.now_ms = r->now_ms;
+    ev.now_unix_us = r->now_ms * 1000;
+    switcher_effects_clear(&r->fx);
+    memset(&r->s.dirty, 0, sizeof(r->s.dirty));
+    switcher_step(&r->s, &ev, &r->fx);
+    r->op_written = r->s.dirty.op;
+    r->head_written = r->s.dirty.head;
+    free(ev.report);
+    fx = r->fx;
+    memcpy(batons, r->batons, sizeof(batons));
+    for (int i = 0; i < fx.count; i++)
+        answer(r, &fx.items[i], batons);
+}
+
+static void tick(struct reign *r, int64_t later_ms)
+{
+    r->now_ms += later_ms;
+    reign_step(r, (struct switcher_event){ .type = SWITCHER_TICK });
+}
+
+/* What a member that does at once what it is told says of a partition. */
+static struct report_part part_of(struct reign *r, const struct member *m, int i)
+{
+    const struct baton *b = &r->table[i];
+    const bool ours = b->holder == m->report.color && m->owns[i];
+    struct report_part part = { .partition = i,
+                                .order = b->order,
+                                .owned = m->owns[i],
+                                .position = r->position[i],
+                                .committed = r->position[i],
+                                .doubt = OFFSET_NONE,
+                                .first = OFFSET_NONE };
+
+    if (!ours)
+        return part;
+    if (b->state == RIGHT_GRANTED && r->mark[i].epoch != b->epoch) {
+        r->position[i] = b->from;
+        r->mark[i] = (struct mark){ MARK_EPOCH, b->epoch };
+        part.position = part.committed = b->from;
+    }
+    part.local = b->state == RIGHT_HELD || b->state == RIGHT_GRANTED ? LOCAL_ACTIVE : LOCAL_RELEASED;
+    part.first = part.local == LOCAL_ACTIVE ? (r->first[i] < 0 ? b->from : r->first[i]) : OFFSET_NONE;
+    part.stopped_unix_us = part.drained_unix_us = part.local == LOCAL_RELEASED ? r->now_ms * 1000 : 0;
+    part.attached_unix_us = part.first_unix_us = part.local == LOCAL_ACTIVE ? r->now_ms * 1000 : 0;
+    return part;
+}
+
+static struct report *report_new(struct reign *r, struct member *m)
+{
+    struct report *report = calloc(1, sizeof(*report) + PARTS * sizeof(struct report_part));
+
+    m->report.sequence++;
+    m->report.applied = r->fleet.version;
+    *report = m->report;
+    report->parts = (struct report_part *)(report + 1);
+    for (int i = 0; i < r->fleet.baton_count; i++)
+        report->parts[report->part_count++] = part_of(r, m, i);
+    return report;
+}
+
+static void speak(struct reign *r, int m)
+{
+    reign_step(r, (struct switcher_event){ .type = SWITCHER_REPORT, .report = report_new(r, &r->members[m]) });
+}
+
+/* All do what they are told, until nothing changes any more: at most so many rounds. */
+static void obey(struct reign *r, int rounds)
+{
+    for (int i = 0; i < rounds; i++) {
+        for (int m = 0; m < MEMBERS; m++)
+            if (r->members[m].exists && !r->members[m].silent)
+                speak(r, m);
+        tick(r, 10);
+    }
+}
+
+static void member_add(struct reign *r, enum color c)
+{
+    int m = 0;
+
+    while (r->members[m].exists)
+        m++;
+    r->members[m] =
+        (struct member){ .exists = true, .report = { .color = c, .ready = true, .report_interval_ms = 1000 } };
+    snprintf(r->members[m].report.incarnation, INCARNATION_MAX + 1, "%s%d", color_name(c), m);
+    snprintf(r->members[m].report.member_id, MEMBER_ID_MAX + 1, "id-%s%d", color_name(c), m);
+    snprintf(r->members[m].report.version, VERSION_MAX + 1, "%s-v1", color_name(c));
+    for (int i = 0; i < PARTS; i++)
+        r->members[m].owns[i] = true;
+}
+
+static struct reign *reign_new(void)
+{
+    struct reign *r = calloc(1, sizeof(*r));
+    static const struct baton born[PARTS] = { { .partition = 0, .from = 10 },
+                                              { .partition = 1, .from = 10 },
+                                              { .partition = 2, .from = 10 },
+                                              { .partition = 3, .from = 10 } };
+
+    r->now_ms = 1000;
+    r->fx.batons = r->batons;
+    r->fx.baton_max = 4 * PARTS;
+    r->ends = 100;
+    r->spec = (struct spec){ .fleet = "f",
+                             .topics = { "t" },
+                             .topic_count = 1,
+                             .colors = { { "f-blue" }, { "f-green" } },
+                             .stages = { .items = { { STAGE_SHARE, 50, 0 }, { STAGE_SHARE, 100, 0 } }, .count = 2 },
+                             .observe_ms = 60000,
+                             .deadline_ms = 5000,
+                             .session_timeout_ms = 6000,
+                             .processing_ms_max = 4000,
+                             .history_count = 2,
+                             .judge = { .mode = JUDGE_OFF, .interval_ms = 1000, .warmup_ms = 1000 } };
+    for (int i = 0; i < PARTS; i++) {
+        r->position[i] = 20 + i;
+        r->mark[i] = (struct mark){ MARK_EPOCH, 1 };
+        r->first[i] = OFFSET_NONE;
+    }
+    for (int c = 0; c < COLOR_COUNT; c++) {
+        r->groups[c].known = true;
+        member_add(r, (enum color)c);
+    }
+    fleet_init(&r->fleet, r->table, PARTS);
+    switcher_init(&r->s, &(struct switcher_memory){ &r->fleet, r->facts, r->forth, r->back, r->items });
+    switcher_birth(&r->s, &r->spec, (struct version){ 1, 1 }, born, PARTS, r->now_ms * 1000);
+    obey(r, 3);
+    return r;
+}
+
+static void reign_free(struct reign *r)
+{
+    for (int i = 0; i < MEMBERS_MAX; i++)
+        if (r->s.members[i].used)
+            free(r->s.members[i].report);
+    free(r);
+}
+
+static struct order order_of(enum order_kind kind)
+{
+    return (struct order){ .kind = kind, .observe_ms = -1, .deadline_ms = -1 };
+}
+
+static enum reply_status order_give(struct reign *r, struct order o)
+{
+    static int number;
+
+    if (!o.request_id[0])
+        snprintf(o.request_id, sizeof(o.request_id), "r%d", ++number);
+    r->told.request_id[0] = '\0';
+    reign_step(r, (struct switcher_event){ .type = SWITCHER_ORDER, .order = &o });
+    return r->told.status;
+}
+
+/* The reply's text says so. */
+static void told(const struct reign *r, enum reply_status status, const char *text)
+{
+    assert_int_equal(r->told.status, status);
+    if (!strstr(r->told.text, text))
+        fail_msg("told '%s', not '%s'", r->told.text, text);
+}
+
+static void verdict(struct reign *r, enum verdict verdict, bool blind, int stage)
+{
+    struct judge_verdict v = { .verdict = verdict, .blind = blind, .sentence = "so it is" };
+
+    reign_step(r, (struct switcher_event){
+                      .type = SWITCHER_VERDICT, .verdict = &v, .number = r->s.op.number, .stage = stage });
+}
+
+/* A switch up to where its stage is observed. */
+static struct reign *observed(const struct judge_policy *judge, int stage)
+{
+    struct reign *r = reign_new();
+
+    r->fleet.spec.judge = *judge;
+    assert_int_equal(order_give(r, order_of(ORDER_SWITCH)), REPLY_ACCEPTED);
+    obey(r, 8);
+    if (stage == 1) {
+        assert_int_equal(order_give(r, order_of(ORDER_PROMOTE)), REPLY_ACCEPTED);
+        obey(r, 8);
+    }
+    assert_int_equal(r->s.op.state, OP_OBSERVING);
+    assert_int_equal(r->s.op.stage, stage);
+    return r;
+}
+
+/* --- what becomes of a stage ------------------------------------------------------------------------------------------------- */
+
+enum then { WATCHED, HELD, NEXT, BACK };
+
+/* Every line: what was said of a stage under which policy, how it stands then, and once its time is over. */
+static void a_stage_goes_as_its_policy_says(void **state)
+{
+    enum { NOT_YET = -1 };
+    static const struct {
+        enum judge_mode mode;
+        enum on_worse on_worse, on_worse_full;
+        enum on_undecided on_undecided;
+        enum judge_promote promote;
+        int stage, verdict;
+        bool blind;
+        enum then now, after;
+    } cases[] = {
+        /* without a judge only time counts */
+        { JUDGE_OFF, 0, 0, 0, 0, 0, NOT_YET, false, WATCHED, NEXT },
+        { JUDGE_OFF, 0, 0, 0, 0, 0, VERDICT_WORSE, false, WATCHED, NEXT },
+        { JUDGE_OFF, 0, 0, 0, PROMOTE_EARLY, 0, VERDICT_OK, false, WATCHED, NEXT },
+        /* on guard: nobody waits for a verdict, but worse is worse */
+        { JUDGE_GUARD, 0, 0, 0, 0, 0, NOT_YET, false, WATCHED, NEXT },
+        { JUDGE_GUARD, 0, 0, UNDECIDED_ROLLBACK, 0, 0, VERDICT_UNDECIDED, false, WATCHED, NEXT },
+        { JUDGE_GUARD, 0, 0, 0, 0, 0, VERDICT_WORSE, false, BACK, BACK },
+        /* auto: an ok is waited for */
+        { JUDGE_AUTO, 0, 0, 0, 0, 0, NOT_YET, false, WATCHED, HELD },
+        { JUDGE_AUTO, 0, 0, 0, 0, 0, VERDICT_OK, false, WATCHED, NEXT },
+        { JUDGE_AUTO, 0, 0, 0, PROMOTE_EARLY, 0, VERDICT_OK, false, NEXT, NEXT },
+        { JUDGE_AUTO, 0, 0, 0, PROMOTE_EARLY, 1, VERDICT_OK, false, NEXT, NEXT },
+        { JUDGE_AUTO, 0, 0, 0, PROMOTE_EARLY, 0, VERDICT_UNDECIDED, false, WATCHED, HELD },
+        { JUDGE_AUTO, 0, 0, 0, 0, 1, VERDICT_OK, false, WATCHED, NEXT },
+        { JUDGE_AUTO, 0, 0, 0, 0, 0, VERDICT_UNDECIDED, false, WATCHED, HELD },
+        { JUDGE_AUTO, 0, 0, UNDECIDED_PROMOTE, 0, 0, VERDICT_UNDECIDED, false, WATCHED, NEXT },
+        { JUDGE_AUTO, 0, 0, UNDECIDED_PROMOTE, 0, 0, NOT_YET, false, WATCHED, NEXT },
+        { JUDGE_AUTO, 0, 0, UNDECIDED_ROLLBACK, 0, 0, VERDICT_UNDECIDED, false, WATCHED, BACK },
+        { JUDGE_AUTO, 0, 0, UNDECIDED_ROLLBACK, 0, 0, VERDICT_UNDECIDED, true, WATCHED, HELD }, /* blind: no reason */
+        { JUDGE_AUTO, 0, 0, UNDECIDED_ROLLBACK, 0, 0, NOT_YET, false, WATCHED, HELD },          /* nor is silence */
+        { JUDGE_AUTO, 0, 0, UNDECIDED_ROLLBACK, 0, 0, VERDICT_OK, false, WATCHED, NEXT },
+        /* worse, while some and when all is passed */
+        { JUDGE_AUTO, WORSE_ROLLBACK, WORSE_HOLD, 0, 0, 0, VERDICT_WORSE, false, BACK, BACK },
+        { JUDGE_AUTO, WORSE_ROLLBACK, WORSE_HOLD, 0, 0, 1, VERDICT_WORSE, false, HELD, HELD },
+        { JUDGE_AUTO, WORSE_HOLD, WORSE_ROLLBACK, 0, 0, 0, VERDICT_WORSE, false, HELD, HELD },
+        { JUDGE_AUTO, WORSE_HOLD, WORSE_ROLLBACK, 0, 0, 1, VERDICT_WORSE, false, BACK, BACK },
+        { JUDGE_AUTO, WORSE_HOLD, 0, UNDECIDED_PROMOTE, PROMOTE_EARLY, 0, VERDICT_WORSE, false, HELD, HELD },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_COUNT(cases); i++) {
+        const struct judge_policy policy = { .mode = cases[i].mode,
+                                             .interval_ms = 1000,
+                                             .warmup_ms = 1000,
+                                             .on_worse = cases[i].on_worse,
+                                             .on_worse_full = cases[i].on_worse_full,
+                                             .on_undecided = cases[i].on_undecided,
+                                             .promote = cases[i].promote };
+        struct reign *r = observed(&policy, cases[i].stage);
+        enum then now = WATCHED, then;
+
+        if (cases[i].verdict != NOT_YET)
+            verdict(r, (enum verdict)cases[i].verdict, cases[i].blind, cases[i].stage);
+        for (int after = 0; after < 2; after++) {
+            const struct op *op = &r->s.op;
+
+            then = op->state == OP_RETURNING                                ? BACK
+                   : op->state == OP_COMPLETE || op->stage > cases[i].stage ? NEXT
+                   : op->held                                               ? HELD
+                                                                            : WATCHED;
+            if (after == 0)
+                now = then;
+            if (after == 0 && then == WATCHED) { /* not a moment before its time */
+                tick(r, op->deadline_unix_ms - r->now_ms - 1);
+                assert_int_equal(op->state, OP_OBSERVING);
+                assert_false(op->held);
+                tick(r, 1);
+            }
+        }
+        if (now != cases[i].now || then != cases[i].after)
+            fail_msg("line %zu: %d, then %d", i, now, then);
+        if (then == HELD) { /* for ever, until somebody says something */
+            tick(r, 10 * r->fleet.spec.observe_ms);
+            assert_true(r->s.op.held && r->s.op.state == OP_OBSERVING && r->fleet.deadline_unix_ms == 0);
+        }
+        reign_free(r);
+    }
+}
+
+/* A verdict ends the hold that the want of one had begun; the version that was worse is remembered. */
+static void a_held_stage_goes_on_with_an_ok(void **state)
+{
+    const struct judge_policy policy = { .mode = JUDGE_AUTO, .interval_ms = 1000, .warmup_ms = 1000 };
+    struct reign *r = observed(&policy, 0);
+
+    (void)state;
+    tick(r, 60000);
+    assert_true(r->s.op.held);
+    verdict(r, VERDICT_OK, false, 0);
+    assert_int_equal(r->s.op.stage, 1);
+    assert_false(r->s.op.held);
+    obey(r, 8);
+    assert_int_equal(r->s.op.state, OP_OBSERVING);
+    assert_false(r->s.op.judged);     /* the next stage has a verdict of its own */
+    verdict(r, VERDICT_OK, false, 0); /* of the stage before */
+    assert_false(r->s.op.judged);
+    tick(r, 60000);
+    assert_true(r->s.op.held);
+    verdict(r, VERDICT_WORSE, false, 1);
+    assert_int_equal(r->s.op.state, OP_RETURNING);
+    assert_int_equal(r->s.op.cause, CAUSE_VERDICT);
+    assert_string_equal(r->s.op.why, "so it is");
+    assert_int_equal(fleet_failed(&r->fleet, "green-v1"), 0);
+    verdict(r, VERDICT_OK, false, 1); /* too late */
+    assert_int_equal(r->s.op.verdict.verdict, VERDICT_WORSE);
+    obey(r, 8);
+    assert_int_equal(r->s.op.state, OP_ROLLED_BACK);
+    assert_int_equal(r->fleet.active, BLUE);
+    assert_int_equal(order_give(r, order_of(ORDER_SWITCH)), REPLY_REFUSED); /* that version has failed */
+    reign_free(r);
+}
+
+/* Turned back for another reason than that it was worse, a version may be tried again; once it has passed, it is no failed one. */
+static void only_worse_fails_a_version(void **state)
+{
+    const struct judge_policy policy = {
+        .mode = JUDGE_AUTO, .interval_ms = 1000, .warmup_ms = 1000, .on_undecided = UNDECIDED_ROLLBACK
+    };
+    struct reign *r = observed(&policy, 0);
+    struct order o = order_of(ORDER_SWITCH);
+
+    (void)state;
+    verdict(r, VERDICT_UNDECIDED, false, 0);
+    tick(r, 60000);
+    assert_int_equal(r->s.op.state, OP_RETURNING);
+    assert_int_equal(r->s.op.cause, CAUSE_VERDICT);
+    assert_int_equal(fleet_failed(&r->fleet, "green-v1"), -1);
+    obey(r, 8);
+    fleet_failed_add(&r->fleet, "green-v1", 9);
+    assert_int_equal(order_give(r, o), REPLY_REFUSED);
+    o.force = true;
+    assert_int_equal(order_give(r, o), REPLY_ACCEPTED);
+    obey(r, 8);
+    order_give(r, order_of(ORDER_PROMOTE));
+    obey(r, 8);
+    order_give(r, order_of(ORDER_PROMOTE));
+    assert_int_equal(r->s.op.state, OP_COMPLETE);
+    assert_int_equal(fleet_failed(&r->fleet, "green-v1"), -1);
+    reign_free(r);
+}
+
+static void a_verdict_is_written_when_it_says_something_new(void **state)
+{
+    const struct judge_policy policy = { .mode = JUDGE_AUTO, .interval_ms = 1000, .warmup_ms = 1000 };
+    struct reign *r = observed(&policy, 0);
+    struct judge_verdict v = { .verdict = VERDICT_UNDECIDED, .looks = 1 };
+    struct switcher_event ev = { .type = SWITCHER_VERDICT, .verdict = &v, .number = r->s.op.number };
+
+    (void)state;
+    reign_step(r, ev);
+    assert_true(r->op_written && r->head_written);
+    v.looks = 2;
+    reign_step(r, ev);
+    assert_false(r->op_written);
+    assert_int_equal(r->s.op.verdict.looks, 2); /* known all the same */
+    v.blind = true;
+    reign_step(r, ev);
+    assert_true(r->op_written);
+    v.rule = RULE_EVIDENCE;
+    reign_step(r, ev);
+    assert_true(r->op_written);
+    ev.number = r->s.op.number + 1; /* of another operation */
+    v.verdict = VERDICT_WORSE;
+    reign_step(r, ev);
+    assert_int_equal(r->s.op.verdict.verdict, VERDICT_UNDECIDED);
+    reign_free(r);
+}
+
+/* --- orders ------------------------------------------------------------------------------------------------------------------ */
+
+static void what_cannot_be_is_refused_with_a_reason(void **state)
+{
+    struct reign *r = reign_new();
+    struct order o;
+
+    (void)state;
+    order_give(r, order_of(ORDER_RESUME));
+    told(r, REPLY_CONFLICT, "not paused");
+    order_give(r, order_of(ORDER_HOLD));
+    told(r, REPLY_CONFLICT, "nothing is under way");
+    order_give(r, order_of(ORDER_ABORT));
+    told(r, REPLY_CONFLICT, "taken back by a rollback");
+    order_give(r, order_of(ORDER_ROLLBACK));
+    told(r, REPLY_CONFLICT, "name the color");
+    o = order_of(ORDER_THROTTLE);
+    o.keep = 4;
+    order_give(r, o);
+    told(r, REPLY_CONFLICT, "all of them working is no throttle");
+    o = order_of(ORDER_SWITCH);
+    o.stages = (struct stages){
+        .items = { { STAGE_NAMES, 1, 0 }, { STAGE_SHARE, 100, 0 } }, .count = 2, .names = { { 0, 7 } }, .name_count = 1
+    };
+    order_give(r, o);
+    told(r, REPLY_CONFLICT, "t/7, named in the stages, is no partition");
+    assert_int_equal(r->s.op.number, 0);
+    reign_free(r);
+}
+
+static void a_paused_fleet_is_paused_once(void **state)
+{
+    struct reign *r = reign_new();
+    struct order o = order_of(ORDER_PAUSE);
+
+    (void)state;
+    o.dry_run = true;
+    assert_int_equal(order_give(r, o), REPLY_PLANNED); /* nothing happens */
+    assert_int_equal(r->s.op.number, 0);
+    assert_int_equal(order_give(r, order_of(ORDER_PAUSE)), REPLY_ACCEPTED);
+    order_give(r, order_of(ORDER_HOLD));
+    told(r, REPLY_CONFLICT, "no stages");
+    obey(r, 6);
+    assert_int_equal(r->fleet.phase, PHASE_PAUSED);
+    order_give(r, order_of(ORDER_PAUSE));
+    told(r, REPLY_CONFLICT, "paused already");
+    o = order_of(ORDER_SWITCH);
+    assert_int_equal(order_give(r, o), REPLY_REFUSED);
+    assert_int_equal(order_give(r, order_of(ORDER_RESUME)), REPLY_ACCEPTED);
+    order_give(r, order_of(ORDER_ABORT));
+    told(r, REPLY_CONFLICT, "no way back");
+    for (int i = 0; i < PARTS; i++) {
+        assert_int_equal(r->table[i].state, RIGHT_GRANTED);
+        assert_int_equal(r->table[i].from, 20 + i);
+    }
+    obey(r, 6);
+    assert_int_equal(r->s.op.state, OP_COMPLETE);
+    assert_int_equal(r->fleet.phase, PHASE_STEADY);
+    reign_free(r);
+}
+
+/* Asked twice is done once, whatever it was; two orders at the same time are one and a conflict. */
+static void an_order_is_carried_out_once(void **state)
+{
+    struct reign *r = reign_new();
+    struct order o = order_of(ORDER_SWITCH);
+
+    (void)state;
+    snprintf(o.request_id, sizeof(o.request_id), "again");
+    r->deaf[SWITCHER_READ_ALL] = true;
+    order_give(r, o);
+    assert_string_equal(r->told.request_id, ""); /* it waits for its preflight */
+    order_give(r, order_of(ORDER_SWITCH));
+    told(r, REPLY_CONFLICT, "another order is being checked");
+    read_all(r, r->token[SWITCHER_READ_ALL] - 1); /* an answer to nobody's question */
+    assert_int_equal(r->s.op.number, 0);
+    read_all(r, r->token[SWITCHER_READ_ALL]);
+    assert_int_equal(r->told.status, REPLY_ACCEPTED);
+    assert_string_equal(r->told.request_id, "again"); /* the conflict has not put itself in its place */
+    read_all(r, r->token[SWITCHER_READ_ALL]);         /* twice */
+    assert_int_equal(r->s.op.number, 1);
+    assert_int_equal(order_give(r, o), REPLY_ACCEPTED);
+    assert_int_equal(r->s.op.number, 1);
+    o.request_id[0] = '\0';
+    order_give(r, o);
+    told(r, REPLY_CONFLICT, "switch 1 is under way (passing)");
+    o.dry_run = true;
+    r->deaf[SWITCHER_READ_ALL] = false;
+    assert_int_equal(order_give(r, o), REPLY_PLANNED); /* a plan may be made at any time */
+    assert_int_equal(r->s.op.state, OP_PASSING);
+    o = order_of(ORDER_ROLLBACK);
+    o.dry_run = true;
+    order_give(r, o);
+    assert_int_equal(r->s.op.state, OP_PASSING); /* and turns nothing back */
+    reign_free(r);
+}
+
+/* While one preflight is out another operation begins: a pause needs none. */
+static void who_comes_first_begins(void **state)
+{
+    struct reign *r = reign_new();
+
+    (void)state;
+    r->deaf[SWITCHER_READ_ALL] = true;
+    order_give(r, order_of(ORDER_SWITCH));
+    r->s.op.number = r->fleet.switch_number = 1; /* as a resume by signal would have it */
+    r->s.op.kind = OP_RESUME;
+    r->s.op.state = OP_PASSING;
+    r->s.op.deadline_ms = 1000;
+    r->s.deadline_ms = r->now_ms + 1000;
+    r->fails[SWITCHER_READ_ALL] = false;
+    r->table[0].state = RIGHT_PAUSED;
+    read_all(r, r->token[SWITCHER_READ_ALL]);
+    told(r, REPLY_CONFLICT, "another operation has begun meanwhile");
+    reign_free(r);
+}
+
+static void a_preflight_without_an_answer_ends(void **state)
+{
+    struct reign *r = reign_new();
+
+    (void)state;
+    r->deaf[SWITCHER_READ_ALL] = true;
+    order_give(r, order_of(ORDER_SWITCH));
+    tick(r, 15000);
+    assert_string_equal(r->told.request_id, "");
+    tick(r, 1);
+    told(r, REPLY_UNAVAILABLE, "did not answer");
+    read_all(r, r->token[SWITCHER_READ_ALL]); /* too late */
+    assert_int_equal(r->s.op.number, 0);
+    reign_free(r);
+}
+
+static void an_order_brings_what_it_names(void **state)
+{
+    struct reign *r = reign_new();
+    struct order o = order_of(ORDER_SWITCH);
+
+    (void)state;
+    o.observe_ms = 7000;
+    o.deadline_ms = 8000;
+    o.judge_given = true;
+    o.judge = JUDGE_GUARD;
+    o.stages = (struct stages){ .items = { { STAGE_NUMBER, 1, 0 }, { STAGE_NUMBER, 2, 0 }, { STAGE_SHARE, 100, 0 } },
+                                .count = 3 };
+    snprintf(o.reason, sizeof(o.reason), "because");
+    assert_int_equal(order_give(r, o), REPLY_ACCEPTED);
+    assert_int_equal(r->s.op.deadline_unix_ms, r->now_ms + 8000);
+    assert_string_equal(r->s.op.version_from, "blue-v1");
+    assert_string_equal(r->s.op.version_to, "green-v1");
+    assert_string_equal(r->fleet.reason, "because");
+    assert_int_equal(r->s.op.judge, JUDGE_GUARD);
+    for (int stage = 0; stage < 3; stage++) {
+        static const int holds[] = { 1, 2, 4 };
+        int green = 0;
+
+        obey(r, 8);
+        assert_int_equal(r->s.op.state, OP_OBSERVING);
+        for (int i = 0; i < PARTS; i++)
+            green += r->table[i].holder == GREEN;
+        assert_int_equal(green, holds[stage]);
+        tick(r, 7000);
+    }
+    assert_int_equal(r->s.op.state, OP_COMPLETE);
+    assert_int_equal(r->fleet.active, GREEN);
+    assert_int_equal(r->dropped, 0);
+    for (int i = 0; i < 2; i++) { /* no more than two are kept */
+        assert_int_equal(order_give(r, order_of(ORDER_SWITCH)), REPLY_ACCEPTED);
+        for (int stage = 0; stage < 2; stage++) {
+            obey(r, 8);
+            tick(r, 60000);
+        }
+        assert_int_equal(r->s.op.state, OP_COMPLETE);
+    }
+    assert_int_equal(r->s.op.number, 3);
+    assert_int_equal(r->dropped, 1);
+    reign_free(r);
+}
+
+/* Held by hand it stays, whatever the judge says, until it is promoted; that lasts for one stage. */
+static void a_hold_lasts_until_a_promote(void **state)
+{
+    const struct judge_policy policy = {
+        .mode = JUDGE_AUTO, .interval_ms = 1000, .warmup_ms = 1000, .promote = PROMOTE_EARLY
+    };
+    struct reign *r = observed(&policy, 0);
+
+    (void)state;
+    assert_int_equal(order_give(r, order_of(ORDER_HOLD)), REPLY_ACCEPTED);
+    assert_true(r->op_written && r->s.op.held && r->s.op.by_hand);
+    verdict(r, VERDICT_OK, false, 0);
+    tick(r, 600000);
+    assert_int_equal(r->s.op.stage, 0);
+    assert_int_equal(order_give(r, order_of(ORDER_PROMOTE)), REPLY_ACCEPTED);
+    assert_int_equal(r->s.op.stage, 1);
+    assert_false(r->s.op.by_hand || r->s.op.held);
+    order_give(r, order_of(ORDER_PROMOTE));
+    told(r, REPLY_CONFLICT, "stage 2 of 2 is still passing");
+    assert_int_equal(order_give(r, order_of(ORDER_HOLD)), REPLY_ACCEPTED); /* of the stage that passes */
+    assert_true(r->s.op.by_hand);
+    obey(r, 8);
+    assert_true(r->s.op.state == OP_OBSERVING && r->s.op.held);
+    assert_int_equal(order_give(r, order_of(ORDER_ABORT)), REPLY_ACCEPTED);
+    assert_int_equal(r->s.op.state, OP_RETURNING);
+    assert_int_equal(r->s.op.cause, CAUSE_OPERATOR);
+    assert_false(r->s.op.by_hand);
+    order_give(r, order_of(ORDER_ABORT));
+    told(r, REPLY_CONFLICT, "on its way back already");
+    obey(r, 8);
+    assert_int_equal(r->s.op.state, OP_ROLLED_BACK);
+    order_give(r, order_of(ORDER_ROLLBACK));
+    told(r, REPLY_CONFLICT, "nothing more to take back");
+    reign_free(r);
+}
+
+/* The stage that passes is held beforehand, and let go again before it is there. */
+static void a_hold_may_be_taken_back(void **state)
+{
+    struct reign *r = reign_new();
+    struct order o;
+
+    (void)state;
+    order_give(r, order_of(ORDER_SWITCH));
+    assert_int_equal(order_give(r, order_of(ORDER_HOLD)), REPLY_ACCEPTED);
+    assert_int_equal(order_give(r, order_of(ORDER_PROMOTE)), REPLY_ACCEPTED);
+    assert_false(r->s.op.by_hand);
+    obey(r, 8);
+    assert_int_equal(r->s.op.state, OP_OBSERVING);
+    assert_false(r->s.op.held);
+    o = order_of(ORDER_ROLLBACK);
+    snprintf(o.reason, sizeof(o.reason), "a hunch");
+    assert_int_equal(order_give(r, o), REPLY_ACCEPTED); /* while it is under way it turns back */
+    assert_int_equal(r->s.op.number, 1);
+    assert_string_equal(r->s.op.why, "a hunch");
+    obey(r, 8);
+    assert_int_equal(r->s.op.state, OP_ROLLED_BACK);
+    reign_free(r);
+}
+
+/* --- a throttle ---------------------------------------------------------------------------------------------------------------- */
+
+static int at_work(const struct reign *r)
+{
+    int n = 0;
+
+    for (int i = 0; i < PARTS; i++)
+        n += r->table[i].state == RIGHT_HELD;
+    return n;
+}
+
+static void a_throttle_keeps_so_many_at_work(void **state)
+{
+    static const struct {
+        int keep;
+        bool percent;
+        int work;
+    } steps[] = { { 1, true, 1 }, { 3, false, 3 }, { 50, true, 2 }, { 0, false, 0 }, { 1, false, 1 } };
+    struct reign *r = reign_new();
+    struct order o = order_of(ORDER_THROTTLE);
+    struct progress p;
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_COUNT(steps); i++) {
+        o.keep = steps[i].keep;
+        o.keep_percent = steps[i].percent;
+        assert_int_equal(order_give(r, o), REPLY_ACCEPTED);
+        obey(r, 10);
+        assert_int_equal(r->s.op.state, OP_COMPLETE);
+        assert_int_equal(at_work(r), steps[i].work);
+        assert_int_equal(r->fleet.phase, steps[i].work ? PHASE_THROTTLED : PHASE_PAUSED);
+        switcher_progress(&r->s, &p);
+        assert_int_equal(p.taken, p.total);
+        order_give(r, o);
+        told(r, REPLY_CONFLICT, "work already");
+    }
+    assert_int_equal(order_give(r, order_of(ORDER_RESUME)), REPLY_ACCEPTED);
+    obey(r, 8);
+    assert_int_equal(at_work(r), PARTS);
+    for (int i = 0; i < PARTS; i++)
+        assert_int_equal(r->position[i], 20 + i);
+    reign_free(r);
+}
+
+/* Which could not be stopped in time: those that were go on, those that rested before do not. */
+static void a_throttle_is_taken_back_to_where_it_was(void **state)
+{
+    struct reign *r = reign_new();
+    struct order o = order_of(ORDER_THROTTLE);
+    enum right before[PARTS];
+    struct report *report;
+
+    (void)state;
+    o.keep = 3;
+    order_give(r, o);
+    obey(r, 10);
+    for (int i = 0; i < PARTS; i++)
+        before[i] = r->table[i].state;
+    o.keep = 1;
+    order_give(r, o);
+    report = report_new(r, &r->members[BLUE]);
+    for (int i = 0; i < PARTS && report->part_count == PARTS; i++)
+        if (r->table[i].state == RIGHT_RELEASING) { /* one is slow */
+            report->parts[i].local = LOCAL_DRAINING;
+            report->parts[i].in_flight = 1;
+            break;
+        }
+    reign_step(r, (struct switcher_event){ .type = SWITCHER_REPORT, .report = report });
+    assert_int_equal(at_work(r), 1);
+    order_give(r, order_of(ORDER_ABORT));
+    assert_int_equal(r->s.op.state, OP_RETURNING);
+    obey(r, 10);
+    assert_int_equal(r->s.op.state, OP_ROLLED_BACK);
+    assert_int_equal(r->fleet.phase, PHASE_THROTTLED);
+    for (int i = 0; i < PARTS; i++)
+        assert_int_equal(r->table[i].state, before[i]);
+    reign_free(r);
+}
+
+/* --- answers that do not come, or not as hoped ------------------------------------------------------------------------------------ */
+
+static void a_lost_answer_is_asked_for_again(void **state)
+{
+    struct reign *r = reign_new();
+    int asked;
+
+    (void)state;
+    r->fleet.spec.deadline_ms = 600000;
+    r->deaf[SWITCHER_READ_OFFSETS] = true;
+    order_give(r, order_of(ORDER_SWITCH));
+    obey(r, 4);
+    asked = r->asked[SWITCHER_READ_OFFSETS];
+    assert_int_equal(asked, 1);
+    tick(r, 14000);
+    obey(r, 1);
+    assert_int_equal(r->asked[SWITCHER_READ_OFFSETS], asked);
+    tick(r, 2000);
+    assert_int_equal(r->asked[SWITCHER_READ_OFFSETS], asked + 1);
+    r->deaf[SWITCHER_READ_OFFSETS] = false;
+    r->fails[SWITCHER_READ_OFFSETS] = true;
+    tick(r, 16000); /* it fails: again in a moment, not at once */
+    asked = r->asked[SWITCHER_READ_OFFSETS];
+    tick(r, 199);
+    assert_int_equal(r->asked[SWITCHER_READ_OFFSETS], asked);
+    r->fails[SWITCHER_READ_OFFSETS] = false;
+    tick(r, 1);
+    assert_int_equal(r->asked[SWITCHER_READ_OFFSETS], asked + 1);
+    obey(r, 6);
+    assert_int_equal(r->s.op.state, OP_OBSERVING);
+    reign_free(r);
+}
+
+static void the_reports_are_read_until_they_are_read(void **state)
+{
+    struct reign *r = reign_new();
+
+    (void)state;
+    r->fails[SWITCHER_READ_REPORTS] = true;
+    r->deaf[SWITCHER_READ_REPORTS] = true;
+    order_give(r, order_of(ORDER_SWITCH));
+    obey(r, 4);
+    assert_int_equal(r->asked[SWITCHER_READ_REPORTS], 1);
+    assert_int_equal(r->asked[SWITCHER_READ_OFFSETS], 0); /* nothing is believed before (rule 2) */
+    reign_step(r, (struct switcher_event){
+                      .type = SWITCHER_REPORTS_READ, .token = r->token[SWITCHER_READ_REPORTS], .failed = true });
+    assert_int_equal(r->asked[SWITCHER_READ_REPORTS], 2);
+    reign_step(r, (struct switcher_event){ .type = SWITCHER_REPORTS_READ,
+                                           .token = r->token[SWITCHER_READ_REPORTS] - 1 }); /* an older question */
+    assert_int_equal(r->asked[SWITCHER_READ_OFFSETS], 0);
+    reign_step(r, (struct switcher_event){ .type = SWITCHER_REPORTS_READ, .token = r->token[SWITCHER_READ_REPORTS] });
+    assert_int_equal(r->asked[SWITCHER_READ_OFFSETS], 1);
+    reign_free(r);
+}
+
+static void a_listing_that_does_not_come_is_asked_for_again(void **state)
+{
+    struct reign *r = reign_new();
+    int asked;
+
+    (void)state;
+    tick(r, 10000);
+    r->deaf[SWITCHER_READ_GROUPS] = true;
+    tick(r, 10000);
+    asked = r->asked[SWITCHER_READ_GROUPS];
+    tick(r, 14000);
+    assert_int_equal(r->asked[SWITCHER_READ_GROUPS], asked);
+    tick(r, 1001);
+    assert_int_equal(r->asked[SWITCHER_READ_GROUPS], asked + 1);
+    reign_free(r);
+}
+
+/* --- members ------------------------------------------------------------------------------------------------------------------ */
+
+/* Rule 9: out of its group, seen so twice gone_after apart, and silent as long. */
+static void who_is_gone_is_forgotten_after_his_time(void **state)
+{
+    struct reign *r = reign_new();
+    const int64_t gone_after_ms = 10000;
+
+    (void)state;
+    member_add(r, BLUE);
+    obey(r, 2);
+    r->members[2].silent = r->members[2].unlisted = true;
+    obey(r, 1);
+    read_groups(r); /* first seen so now */
+    for (int64_t ms = 0; ms < gone_after_ms - 1000; ms += 1000) {
+        obey(r, 1);
+        tick(r, 990);
+    }
+    assert_string_equal(r->forgotten, "");
+    for (int i = 0; i < 4; i++) {
+        obey(r, 1);
+        tick(r, 990);
+    }
+    assert_string_equal(r->forgotten, "blue2");
+    assert_null(switcher_report(&r->s, "blue2"));
+    assert_true(switcher_still_forgets(&r->s, "blue2"));
+    for (int i = 0; i < PARTS; i++)
+        assert_int_equal(r->table[i].doubt, 100); /* it may have worked up to there */
+    r->members[2].silent = false;                 /* it was only asleep */
+    speak(r, 2);
+    assert_false(switcher_still_forgets(&r->s, "blue2"));
+    assert_non_null(switcher_report(&r->s, "blue2"));
+    reign_step(r, (struct switcher_event){ .type = SWITCHER_REPORT_GONE, .incarnation = "blue2" });
+    assert_string_equal(r->restored, "blue2"); /* the tombstone comes after it has spoken again */
+    reign_free(r);
+}
+
+/* In a group that is rebalancing, that cannot be read, or where it is listed again, nobody is gone. */
+static void who_may_be_there_is_not_gone(void **state)
+{
+    static const int faults = 3;
+
+    (void)state;
+    for (int fault = 0; fault < faults; fault++) {
+        struct reign *r = reign_new();
+
+        r->members[BLUE].silent = r->members[BLUE].unlisted = true;
+        for (int i = 0; i < 40; i++) {
+            r->groups[BLUE].rebalancing = fault == 0;
+            r->groups[BLUE].known = fault != 1;
+            r->members[BLUE].unlisted = fault != 2 || i % 8 != 7;
+            tick(r, 1000);
+        }
+        assert_string_equal(r->forgotten, "");
+        reign_free(r);
+    }
+}
+
+/* A broker that describes no groups: silence alone has to do. */
+static void without_a_listing_silence_counts(void **state)
+{
+    struct reign *r = reign_new();
+
+    (void)state;
+    r->groups[BLUE].known = r->groups[GREEN].known = false;
+    r->groups[BLUE].unsupported = r->groups[GREEN].unsupported = true;
+    r->members[BLUE].silent = true;
+    for (int i = 0; i < 30; i++) {
+        obey(r, 1);
+        tick(r, 1000);
+    }
+    assert_string_equal(r->forgotten, "blue0");
+    reign_free(r);
+}
+
+/* A holder's member that goes while its color is asked turns the switch back; one that is fenced off does not. */
+static void a_lost_member_turns_a_switch_back(void **state)
+{
+    (void)state;
+    for (int fence = 0; fence < 2; fence++) {
+        struct reign *r = reign_new();
+
+        r->fleet.spec.on_unreachable = fence ? UNREACHABLE_FENCE : UNREACHABLE_REFUSE;
+        r->fleet.spec.deadline_ms = 60000;
+        r->ends = 30;
+        member_add(r, BLUE);
+        for (int i = 0; i < PARTS; i++)
+            r->members[2].owns[i] = false;
+        obey(r, 2);
+        assert_int_equal(order_give(r, order_of(ORDER_SWITCH)), REPLY_ACCEPTED);
+        r->members[2].silent = r->members[2].unlisted = true;
+        for (int i = 0; i < 30 && r->s.op.state == OP_PASSING; i++) {
+            obey(r, 1);
+            tick(r, 990);
+        }
+        assert_string_equal(r->forgotten, "blue2");
+        assert_int_equal(r->s.op.state == OP_OBSERVING, fence);
+        assert_int_equal(r->s.op.cause, fence ? CAUSE_NONE : CAUSE_MEMBER_GONE);
+        assert_int_equal(strstr(r->s.op.why, "without a goodbye") != NULL, !fence);
+        reign_free(r);
+    }
+}
+
+static void a_goodbye_is_the_last_word(void **state)
+{
+    struct reign *r = reign_new();
+
+    (void)state;
+    member_add(r, BLUE);
+    for (int i = 0; i < PARTS; i++)
+        r->members[2].owns[i] = false;
+    r->members[2].report.goodbye = r->members[2].unlisted = true;
+    speak(r, 2);
+    assert_string_equal(r->forgotten, "blue2");
+    assert_null(switcher_report(&r->s, "blue2"));
+    r->members[2].silent = true;
+    assert_int_equal(order_give(r, order_of(ORDER_SWITCH)), REPLY_ACCEPTED);
+    obey(r, 8);
+    assert_int_equal(r->s.op.state, OP_OBSERVING); /* nobody waits for it */
+    reign_step(r, (struct switcher_event){ .type = SWITCHER_REPORT_GONE, .incarnation = "blue2" });
+    assert_string_equal(r->restored, "");
+    assert_true(switcher_still_forgets(&r->s, "nobody"));
+    reign_free(r);
+}
+
+/* A member that cannot be kept track of could be at work unseen: nothing is released any more. */
+static void one_member_too_many_stops_everything(void **state)
+{
+    struct reign *r = reign_new();
+    struct member crowd = { .exists = true, .report = { .color = GREEN, .ready = true, .report_interval_ms = 1000 } };
+
+    (void)state;
+    for (int i = 0; i < MEMBERS_MAX - 1; i++) {
+        struct switcher_event ev = { .type = SWITCHER_REPORT };
+
+        snprintf(crowd.report.incarnation, INCARNATION_MAX + 1, "crowd%d", i);
+        ev.report = report_new(r, &crowd);
+        reign_step(r, ev);
+    }
+    assert_true(r->s.members_overflow);
+    assert_int_equal(order_give(r, order_of(ORDER_SWITCH)), REPLY_REFUSED);
+    assert_int_equal(order_give(r, order_of(ORDER_PAUSE)), REPLY_ACCEPTED);
+    obey(r, 8);
+    for (int i = 0; i < PARTS; i++)
+        assert_int_equal(r->table[i].state, RIGHT_RELEASING);
+    reign_free(r);
+}
+
+/* --- where a passage begins, and what the receipt knows of it ------------------------------------------------------------------------ */
+
+/* Rule 6 as the controller applies it to what it reads back: where the holder has ended, or somebody else commits there. */
+static void what_is_read_back_is_looked_at(void **state)
+{
+    static const struct {
+        int64_t offset;
+        struct mark mark;
+        bool taken;
+        int64_t from; /* OFFSET_NONE: it turns back */
+    } cases[] = {
+        { 20, { MARK_EPOCH, 1 }, true, 20 },
+        { 44, { MARK_EPOCH, 0 }, true, 10 },           /* a former life's: it has not begun under this grant */
+        { 44, { MARK_EPOCH, 9 }, true, OFFSET_NONE },  /* from the future */
+        { 44, { MARK_FOLLOW, 0 }, true, OFFSET_NONE }, /* a follow-commit over a holder's */
+        { 44, { MARK_FOLLOW, 0 }, false, 10 },
+        { 44, { MARK_FOREIGN, 0 }, true, 44 }, /* an operator's reset */
+        { 44, { MARK_FOREIGN, 0 }, false, 10 },
+        { OFFSET_NONE, { MARK_EPOCH, 1 }, true, 10 }, /* nothing is committed, so nothing is marked */
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_COUNT(cases); i++) {
+        struct reign *r = reign_new();
+
+        for (int k = 0; k < PARTS; k++) {
+            r->table[k].taken = cases[i].taken;
+            r->members[BLUE].owns[k] = false; /* nobody says where it stopped */
+        }
+        r->members[GREEN].silent = true;
+        speak(r, BLUE);
+        r->members[GREEN].silent = false;
+        assert_int_equal(order_give(r, order_of(ORDER_SWITCH)), REPLY_ACCEPTED);
+        r->position[0] = r->position[1] = cases[i].offset;
+        r->position[2] = r->position[3] = cases[i].offset;
+        for (int k = 0; k < PARTS; k++)
+            r->mark[k] = cases[i].mark;
+        obey(r, 1);
+        for (int k = 0; k < PARTS; k++)
+            if (r->forth[k].ordered && cases[i].from != OFFSET_NONE) {
+                assert_int_equal(r->table[k].holder, GREEN);
+                assert_int_equal(r->table[k].from, cases[i].from);
+                assert_int_equal(r->forth[k].committed, cases[i].from);
+            }
+        assert_int_equal(r->s.op.cause, cases[i].from == OFFSET_NONE ? CAUSE_FOREIGN_COMMIT : CAUSE_NONE);
+        reign_free(r);
+    }
+}
+
+/* The first record lies beyond the start: retention has taken some, which the receipt says as soon as the log's start is known. */
+static void what_retention_took_is_in_the_receipt(void **state)
+{
+    struct reign *r = reign_new();
+    struct receipt_sum sum;
+    int64_t scratch[2 * PARTS];
+
+    (void)state;
+    r->starts = 25;
+    for (int i = 0; i < PARTS; i++)
+        r->first[i] = 27;
+    r->fails[SWITCHER_READ_STARTS] = true;
+    order_give(r, order_of(ORDER_SWITCH));
+    obey(r, 8);
+    assert_int_equal(r->s.op.state, OP_OBSERVING);
+    assert_int_equal(r->asked[SWITCHER_READ_STARTS], 1); /* it failed, and is not asked again at once */
+    reign_step(r, (struct switcher_event){ .type = SWITCHER_STARTS, .token = r->token[SWITCHER_READ_STARTS] - 1 });
+    r->fails[SWITCHER_READ_STARTS] = false;
+    tick(r, 1000);
+    assert_int_equal(r->asked[SWITCHER_READ_STARTS], 2);
+    tick(r, 2000);
+    assert_int_equal(r->asked[SWITCHER_READ_STARTS], 2); /* it is known */
+    receipt_sum(&sum, &r->s.op, scratch);
+    assert_int_equal(sum.passed, 2);
+    for (int i = 0; i < PARTS; i++)
+        assert_int_equal(pass_removed_to(&r->forth[i]), r->forth[i].grant ? 25 : OFFSET_NONE);
+    reign_free(r);
+}
+
+/* Two hosts' clocks differ: a member's times are told by ours, as far as the way of its reports lets us know. */
+static void a_members_clock_is_set_right(void **state)
+{
+    static const int64_t skews_us[] = { 0, 5000000, -7000000 };
+
+    (void)state;
+    for (size_t k = 0; k < ARRAY_COUNT(skews_us); k++) {
+        struct reign *r = reign_new();
+
+        order_give(r, order_of(ORDER_SWITCH));
+        for (int round = 0; round < 8; round++) {
+            for (int m = 0; m < 2; m++) {
+                struct report *report = report_new(r, &r->members[m]);
+
+                report->sent_unix_us = r->now_ms * 1000 + skews_us[k] - 1000; /* a way of 1 ms each */
+                report->heard_written_unix_us = r->fleet.written_unix_us;
+                report->heard_unix_us = r->fleet.written_unix_us + skews_us[k] + 1000;
+                for (int i = 0; i < report->part_count; i++) {
+                    struct report_part *p = &report->parts[i];
+
+                    p->stopped_unix_us += p->stopped_unix_us ? skews_us[k] : 0;
+                    p->drained_unix_us += p->drained_unix_us ? skews_us[k] : 0;
+                    p->attached_unix_us += p->attached_unix_us ? skews_us[k] : 0;
+                    p->first_unix_us += p->first_unix_us ? skews_us[k] : 0;
+                }
+                reign_step(r, (struct switcher_event){ .type = SWITCHER_REPORT, .report = report });
+            }
+            tick(r, 10);
+        }
+        assert_int_equal(r->s.op.state, OP_OBSERVING);
+        for (int i = 0; i < PARTS; i++)
+            if (r->forth[i].taken) {
+                assert_int_equal(r->forth[i].drained_unix_us, r->forth[i].release_heard_unix_us);
+                assert_int_equal(r->forth[i].first_unix_us, r->forth[i].take_heard_unix_us);
+            }
+        reign_free(r);
+    }
+}
+
+/* --- the end, and a new reign ------------------------------------------------------------------------------------------------------ */
+
+static void what_does_not_come_home_needs_an_operator(void **state)
+{
+    struct reign *r = reign_new();
+    struct waiting who[4];
+
+    (void)state;
+    order_give(r, order_of(ORDER_SWITCH));
+    obey(r, 8);
+    assert_int_equal(r->s.op.state, OP_OBSERVING);
+    assert_int_equal(switcher_waiting(&r->s, who, 4, r->now_ms), 0);
+    order_give(r, order_of(ORDER_ABORT));
+    r->members[GREEN].silent = true;
+    tick(r, 14000); /* its deadline, and the time after which a member is gone */
+    assert_int_equal(r->s.op.state, OP_RETURNING);
+    assert_int_equal(switcher_waiting(&r->s, who, 4, r->now_ms), 2);
+    assert_non_null(strstr(who[1].who, "green"));
+    assert_non_null(strstr(who[1].what, "silent for 14 s"));
+    tick(r, 1000);
+    assert_int_equal(r->s.op.state, OP_NEEDS_OPERATOR);
+    assert_non_null(strstr(r->s.op.why, "2 partitions are not home"));
+    assert_int_equal(r->fleet.phase, PHASE_NEEDS_OPERATOR);
+    for (int i = 0; i < PARTS; i++)
+        assert_int_equal(r->table[i].state, RIGHT_HELD);
+    r->s.op.judged = false;
+    r->members[GREEN].silent = false;
+    switcher_reign(&r->s, 9, r->now_ms, r->now_ms * 1000); /* the next leader sees it, too */
+    assert_int_equal(r->fleet.phase, PHASE_NEEDS_OPERATOR);
+    assert_int_equal(r->fleet.version.term, 9);
+    reign_free(r);
+}
+
+/* A resume that cannot be finished stops where it is: there is no way back to being paused. */
+static void a_resume_that_stands_needs_an_operator(void **state)
+{
+    struct reign *r = reign_new();
+
+    (void)state;
+    order_give(r, order_of(ORDER_PAUSE));
+    obey(r, 6);
+    r->members[BLUE].silent = true;
+    order_give(r, order_of(ORDER_RESUME));
+    tick(r, 4999);
+    assert_int_equal(r->s.op.state, OP_PASSING);
+    tick(r, 1);
+    assert_int_equal(r->s.op.state, OP_NEEDS_OPERATOR);
+    assert_non_null(strstr(r->s.op.why, "taken up again"));
+    r->members[BLUE].silent = false;
+    obey(r, 4); /* they are taken after all: nobody is needed */
+    assert_int_equal(r->fleet.phase, PHASE_STEADY);
+    reign_free(r);
+}
+
+/* What is left of a deadline is carried on, by clocks that may differ. */
+static void a_new_leader_has_what_is_left_of_the_time(void **state)
+{
+    static const struct {
+        int64_t clock_ms, left_ms; /* how the new leader's wall clock differs; what it gives */
+    } cases[] = { { 0, 4000 }, { 1000, 3000 }, { 60000, 0 }, { -500, 4500 }, { -60000, 5000 } };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_COUNT(cases); i++) {
+        struct reign *r = reign_new();
+
+        r->members[BLUE].silent = true;
+        order_give(r, order_of(ORDER_SWITCH));
+        tick(r, 1000);
+        switcher_reign(&r->s, 5, r->now_ms, (r->now_ms + cases[i].clock_ms) * 1000);
+        assert_true(r->s.dirty.op && r->s.dirty.head);
+        assert_int_equal(r->fleet.phase, PHASE_PASSING);
+        if (cases[i].left_ms > 0) {
+            tick(r, cases[i].left_ms - 1);
+            assert_int_equal(r->s.op.state, OP_PASSING);
+        }
+        tick(r, 1);
+        assert_int_not_equal(r->s.op.state, OP_PASSING);
+        assert_int_equal(r->s.op.cause, CAUSE_DEADLINE);
+        reign_free(r);
+    }
+}
+
+static void nothing_happens_to_a_fleet_that_is_not(void **state)
+{
+    struct reign *r = reign_new();
+
+    (void)state;
+    r->fleet.exists = false;
+    tick(r, 60000);
+    assert_int_equal(r->fx.count, 0);
+    reign_free(r);
+}
+
+/* --- for people ---------------------------------------------------------------------------------------------------------------------- */
+
+static void who_is_waited_for_is_told(void **state)
+{
+    struct reign *r = reign_new();
+    struct waiting who[8];
+    struct progress p;
+    struct report *report;
+
+    (void)state;
+    switcher_progress(&r->s, &p);
+    assert_int_equal(p.total, 0);
+    snprintf(r->members[BLUE].report.client_id, CLIENT_ID_MAX + 1, "payments");
+    snprintf(r->members[BLUE].report.host, HOST_MAX + 1, "h1");
+    r->table[0].doubt = 50; /* a lost member may have done so much */
+    order_give(r, order_of(ORDER_SWITCH));
+    report = report_new(r, &r->members[BLUE]);
+    for (int i = 0; i < PARTS; i++)
+        if (report->parts[i].local == LOCAL_RELEASED) {
+            report->parts[i].local = LOCAL_DRAINING;
+            report->parts[i].in_flight = 3;
+        }
+    reign_step(r, (struct switcher_event){ .type = SWITCHER_REPORT, .report = report });
+    assert_int_equal(switcher_waiting(&r->s, who, 8, r->now_ms) >= 2, true);
+    assert_string_equal(who[0].who, "payments (blue, h1)");
+    assert_non_null(strstr(who[0].what, "records in flight on"));
+    assert_non_null(strstr(who[1].who, "green1"));
+    assert_non_null(strstr(who[1].what, "has applied epoch"));
+    assert_int_equal(switcher_waiting(&r->s, who, 1, r->now_ms), 1);
+    switcher_progress(&r->s, &p);
+    assert_int_equal(p.total, 2);
+    assert_true(p.ordered >= 1);
+    r->position[0] = 50;
+    obey(r, 8);
+    switcher_progress(&r->s, &p);
+    assert_int_equal(p.taken, 2);
+    assert_int_equal(p.granted + p.ordered + p.returned, 0);
+    reign_free(r);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_stage_goes_as_its_policy_says),
+        cmocka_unit_test(a_held_stage_goes_on_with_an_ok),
+        cmocka_unit_test(only_worse_fails_a_version),
+        cmocka_unit_test(a_verdict_is_written_when_it_says_something_new),
+        cmocka_unit_test(what_cannot_be_is_refused_with_a_reason),
+        cmocka_unit_test(a_paused_fleet_is_paused_once),
+        cmocka_unit_test(an_order_is_carried_out_once),
+        cmocka_unit_test(who_comes_first_begins),
+        cmocka_unit_test(a_preflight_without_an_answer_ends),
+        cmocka_unit_test(an_order_brings_what_it_names),
+        cmocka_unit_test(a_hold_lasts_until_a_promote),
+        cmocka_unit_test(a_hold_may_be_taken_back),
+        cmocka_unit_test(a_throttle_keeps_so_many_at_work),
+        cmocka_unit_test(a_throttle_is_taken_back_to_where_it_was),
+        cmocka_unit_test(a_lost_answer_is_asked_for_again),
+        cmocka_unit_test(the_reports_are_read_until_they_are_read),
+        cmocka_unit_test(a_listing_that_does_not_come_is_asked_for_again),
+        cmocka_unit_test(who_is_gone_is_forgotten_after_his_time),
+        cmocka_unit_test(who_may_be_there_is_not_gone),
+        cmocka_unit_test(without_a_listing_silence_counts),
+        cmocka_unit_test(a_lost_member_turns_a_switch_back),
+        cmocka_unit_test(a_goodbye_is_the_last_word),
+        cmocka_unit_test(one_member_too_many_stops_everything),
+        cmocka_unit_test(what_is_read_back_is_looked_at),
+        cmocka_unit_test(what_retention_took_is_in_the_receipt),
+        cmocka_unit_test(a_members_clock_is_set_right),
+        cmocka_unit_test(what_does_not_come_home_needs_an_operator),
+        cmocka_unit_test(a_resume_that_stands_needs_an_operator),
+        cmocka_unit_test(a_new_leader_has_what_is_left_of_the_time),
+        cmocka_unit_test(nothing_happens_to_a_fleet_that_is_not),
+        cmocka_unit_test(who_is_waited_for_is_told),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
