@@ -270,8 +270,14 @@ void render_sentence(struct str *ret, const struct look *look, const json_t *sta
         int64_t all = (int64_t)pick_count(status, "partitions"), waiting = partitions_paused(status);
 
         look_add(ret, look, YELLOW, "is throttled");
-        str_addf(ret, ": %" PRId64 " of %" PRId64 " partitions work, the others wait until 'baton resume'",
-                 all - waiting, all);
+        if (pick_bool(op, "by_signal", false)) {
+            str_add(ret, " by throttle_when: ");
+            look_clean(ret, pick_text(op, "reason", ""));
+            str_addf(ret, "; %" PRId64 " of %" PRId64 " partitions work until it is low, or 'baton resume'",
+                     all - waiting, all);
+        } else
+            str_addf(ret, ": %" PRId64 " of %" PRId64 " partitions work, the others wait until 'baton resume'",
+                     all - waiting, all);
     } else if (word_is(phase, "returning")) {
         op_name(ret, op);
         look_add(ret, look, YELLOW, " goes back");
@@ -485,6 +491,31 @@ static void leader_add(struct str *ret, const struct look *look, const json_t *s
     str_add_char(ret, '\n');
 }
 
+/* What throttle_when of the fleet file sees. */
+static void throttle_add(struct str *ret, const struct look *look, const json_t *throttle)
+{
+    const json_t *figure = pick(throttle, "figure");
+    const bool throttled = word_is(pick_text(throttle, "state", ""), "throttled");
+
+    if (!json_is_object(throttle))
+        return;
+    look_addf(ret, look, DIM, "throttle_when: %s ", pick_text(throttle, "signal", "?"));
+    if (json_is_number(figure)) {
+        look_addf(ret, look, DIM, "is %.6g", json_number_value(figure));
+    } else {
+        look_add(ret, look, YELLOW, "is unknown");
+        look_add(ret, look, DIM, " (");
+        clean_add(ret, look, DIM, pick_text(throttle, "unknown", ""));
+        look_add(ret, look, DIM, ")");
+    }
+    look_addf(ret, look, DIM, ", %s %.6g", throttled ? "sets it going at" : "throttles above",
+              json_number_value(pick(throttle, throttled ? "until" : "above")));
+    if (word_is(pick_text(throttle, "state", ""), "overruled"))
+        look_addf(ret, look, DIM, " once it has been at %.6g: somebody lifted the last throttle",
+                  json_number_value(pick(throttle, "until")));
+    str_add_char(ret, '\n');
+}
+
 void render_status(struct str *ret, const struct look *look, const json_t *status, bool wide, int64_t now_unix_ms)
 {
     const json_t *partitions = pick(status, "partitions"), *op = pick(status, "operation");
@@ -498,6 +529,7 @@ void render_status(struct str *ret, const struct look *look, const json_t *statu
     str_add_char(ret, '\n');
     str_free(&sentence);
     leader_add(ret, look, status);
+    throttle_add(ret, look, pick(status, "throttle_when"));
     if (pick_text(status, "broken", NULL)) {
         look_add(ret, look, RED, "Its document cannot be read: ");
         look_clean(ret, pick_text(status, "broken", ""));

@@ -14,6 +14,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "controller/internal.h"
+#include "controller/throttling.h"
 
 #define ORPHAN_BYTES_MAX (4u * 1024 * 1024)
 
@@ -51,6 +52,7 @@ void entry_free(struct entry *e)
     tally_free(e->tally);
     lags_free(e);
     watch_free(e);
+    throttling_free(e);
     free(e);
 }
 

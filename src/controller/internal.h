@@ -59,7 +59,8 @@ struct entry {
     const struct call *birth; /* the call that is making it, NULL: none */
     struct tally *tally;      /* metrics.h; NULL: nothing was counted yet */
     struct lags *lags;
-    struct watch *watch; /* watch.h; NULL: nobody looks */
+    struct watch *watch;           /* watch.h; NULL: nobody looks */
+    struct throttling *throttling; /* throttling.h; NULL: the same */
 };
 
 struct entry *entry_get(struct controller *c, const char *fleet);  /* NULL: no such fleet exists in the log */
@@ -110,6 +111,7 @@ struct fleet *led_fleet(struct led *l);
 
 /* Each answers the call when the log has what it changed. */
 void led_order_take(struct led *l, struct call *call, const struct order *order);
+void led_order_post(struct led *l, const struct order *order); /* Baton's own: nobody waits for an answer */
 void led_spec_take(struct led *l, struct call *call, const struct spec *spec);
 void led_delete_take(struct led *l, struct call *call);
 void reign_birth_take(struct controller *c, struct entry *e, struct call *call, const struct spec *spec,

@@ -20,6 +20,7 @@
 #include "controller/internal.h"
 #include "controller/metrics_page.h"
 #include "controller/prometheus.h"
+#include "controller/throttling.h"
 #include "controller/watch.h"
 
 #define PAGE_BYTES_MAX (32 * 1024 * 1024)
@@ -38,6 +39,7 @@ void metrics_close(struct controller *c)
         if (f->opaque) {
             lags_free(f->opaque);
             watch_free(f->opaque);
+            throttling_free(f->opaque);
         }
     prometheus_close(c->prometheus);
     c->prometheus = NULL;
@@ -59,6 +61,7 @@ void metrics_tick(struct controller *c)
     for (struct mirror_fleet *f = c->mirror.fleets; f; f = f->next)
         if (f->opaque) {
             watch_tick(f->opaque, now_ms);
+            throttling_tick(f->opaque, now_ms);
             lags_tick(f->opaque, now_ms);
         }
 }

@@ -814,10 +814,16 @@ static bool led_turn(struct led *l)
 
 /* --- what callers ask for ----------------------------------------------------------------------------------------- */
 
+void led_order_post(struct led *l, const struct order *order)
+{
+    struct inbox_event *ie = led_post(l, SWITCHER_ORDER);
+
+    ie->order = must(malloc(sizeof(*order)));
+    *ie->order = *order;
+}
+
 void led_order_take(struct led *l, struct call *call, const struct order *order)
 {
-    struct inbox_event *ie;
-
     call->state = CALL_TAKEN;
     call->led = l;
     for (const struct call *other = l->orders; other; other = other->led_next)
@@ -828,9 +834,7 @@ void led_order_take(struct led *l, struct call *call, const struct order *order)
         }
     call->led_next = l->orders;
     l->orders = call;
-    ie = led_post(l, SWITCHER_ORDER);
-    ie->order = must(malloc(sizeof(*order)));
-    *ie->order = *order;
+    led_order_post(l, order);
 }
 
 void led_spec_take(struct led *l, struct call *call, const struct spec *spec)

@@ -10,6 +10,7 @@
 #include "base/check.h"
 #include "base/clock.h"
 #include "controller/internal.h"
+#include "controller/throttling.h"
 
 #define WAITING_MAX 32
 
@@ -183,6 +184,7 @@ json_t *view_op(struct entry *e, const struct op *op, bool live)
     put(json, "why", text(op->why));
     put(json, "reason", text(op->reason));
     put(json, "by", text(op->by));
+    put(json, "by_signal", json_boolean(op->by_signal));
     put(json, "request_id", text(op->request_id));
     put(json, "created", time_or_null(op->created_unix_ms));
     put(json, "ended", time_or_null(op->ended_unix_ms));
@@ -408,6 +410,7 @@ json_t *view_fleet(struct entry *e, const struct snapshot *now)
     put(json, "term", json_integer(f->version.term));
     put(json, "epoch", json_integer((json_int_t)f->version.epoch));
     put(json, "switch", json_integer(f->switch_number));
+    put(json, "throttle_when", throttling_view(e));
     put(json, "broken", e->mirror->broken[0] ? text(e->mirror->broken) : json_null());
     put(json, "leader", view_leader(e->c));
     put(json, "spec", spec_to_json(&f->spec));

@@ -21,7 +21,6 @@
 #define LIVE_MS_MIN 5000            /* a member is alive for so long after a report, and for three of its intervals */
 #define QUERY_EVERY_MS 5000         /* Prometheus is not asked more often */
 #define QUERY_MS_MAX 4000
-#define QUERY_BYTES_MAX 4096
 #define PARTS_NONE UINT64_C(0)
 
 /* A query for one color, and its newest answer. */
@@ -271,7 +270,7 @@ static const char *version_of(const struct entry *e, enum color color)
 }
 
 /* $color and the like; what stands for them goes into quotes of PromQL, so quotes in it are escaped. */
-static void query_of(struct str *ret, const struct entry *e, const char *query, enum color color)
+void watch_query(struct str *ret, const struct entry *e, const char *query, enum color color)
 {
     const struct spec *spec = &e->mirror->fleet.spec;
     const struct {
@@ -317,28 +316,35 @@ static void on_figure(void *opaque, const struct prometheus_figure *figure)
     snprintf(q->told, sizeof(q->told), "%s", figure->known ? "" : figure->why);
 }
 
-static void ask_prometheus(struct watch *w, int64_t now_ms)
+struct prometheus *watch_prometheus(struct controller *c)
 {
-    struct controller *c = w->e->c;
-    const char *url = w->e->mirror->fleet.spec.prometheus_url;
     const struct prometheus_config config = { .auth_file = c->config.prometheus_auth_file,
                                               .ca_file = c->config.prometheus_ca_file };
     struct errmsg ignored;
 
-    if (w->policy.signal_count == 0 || !url[0] ||
-        (!c->prometheus && prometheus_open(&c->prometheus, c->base, &config, &ignored) < 0))
+    if (!c->prometheus && prometheus_open(&c->prometheus, c->base, &config, &ignored) < 0)
+        return NULL;
+    return c->prometheus;
+}
+
+static void ask_prometheus(struct watch *w, int64_t now_ms)
+{
+    const char *url = w->e->mirror->fleet.spec.prometheus_url;
+    struct prometheus *prometheus = w->policy.signal_count > 0 && url[0] ? watch_prometheus(w->e->c) : NULL;
+
+    if (!prometheus)
         return;
     for (int i = 0; i < w->policy.signal_count; i++)
         for (int color = 0; color < COLOR_COUNT; color++) {
             struct question *q = &w->questions[i][color];
-            struct str query = STR_WITH_MAX(QUERY_BYTES_MAX);
+            struct str query = STR_WITH_MAX(WATCH_QUERY_BYTES_MAX);
 
             if (q->out || (q->asked_ms > 0 && now_ms - q->asked_ms < QUERY_EVERY_MS))
                 continue;
-            query_of(&query, w->e, w->policy.signals[i].query, (enum color)color);
+            watch_query(&query, w->e, w->policy.signals[i].query, (enum color)color);
             q->out = true;
             q->asked_ms = now_ms;
-            prometheus_ask(c->prometheus, url, query.buf, QUERY_MS_MAX, on_figure, q);
+            prometheus_ask(prometheus, url, query.buf, QUERY_MS_MAX, on_figure, q);
             str_free(&query);
         }
 }

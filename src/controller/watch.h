@@ -15,6 +15,8 @@
 
 #include <stdint.h>
 
+#include "core/types.h"
+
 struct entry;
 struct watch;
 struct call;
@@ -24,6 +26,13 @@ void watch_free(struct entry *e);
 /* How old the lag may be that it wants to see; 0: it does not look. */
 int64_t watch_lag_ms(const struct entry *e);
 void watch_get(struct entry *e, struct call *call);
+/* A query with $color and the like filled in, and whom to ask; NULL: he cannot be asked. */
+#define WATCH_QUERY_BYTES_MAX 4096
+struct str;
+struct controller;
+struct prometheus;
+void watch_query(struct str *ret, const struct entry *e, const char *query, enum color color);
+struct prometheus *watch_prometheus(struct controller *c);
 /* Signals of the fleet file: how many of the newest answers were figures. For the page. */
 int watch_signals(const struct entry *e, int *ret_known);
 

@@ -78,6 +78,7 @@ struct op {
     char steered[REQUEST_ID_MAX + 1]; /* request id of the last word that held, promoted or aborted it */
     bool by_hand;                     /* somebody holds the present stage: only a promote or an abort ends it */
     int keep;                         /* throttle: how many partitions work */
+    bool by_signal;                   /* throttle, resume: ordered by throttle_when of the fleet file */
     int64_t observe_ms, deadline_ms;
     enum on_unreachable on_unreachable;
     enum on_doubt on_doubt;

@@ -60,6 +60,29 @@ struct judge_policy {
     int signal_count;
 };
 
+/* What throttles a fleet by itself: a figure of the active color, or what a query to Prometheus gives. */
+enum throttle_signal {
+    THROTTLE_NONE,
+    THROTTLE_QUERY,
+    THROTTLE_ERROR_RATE,
+    THROTTLE_LATENCY_P99,
+    THROTTLE_SIGNAL_COUNT
+};
+
+/* How many partitions work: a number of them, or percent. */
+struct keep {
+    int amount;
+    bool percent;
+};
+
+struct throttle_policy {
+    enum throttle_signal signal;
+    char query[SIGNAL_QUERY_MAX + 1]; /* of THROTTLE_QUERY */
+    double above, until;              /* throttled above the one, let go at or below the other, which is lower */
+    int64_t wait_ms, rest_ms;         /* for so long without a break, either way */
+    struct keep keep;
+};
+
 struct spec_color {
     char group[GROUP_NAME_MAX + 1]; /* default <fleet>-<color> */
 };
@@ -87,6 +110,7 @@ struct spec {
 
     struct judge_policy judge;
     char prometheus_url[URL_MAX + 1]; /* "": none */
+    struct throttle_policy throttle;
 };
 
 /* The policy as the judge wants it: `auto` is filled in. No record takes so long as a standstill does. */

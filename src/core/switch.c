@@ -1257,6 +1257,7 @@ static void op_plan(struct switcher *s, const struct switcher_event *ev)
     if (op->kind == OP_SWITCH)
         op->stages = o->stages.count ? o->stages : spec->stages;
     op->keep = op->kind == OP_THROTTLE ? order_keep(s, o) : 0;
+    op->by_signal = o->by_signal;
     op->observe_ms = op->kind != OP_SWITCH ? 0 : o->observe_ms >= 0 ? o->observe_ms : spec->observe_ms;
     op->deadline_ms = o->deadline_ms >= 0 ? o->deadline_ms : spec->deadline_ms;
     op->judge = op->kind != OP_SWITCH ? JUDGE_OFF : o->judge_given ? o->judge : spec->judge.mode;

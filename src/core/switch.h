@@ -64,6 +64,7 @@ struct order {
     struct stages stages; /* count 0: the fleet's */
     int keep;             /* throttle: so many partitions ... */
     bool keep_percent;    /* ... or percent of them go on working */
+    bool by_signal;       /* throttle, resume: throttle_when orders it, no person */
     int64_t observe_ms;   /* -1: the fleet's */
     int64_t deadline_ms;  /* -1: the fleet's */
     bool judge_given;     /* --auto, --no-judge; false: the fleet's mode */

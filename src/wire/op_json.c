@@ -58,6 +58,7 @@ int op_encode(struct str *ret, const struct op *op, const struct fleet *f, struc
     json_put_bool(&o, "by_hand", op->by_hand);
     json_put_text(&o, "steered", op->steered);
     json_put_int(&o, "keep", op->keep);
+    json_put_bool(&o, "by_signal", op->by_signal);
     json_put_int(&o, "observe_ms", op->observe_ms);
     json_put_int(&o, "deadline_ms", op->deadline_ms);
     json_put_text(&o, "on_unreachable", on_unreachable_name(op->on_unreachable));
@@ -137,6 +138,7 @@ static void read_op(struct op *op, const struct json_at *record)
     op->by_hand = json_flag(record, "by_hand");
     json_copy_text(record, "steered", op->steered, sizeof(op->steered));
     op->keep = (int)json_int(record, "keep", 0, BATONS_MAX);
+    op->by_signal = json_flag_or(record, "by_signal", false);
     op->observe_ms = record_count(record, "observe_ms");
     op->deadline_ms = record_count(record, "deadline_ms");
     json_name(record, "on_unreachable", &op->on_unreachable, on_unreachable_parse);

@@ -134,6 +134,7 @@ static void put_op(struct json_out *o, const struct op *op, const struct fleet *
     }
     json_close(o, ']');
     json_put_text(o, "by", op->by);
+    json_put_bool(o, "by_signal", op->by_signal);
     json_put_text(o, "reason", op->reason);
     json_put_text(o, "request_id", op->request_id);
     put_time(o, "created", op->created_unix_ms);

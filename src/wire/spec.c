@@ -28,7 +28,9 @@ enum option_index {
     OPT_HISTORY, OPT_JUDGE_MODE, OPT_JUDGE_METRICS, OPT_JUDGE_ALPHA, OPT_JUDGE_TOLERANCE, OPT_JUDGE_INTERVAL,
     OPT_JUDGE_WARMUP, OPT_JUDGE_RECORDS, OPT_JUDGE_PROMOTE, OPT_JUDGE_WORSE, OPT_JUDGE_WORSE_FULL, OPT_JUDGE_UNDECIDED,
     OPT_JUDGE_UNKNOWN, OPT_JUDGE_PROGRESS, OPT_JUDGE_CATCH_UP, OPT_JUDGE_CRASHES, OPT_JUDGE_CRASH_WINDOW,
-    OPT_LIMIT_ERRORS, OPT_LIMIT_LATENCY, OPT_LIMIT_TIME_LAG, OPT_PROMETHEUS_URL, OPT_SIGNALS, OPT_COUNT
+    OPT_LIMIT_ERRORS, OPT_LIMIT_LATENCY, OPT_LIMIT_TIME_LAG, OPT_PROMETHEUS_URL, OPT_SIGNALS, OPT_THROTTLE_SIGNAL,
+    OPT_THROTTLE_QUERY, OPT_THROTTLE_ABOVE, OPT_THROTTLE_UNTIL, OPT_THROTTLE_FOR, OPT_THROTTLE_REST, OPT_THROTTLE_KEEP,
+    OPT_COUNT
 };
 
 const struct spec_option spec_options[] = {
@@ -172,6 +174,33 @@ const struct spec_option spec_options[] = {
       "which the new color is worse whatever the old one does. A query without $color, $group or $version cannot tell the "
       "colors apart, so it needs a limit.",
       "[{name: cpu, query: 'avg(cpu{color=\"$color\"})', limit: 0.9}]", AT(judge.signals) },
+    [OPT_THROTTLE_SIGNAL] = { "throttle_when.signal", OPTION_CHOICE, "none", 0, 0, "none|query|error_rate|latency_p99",
+      "Figure that throttles the fleet by itself, so that a database is not overrun, and sets it going again: what "
+      "throttle_when.query gives, or of the active color's members the share of failed records (0 to 1) or the 99th "
+      "percentile of the processing time, in seconds. A figure that is missing, stale or no number throttles nothing and "
+      "lets nothing go.",
+      "none", AT(throttle.signal) },
+    [OPT_THROTTLE_QUERY] = { "throttle_when.query", OPTION_TEXT, "none", 1, SIGNAL_QUERY_MAX, NULL,
+      "Query to prometheus.url for throttle_when.signal: query. One number; $fleet, and $color, $group and $version of the "
+      "active color stand in it as in signals. Where less is worse, negate it.",
+      "max(pg_stat_activity_count)", AT(throttle.query) },
+    [OPT_THROTTLE_ABOVE] = { "throttle_when.above", OPTION_DECIMAL, "0", 0, 0, NULL,
+      "Figure above which the fleet is throttled.",
+      "250", AT(throttle.above) },
+    [OPT_THROTTLE_UNTIL] = { "throttle_when.until", OPTION_DECIMAL, "0", 0, 0, NULL,
+      "Figure at or below which it is set going again; lower than throttle_when.above, so that it does not swing between "
+      "the two.",
+      "150", AT(throttle.until) },
+    [OPT_THROTTLE_FOR] = { "throttle_when.for", OPTION_DURATION, "15s", 0, HOUR, NULL,
+      "How long the figure has to stay above throttle_when.above without a break.",
+      "30s", AT(throttle.wait_ms) },
+    [OPT_THROTTLE_REST] = { "throttle_when.rest", OPTION_DURATION, "1m", SECOND, DAY, NULL,
+      "How long it has to stay at or below throttle_when.until without a break, and the shortest time from there to the "
+      "next throttle.",
+      "5m", AT(throttle.rest_ms) },
+    [OPT_THROTTLE_KEEP] = { "throttle_when.partitions", OPTION_KEEP, "50%", 1, BATONS_MAX, NULL,
+      "How many partitions go on working meanwhile: a share, rounded up, or a number.",
+      "4", AT(throttle.keep) },
 };
 // clang-format on
 const int spec_option_count = OPT_COUNT;
@@ -382,6 +411,11 @@ const char *spec_option_zero(const struct spec_option *o)
     return word && (strcmp(word, "none") == 0 || strcmp(word, "auto") == 0) ? word : NULL;
 }
 
+bool spec_option_is_text(const struct spec_option *o)
+{
+    return o->type == OPTION_TEXT || o->type == OPTION_URL;
+}
+
 static bool means_zero(const struct spec_option *o, const struct spec_value *v)
 {
     return spec_option_zero(o) && v->kind == SPEC_TEXT && strcmp(v->text, spec_option_zero(o)) == 0;
@@ -446,6 +480,38 @@ static bool read_limit(double *ret, const char *text)
         return false;
     *ret = strtod(text, &end);
     return !*end && *ret > -1e15 && *ret < 1e15;
+}
+
+static void set_decimal(struct reading *r, const struct spec_option *o, const struct spec_value *v)
+{
+    double number;
+
+    if (read_limit(&number, v->text))
+        memcpy(field(r->spec, o), &number, sizeof(number));
+    else
+        fail_at(r, v->line, v->column, "%s: '%.80s' is no decimal number, as in 0.9", o->key, v->text);
+}
+
+/* "25%" or "4" */
+static void set_keep(struct reading *r, const struct spec_option *o, const struct spec_value *v)
+{
+    struct keep keep = { .percent = strchr(v->text, '%') != NULL };
+    struct errmsg m = { 0 };
+    int64_t number = 0;
+    int n;
+
+    if (keep.percent)
+        n = parse_percent(&keep.amount, v->text, &m);
+    else
+        n = parse_int64(&number, v->text, o->min, o->max, &m);
+    if (n == ERR_OK && keep.percent && keep.amount == 100)
+        n = err_set(&m, ERR_INVALID, "100%% is no throttle: write 99%% at most");
+    if (!keep.percent)
+        keep.amount = (int)number;
+    if (n < 0)
+        fail_at(r, v->line, v->column, "%s: %s", o->key, m.text);
+    else
+        *(struct keep *)field(r->spec, o) = keep;
 }
 
 static bool query_by_color(const char *query)
@@ -595,7 +661,7 @@ static void set_topics(struct reading *r, const struct spec_option *o, const str
 /* What `none` or `auto` leaves: 0, or an empty text. */
 static void zero_option(struct spec *spec, const struct spec_option *o)
 {
-    const size_t size = o->type == OPTION_URL        ? (size_t)o->max + 1
+    const size_t size = spec_option_is_text(o)       ? (size_t)o->max + 1
                         : o->type == OPTION_DURATION ? sizeof(int64_t)
                                                      : sizeof(int);
 
@@ -657,6 +723,15 @@ static void set_option(struct reading *r, const struct spec_option *o, const str
             fail_kind(r, o, v, "a percentage");
         else
             set_share(r, o, v);
+        break;
+    case OPTION_DECIMAL:
+    case OPTION_KEEP:
+        if (v->kind != SPEC_TEXT && v->kind != SPEC_NUMBER)
+            fail_kind(r, o, v, "a number");
+        else if (o->type == OPTION_KEEP)
+            set_keep(r, o, v);
+        else
+            set_decimal(r, o, v);
         break;
     case OPTION_WORDS:
     case OPTION_SIGNALS:
@@ -781,6 +856,37 @@ static void read_map(struct reading *r, const char *prefix, const struct spec_va
     }
 }
 
+static int find_throttle_conflict(const struct spec *s, char *ret, size_t ret_size, int *ret_other)
+{
+    const struct throttle_policy *p = &s->throttle;
+
+    *ret_other = OPT_THROTTLE_SIGNAL;
+    if (p->signal == THROTTLE_NONE)
+        return -1;
+    if (p->signal == THROTTLE_QUERY && !p->query[0]) {
+        snprintf(ret, ret_size,
+                 "with throttle_when.signal: query it must be given, as in 'max(pg_stat_activity_count)'");
+        return OPT_THROTTLE_QUERY;
+    }
+    if (p->signal == THROTTLE_QUERY && !s->prometheus_url[0]) {
+        snprintf(ret, ret_size,
+                 "throttle_when.query needs it: write where Prometheus answers, as in http://prometheus:9090");
+        return OPT_PROMETHEUS_URL;
+    }
+    if (p->signal == THROTTLE_ERROR_RATE && p->above >= 1) {
+        snprintf(ret, ret_size, "an error rate is a share: it is never above 1, write 0.05 for 5 %%");
+        return OPT_THROTTLE_ABOVE;
+    }
+    if (p->until >= p->above) {
+        snprintf(ret, ret_size,
+                 "it must be lower than throttle_when.above (%.6g), or the fleet would be throttled and let go again "
+                 "and again; give both",
+                 p->above);
+        return OPT_THROTTLE_UNTIL;
+    }
+    return -1;
+}
+
 static int find_judge_conflict(const struct spec *s, char *ret, size_t ret_size, int *ret_other)
 {
     const struct judge_policy *p = &s->judge;
@@ -818,7 +924,7 @@ static int find_judge_conflict(const struct spec *s, char *ret, size_t ret_size,
         snprintf(ret, ret_size, "signals need it: write where Prometheus answers, as in http://prometheus:9090");
         return OPT_PROMETHEUS_URL;
     }
-    return -1;
+    return find_throttle_conflict(s, ret, ret_size, ret_other);
 }
 
 /*
@@ -986,7 +1092,7 @@ int spec_validate(const struct spec *s, struct errmsg *m)
             return invalid(m, i, url_fault(at));
         if (o->type == OPTION_DURATION)
             memcpy(&number, at, sizeof(number));
-        if (o->type == OPTION_INT || o->type == OPTION_SHARE)
+        if (o->type == OPTION_INT || o->type == OPTION_SHARE || o->type == OPTION_KEEP)
             number = *(const int *)at;
         if (spec_option_zero(o) && number == 0)
             continue;

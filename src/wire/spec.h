@@ -29,7 +29,9 @@ enum option_type {
     OPTION_SHARE,
     OPTION_WORDS,
     OPTION_URL,
-    OPTION_SIGNALS
+    OPTION_SIGNALS,
+    OPTION_DECIMAL,
+    OPTION_KEEP
 };
 struct spec_option {
     const char *key; /* "switch.deadline": nesting as dots */
@@ -45,6 +47,7 @@ extern const struct spec_option spec_options[];
 extern const int spec_option_count;
 /* The word, none or auto, that stands for 0 or an empty text: the default of those that have one. NULL: it has none. */
 const char *spec_option_zero(const struct spec_option *option);
+bool spec_option_is_text(const struct spec_option *option); /* that may be empty */
 
 void spec_defaults(struct spec *ret);
 /* `name` is the file's name for errors: "payments.yaml:7:3: unknown key 'topcis', did you mean 'topics'?" */

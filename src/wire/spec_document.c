@@ -57,6 +57,12 @@ void spec_option_bounds(struct str *ret, const struct spec_option *o)
     case OPTION_SIGNALS:
         str_addf(ret, "list of at most %d signals", (int)o->max);
         break;
+    case OPTION_DECIMAL:
+        str_add(ret, "decimal number");
+        break;
+    case OPTION_KEEP:
+        str_addf(ret, "1%% to 99%%, or %d to %d partitions", (int)o->min, (int)o->max);
+        break;
     }
     if (spec_option_zero(o))
         str_addf(ret, ", or %s", spec_option_zero(o));
@@ -85,6 +91,10 @@ static const char *type_name(enum option_type type)
         return "percentage";
     case OPTION_URL:
         return "address";
+    case OPTION_DECIMAL:
+        return "number";
+    case OPTION_KEEP:
+        return "share or number";
     }
     return "";
 }
@@ -139,6 +149,8 @@ static const char head[] =
     "  least is judged.\n"
     "- `judge.no_progress` is longer than `members.processing_max`, `judge.crash_window` at least `judge.interval`.\n"
     "- `signals` need `prometheus.url`; one whose query names no `$color`, `$group` or `$version` needs a `limit`.\n"
+    "- `throttle_when.until` is lower than `throttle_when.above`; `throttle_when.signal: query` needs `throttle_when.query`\n"
+    "  and `prometheus.url`.\n"
     "\n"
     "Of a fleet that exists, `fleet`, the groups, `strategy` and `active` stay as they are, and topics are only\n"
     "appended; all else may change between two switches.\n"

@@ -86,6 +86,25 @@ static json_t *signals_to_json(const struct judge_policy *p)
     return list;
 }
 
+/* "25%" or "4" */
+static const char *keep_text(char ret[32], const char *at)
+{
+    struct keep keep;
+
+    memcpy(&keep, at, sizeof(keep));
+    snprintf(ret, 32, "%d%s", keep.amount, keep.percent ? "%" : "");
+    return ret;
+}
+
+/* As a text, as the limits of signals are: it reads back as the same number. */
+static const char *decimal_text(char ret[32], const char *at)
+{
+    double number;
+
+    memcpy(&number, at, sizeof(number));
+    return limit_text(ret, number);
+}
+
 static json_t *words_to_json(const struct spec_option *o, unsigned bits)
 {
     char names[SPEC_CHOICES_MAX][SPEC_KEY_MAX];
@@ -107,7 +126,7 @@ static bool is_zero(const struct spec *spec, const struct spec_option *o)
     const char *at = (const char *)spec + o->at;
     int64_t ms;
 
-    if (o->type == OPTION_URL)
+    if (spec_option_is_text(o))
         return !at[0];
     if (o->type != OPTION_DURATION)
         return *(const int *)at == 0;
@@ -131,6 +150,10 @@ static json_t *option_to_json(const struct spec *spec, const struct spec_option 
         return json_string(at);
     case OPTION_SHARE:
         return json_string(format_share(text, *(const int *)at));
+    case OPTION_DECIMAL:
+        return json_string(decimal_text(text, at));
+    case OPTION_KEEP:
+        return json_string(keep_text(text, at));
     case OPTION_WORDS:
         return words_to_json(o, *(const unsigned *)at);
     case OPTION_SIGNALS:
@@ -256,6 +279,12 @@ static void add_yaml_value(struct str *ret, const struct spec *spec, const struc
         break;
     case OPTION_SHARE:
         str_add(ret, format_share(text, *(const int *)at));
+        break;
+    case OPTION_DECIMAL:
+        str_add(ret, decimal_text(text, at));
+        break;
+    case OPTION_KEEP:
+        str_add(ret, keep_text(text, at));
         break;
     case OPTION_WORDS:
         add_yaml_words(ret, o, *(const unsigned *)at);

@@ -1,10 +1,12 @@
 """A real Prometheus: it scrapes the controllers, the controllers ask it, and it goes down."""
 
+import http.server
 import json
 import os
 import re
 import signal
 import subprocess
+import threading
 import urllib.parse
 import urllib.request
 
@@ -160,7 +162,73 @@ def prometheus(w):
     f.expect_clean()
 
 
+class Figure:
+    """Something that a Prometheus scrapes: one number, ours to set."""
+
+    def __init__(self):
+        figure = self
+
+        class Page(http.server.BaseHTTPRequestHandler):
+            def do_GET(self):
+                self.send_response(200)
+                self.send_header("Content-Type", "text/plain; version=0.0.4")
+                self.end_headers()
+                self.wfile.write(f"database_load {figure.value}\n".encode())
+
+            def log_message(self, *_):
+                pass
+
+        self.value = 10
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Page)
+        self.target = f"127.0.0.1:{self.server.server_port}"
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+
+def throttle_when(w):
+    """A database that is overrun, by a real Prometheus: a quarter goes on working until it is well again, whoever leads."""
+    f = w.fleet({"in": 12})
+    load = Figure()
+    p = Prometheus(f, [load.target])
+    p.start()
+    f.spec["prometheus"] = {"url": p.url}
+    f.spec["throttle_when"] = {"signal": "query", "query": "max(database_load)", "above": 100, "until": 50, "for": "2s", "rest": "2s",
+                               "partitions": "25%"}
+    f.up(blue=2, green=1, controllers=2, rate=RATE)
+    sees = lambda: f.status()["throttle_when"]  # noqa: E731
+    working = lambda: sum(x["state"] != "paused" for x in f.status()["partitions"])  # noqa: E731
+    phase = lambda wanted: wait_until(lambda: f.status()["phase"] == wanted, 60, lambda: f"{wanted}, not {f.status()['phase']}, {sees()}", 0.2)  # noqa: E731
+    wait_until(lambda: sees() and sees()["figure"] == 10, 60, lambda: f"the load, not {sees()}", 0.2)
+    f.cli("status", f.name).expect(0, "throttle_when: query is 10, throttles above 100")
+    load.value = 500
+    phase("throttled")
+    op = f.op()
+    require(op["kind"] == "throttle" and op["by_signal"] and op["by"] == "throttle_when" and "query is 500, above 100" in op["reason"], f"{op}")
+    require(working() == 3, f"{working()} partitions work")
+    f.cli("status", f.name).expect(0, "is throttled by throttle_when", "query is 500", "3 of 12 partitions work")
+    p.stop()
+    load.value = 10
+    wait_until(lambda: sees()["figure"] is None, 40, lambda: f"it to be unknown, not {sees()}", 0.2)
+    require(f.status()["phase"] == "throttled", "a Prometheus that is down has let the fleet go")
+    f.cli("status", f.name).expect(0, "throttle_when: query is unknown")
+    end_child(f.leader().child, signal.SIGKILL)
+    f.leader()
+    require(f.status()["phase"] == "throttled" and working() == 3, f"after a new leader {working()} work")
+    p.start()
+    phase("steady")
+    op = f.op()
+    require(op["kind"] == "resume" and op["by_signal"] and "at most 50" in op["reason"] and working() == 12, f"{op}")
+    f.cli("receipt", f.name, str(op["number"])).expect(0, "throttle_when", "at most 50")
+    f.cli("throttle", f.name, "--partitions", "4", "--reason", "by hand").expect(0)
+    wait_until(lambda: sees()["state"] == "hands-off", 20, lambda: f"hands off, not {sees()}", 0.2)
+    f.cli("resume", f.name).expect(0)
+    p.stop()
+    f.stop_producers()
+    f.wait_drained()
+    f.expect_clean()
+
+
 TESTS = [
     Test("metrics", metrics),
     Test("prometheus", prometheus),
+    Test("throttle-when", throttle_when),
 ]

@@ -676,6 +676,7 @@ static void fill_op(struct op *op)
                                   .name_count = 2 };
     op->by_hand = true;
     op->keep = 4;
+    op->by_signal = true;
     strcpy(op->steered, "ci-8");
     op->stage = 2;
     op->observe_ms = 30000;
@@ -1192,7 +1193,7 @@ static void test_receipt(void **state)
         "{\"fleet\":\"payments\",\"number\":6,\"kind\":\"switch\",\"state\":\"complete\",\"from\":"
         "\"blue\",\"to\":\"green\","
         "\"version_from\":null,\"version_to\":\"4.2.0\",\"replay\":false,\"of_number\":null,\"stages\":"
-        "[\"100%\"],\"by\":\"ann\","
+        "[\"100%\"],\"by\":\"ann\",\"by_signal\":false,"
         "\"reason\":\"deploy "
         "4.2.0\",\"request_id\":\"\",\"created\":\"2026-11-22T16:00:00.123Z\",\"ended\":null,\"cause\":"
         "\"none\",\"why\":\"\",\"judge\":\"guard\",\"held\":false,\"verdict\":null,"

@@ -13,6 +13,7 @@
 #include <cmocka.h>
 
 #include "base/check.h"
+#include "core/throttle.h"
 #include "wire/spec.h"
 
 static const char least[] = "fleet: payments\ntopics: [orders]\n";
@@ -228,6 +229,20 @@ static void test_judge_contradictions(void **state)
         { "judge: {alpha: 51%}\n", "out of range: allowed are 0.1% to 50%" },
         { "prometheus: {url: localhost}\n", "3:19: prometheus.url: 'localhost': it must begin with http" },
         { "judge: {on_undecided: rolback}\n", "did you mean 'rollback'?" },
+        { "throttle_when: {signal: error_rate}\n",
+          "3:25: throttle_when.until: it must be lower than throttle_when.above (0)" },
+        { "throttle_when: {signal: error_rate, above: 0.1, until: 0.1}\n",
+          "3:56: throttle_when.until: it must be lower" },
+        { "throttle_when: {signal: error_rate, above: 5, until: 1}\n", "write 0.05 for 5 %" },
+        { "throttle_when: {signal: query, above: 2, until: 1}\n",
+          "3:25: throttle_when.query: with throttle_when.signal" },
+        { "throttle_when: {signal: query, query: up, above: 2, until: 1}\n",
+          "3:25: prometheus.url: throttle_when.query" },
+        { "throttle_when: {signal: latency_99, above: 2, until: 1}\n", "did you mean 'latency_p99'?" },
+        { "throttle_when: {above: 2s}\n", "3:24: throttle_when.above: '2s' is no decimal number" },
+        { "throttle_when: {partitions: 100%}\n", "3:29: throttle_when.partitions: 100% is no throttle" },
+        { "throttle_when: {partitions: 0}\n", "3:29: throttle_when.partitions: " },
+        { "throttle_when: {partition: 4}\n", "did you mean 'partitions'?" },
     };
 
     (void)state;
@@ -496,6 +511,9 @@ static void test_choices_agree_with_the_core(void **state)
         else if (strncmp(o->key, "judge.", 6) == 0)
             for (size_t k = 0; k < ARRAY_COUNT(judge_choices); k++)
                 str_add(&words, strcmp(o->key, judge_choices[k][0]) == 0 ? judge_choices[k][1] : "");
+        else if (strcmp(o->key, "throttle_when.signal") == 0)
+            for (int v = 0; v < THROTTLE_SIGNAL_COUNT; v++)
+                str_addf(&words, "%s%s", v ? "|" : "", throttle_signal_name((enum throttle_signal)v));
         else
             assert_int_not_equal(o->type, OPTION_CHOICE);
         if (o->type == OPTION_CHOICE)
@@ -576,6 +594,33 @@ static void test_examples_are_good(void **state)
     }
 }
 
+static void test_throttle_when(void **state)
+{
+    static const char yaml[] = "fleet: p\ntopics: [o]\nprometheus: {url: 'http://p:9090'}\n"
+                               "throttle_when:\n"
+                               "  signal: query\n"
+                               "  query: 'max(connections{db=\"$fleet\"})'\n"
+                               "  above: 250\n"
+                               "  until: -0.1\n"
+                               "  for: 0s\n"
+                               "  partitions: 25%\n";
+    struct spec s;
+
+    (void)state;
+    read_yaml(&s, least);
+    assert_true(s.throttle.signal == THROTTLE_NONE && s.throttle.keep.percent && s.throttle.keep.amount == 50);
+    read_yaml(&s, yaml);
+    assert_int_equal(s.throttle.signal, THROTTLE_QUERY);
+    assert_string_equal(s.throttle.query, "max(connections{db=\"$fleet\"})");
+    assert_true(s.throttle.above == 250 && s.throttle.until == -0.1);
+    assert_true(s.throttle.wait_ms == 0 && s.throttle.rest_ms == 60000);
+    assert_true(s.throttle.keep.percent && s.throttle.keep.amount == 25);
+    assert_same_after_json_and_yaml(yaml);
+    assert_same_after_json_and_yaml(
+        "fleet: p\ntopics: [o]\nthrottle_when: {signal: latency_p99, above: 0.5, until: 0.2, "
+        "partitions: 4}\n");
+}
+
 /* Each option's own example can be written into a file. */
 static void test_table_examples(void **state)
 {
@@ -612,6 +657,7 @@ int main(void)
         cmocka_unit_test(test_round_trip),
         cmocka_unit_test(test_judge),
         cmocka_unit_test(test_judge_contradictions),
+        cmocka_unit_test(test_throttle_when),
         cmocka_unit_test(test_json_stays_as_yaml),
         cmocka_unit_test(test_messages),
         cmocka_unit_test(test_unknown_keys),
