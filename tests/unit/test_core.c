@@ -75,6 +75,7 @@ static void the_low_watermark_waits_for_the_slowest(void **state)
     assert_true(window_done(&w, 103));
     assert_int_equal(window_low(&w), 100);
     assert_int_equal(window_high_done(&w), 104);
+    assert_false(window_done(&w, 200)); /* nor that */
     assert_false(window_done(&w, 103)); /* twice */
     assert_false(window_done(&w, 101)); /* never delivered */
     assert_true(window_done(&w, 100));
@@ -91,6 +92,8 @@ static void a_full_window_takes_no_more(void **state)
 
     (void)state;
     window_reset(&w, 0);
+    assert_false(window_done(&w, 0)); /* there is nothing in flight */
+    assert_int_equal(window_high_done(&w), OFFSET_NONE);
     window_push(&w, 0);
     window_push(&w, 1);
     assert_true(window_full(&w));
@@ -176,6 +179,101 @@ static void shards_may_come_in_any_order(void **state)
     assert_int_equal(f.applied.epoch, 1);
     doc.fleet.baton_count = 3 * SHARD_BATONS;
     assert_int_equal(fleet_apply(&f, &doc), DOC_FITS_NOT);
+}
+
+/* Half of a change is there: batons that are newer than their head are no fault, a table of nobody's is none either. */
+static void what_has_half_arrived_is_no_fault(void **state)
+{
+    struct baton table[2] = { baton(0, RIGHT_HELD, BLUE, 9), baton(1, RIGHT_HELD, BLUE, 9) };
+    struct fleet f;
+
+    (void)state;
+    fleet_init(&f, table, 2);
+    f.baton_count = 3;
+    fleet_check(&f); /* deleted, or not born yet */
+    f.baton_count = 2;
+    f.exists = true;
+    f.applied = (struct version){ 1, 8 };
+    f.version = (struct version){ 1, 9 };
+    table[1].order = 2; /* older than its grant */
+    fleet_check(&f);
+}
+
+static void topics_are_only_appended(void **state)
+{
+    static const struct {
+        const char *topics[3];
+        bool extend;
+    } cases[] = {
+        { { "a", "b" }, true },  { { "a", "b", "c" }, true },  { { "a" }, false },
+        { { "a", "c" }, false }, { { "b", "a", "c" }, false },
+    };
+    static struct fleet old, new;
+
+    (void)state;
+    old.spec = (struct spec){ .topics = { "a", "b" }, .topic_count = 2 };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        new.spec.topic_count = 0;
+        for (int k = 0; k < 3 && cases[i].topics[k]; k++)
+            snprintf(new.spec.topics[new.spec.topic_count++], TOPIC_NAME_MAX + 1, "%s", cases[i].topics[k]);
+        assert_int_equal(fleet_topics_extend(&old, &new), cases[i].extend);
+        assert_int_equal(fleet_topic(&new, "c"), new.spec.topic_count == 3 ? 2 : i == 3 ? 1 : -1);
+    }
+}
+
+/* A fleet made again may have fewer partitions: what is beyond is nobody's any more. */
+static void a_head_says_how_many_there_are(void **state)
+{
+    struct baton table[4], some[4] = { baton(0, RIGHT_HELD, BLUE, 1), baton(1, RIGHT_HELD, BLUE, 1),
+                                       baton(2, RIGHT_HELD, BLUE, 1), baton(3, RIGHT_HELD, BLUE, 1) };
+    struct fleet f;
+    struct doc doc;
+
+    (void)state;
+    fleet_init(&f, table, 4);
+    doc_whole(&doc, some, 4, 1, 1);
+    assert_int_equal(fleet_apply(&f, &doc), DOC_APPLIED);
+    doc_whole(&doc, some, 2, 1, 2);
+    doc.kind = DOC_HEAD;
+    assert_int_equal(fleet_apply(&f, &doc), DOC_APPLIED);
+    assert_int_equal(f.baton_count, 2);
+    assert_int_equal(fleet_find(&f, 0, 3), -1);
+    f.batons[1].state = RIGHT_PAUSED;
+    assert_int_equal(fleet_count_held(&f, BLUE), 1);
+    assert_int_equal(fleet_count_held(&f, GREEN), 0);
+    doc.kind = DOC_GONE;
+    assert_int_equal(fleet_apply(&f, &doc), DOC_APPLIED);
+    assert_false(f.exists);
+    assert_int_equal(f.baton_count, 0);
+}
+
+static void failed_versions_are_kept_the_newest_first(void **state)
+{
+    static struct fleet f;
+
+    (void)state;
+    for (uint32_t i = 1; i <= FAILED_MAX + 2; i++) {
+        char version[8];
+
+        snprintf(version, sizeof(version), "v%u", (unsigned)i);
+        fleet_failed_add(&f, version, i);
+    }
+    assert_int_equal(f.failed_count, FAILED_MAX);
+    for (int i = 0; i < FAILED_MAX; i++)
+        assert_int_equal(f.failed[i].number, FAILED_MAX + 2 - i);
+    assert_int_equal(fleet_failed(&f, "v1"), -1);
+    fleet_failed_add(&f, "v4", 9); /* again: it moves to the front */
+    assert_int_equal(f.failed_count, FAILED_MAX);
+    assert_int_equal(fleet_failed(&f, "v4"), 0);
+    assert_int_equal(f.failed[0].number, 9);
+    assert_int_equal(f.failed[FAILED_MAX - 1].number, 3);
+    fleet_failed_drop(&f, "v6");
+    assert_int_equal(f.failed_count, FAILED_MAX - 1);
+    assert_int_equal(f.failed[1].number, 5);
+    fleet_failed_drop(&f, "never tried");
+    fleet_failed_add(&f, "", 10); /* no label is no version */
+    assert_int_equal(f.failed_count, FAILED_MAX - 1);
+    assert_int_equal(fleet_failed(&f, ""), -1);
 }
 
 /* --- a holder's life ------------------------------------------------------------------------------------------------------------ */
@@ -545,6 +643,187 @@ static void a_close_says_goodbye_last(void **state)
     said(&l, "report\nclosed\n");
 }
 
+/* What a part of an answer says counts for that partition; a failed one is asked again in a moment, not at once. */
+static void an_answer_may_fail_for_one_partition(void **state)
+{
+    const struct holder_part_at at = { 0, 140, { MARK_EPOCH, 5 } };
+    const bool failed = true;
+    struct holder_event ev = { .type = HOLDER_OFFSETS, .parts = &at, .part_count = 1, .part_failed = &failed };
+    struct life l;
+
+    (void)state;
+    life_begin(&l, BLUE);
+    life_doc(&l, RIGHT_HELD, BLUE, 5, 5, 100);
+    life_assign(&l);
+    l.trace[0] = '\0';
+    ev.token = l.token - 1; /* of an older question */
+    life_step(&l, ev);
+    assert_int_equal(l.parts[0].token, l.token);
+    ev.token = l.token;
+    life_step(&l, ev);
+    said(&l, "");
+    assert_int_equal(holder_next_ms(&l.h, l.now_ms), l.now_ms + 50);
+    l.now_ms += 50;
+    life_step(&l, (struct holder_event){ .type = HOLDER_TICK });
+    said(&l, "read offsets\n");
+    ev = (struct holder_event){
+        .type = HOLDER_OFFSETS, .token = l.token, .failed = true, .parts = &at, .part_count = 1
+    };
+    life_step(&l, ev);
+    l.now_ms += 50;
+    life_step(&l, (struct holder_event){ .type = HOLDER_TICK });
+    said(&l, "read offsets\n");
+    life_answer(&l, HOLDER_OFFSETS, 140, at.mark);
+    said(&l, "commit 140 baton/1 epoch=5\nreport\n");
+    ev = (struct holder_event){
+        .type = HOLDER_COMMITTED, .token = l.token, .parts = &at, .part_count = 1, .part_failed = &failed
+    };
+    life_step(&l, ev); /* its start is not committed, so it does not begin */
+    l.now_ms += 50;
+    life_step(&l, (struct holder_event){ .type = HOLDER_TICK });
+    said(&l, "commit 140 baton/1 epoch=5\n");
+    life_answer(&l, HOLDER_COMMITTED, 0, (struct mark){ 0 });
+    said(&l, "attach at 140\nreport\n");
+}
+
+/* What the other color has committed is followed; where it has committed nothing, or cannot be read, nothing is. */
+static void nothing_is_followed_that_is_not_known(void **state)
+{
+    static const bool bad[] = { true };
+
+    (void)state;
+    for (int fault = 0; fault < 4; fault++) {
+        const struct holder_part_at at = { 0, fault == 0 ? OFFSET_NONE : 33, { MARK_EPOCH, 5 } };
+        struct life l;
+
+        life_begin(&l, GREEN);
+        life_doc(&l, RIGHT_HELD, BLUE, 5, 5, 0);
+        life_assign(&l);
+        l.now_ms += 20000;
+        life_step(&l, (struct holder_event){ .type = HOLDER_TICK });
+        l.trace[0] = '\0';
+        life_step(&l, (struct holder_event){ .type = HOLDER_ACTIVE_OFFSETS,
+                                             .token = l.token,
+                                             .failed = fault == 1,
+                                             .part_failed = fault == 2 ? bad : NULL,
+                                             .parts = &at,
+                                             .part_count = 1 });
+        if (fault < 3) {
+            assert_string_equal(l.trace, "");
+            assert_false(l.parts[0].follow_commit);
+        } else
+            said(&l, "commit 33 baton/1 follow\n");
+    }
+}
+
+/* A fleet made again with other topics under the same name: what our partitions are called is not theirs. */
+static void another_fleet_of_the_same_name_is_not_ours(void **state)
+{
+    struct baton many[5];
+    struct life l;
+
+    (void)state;
+    life_begin(&l, BLUE);
+    life_doc(&l, RIGHT_HELD, BLUE, 5, 5, 100);
+    life_assign(&l);
+    life_answer(&l, HOLDER_OFFSETS, 140, (struct mark){ MARK_EPOCH, 5 });
+    life_answer(&l, HOLDER_COMMITTED, 0, (struct mark){ 0 });
+    for (int i = 0; i < 5; i++)
+        many[i] = baton(i, RIGHT_HELD, GREEN, 6);
+    doc_whole(&l.doc, many, 5, 1, 6); /* more than there is room for: nothing of it is taken in */
+    life_step(&l, (struct holder_event){ .type = HOLDER_DOC, .doc = &l.doc, .log_position = 7 });
+    assert_int_equal(l.parts[0].state, PART_ACTIVE);
+    assert_int_equal(l.h.log_position, 7);
+    life_doc(&l, RIGHT_HELD, BLUE, 4, 4, 100); /* older than what counts */
+    assert_int_equal(l.h.stale_ignored, 1);
+    strcpy(l.doc.fleet.spec.topics[0], "refunds");
+    l.doc.version = l.doc.fleet.version = (struct version){ 2, 7 };
+    l.trace[0] = '\0';
+    life_step(&l, (struct holder_event){ .type = HOLDER_DOC, .doc = &l.doc, .log_position = 9 });
+    assert_ptr_equal(strstr(l.trace, "detach\ncommit 140"), l.trace);
+    life_doc(&l, RIGHT_HELD, BLUE, 8, 8, 100); /* nor does it come back to us when it is called as before */
+    assert_false(l.fleet.exists);
+    assert_int_equal(holder_deliver(&l.h, 0, 200, l.now_ms, 1), DELIVER_DROP);
+}
+
+/* Questions about what is not there, or not so far, are answered by no. */
+static void the_short_way_knows_what_is_not_there(void **state)
+{
+    struct life l;
+
+    (void)state;
+    life_begin(&l, BLUE);
+    assert_int_equal(holder_deliver(&l.h, 0, 0, l.now_ms, 1), DELIVER_DROP);
+    assert_false(holder_at_end(&l.h, 0, 0, 1));
+    assert_false(holder_cut(&l.h, 0, 0));
+    assert_int_equal(holder_find(&l.h, 0, 0), -1);
+    life_doc(&l, RIGHT_HELD, BLUE, 5, 5, 100);
+    life_assign(&l);
+    assert_int_equal(holder_find(&l.h, 0, 0), 0);
+    assert_int_equal(holder_find(&l.h, 0, 1), -1);
+    assert_int_equal(holder_find(&l.h, 1, 0), -1);
+    life_answer(&l, HOLDER_OFFSETS, 140, (struct mark){ MARK_EPOCH, 5 });
+    assert_false(holder_at_end(&l.h, 0, 140, 1)); /* it has not begun */
+    life_answer(&l, HOLDER_COMMITTED, 0, (struct mark){ 0 });
+    assert_false(holder_at_end(&l.h, 0, 139, 1)); /* not where it stands */
+    assert_true(holder_at_end(&l.h, 0, 140, 1));
+    assert_false(holder_at_end(&l.h, 0, 140, 1)); /* said once */
+    assert_int_equal(l.parts[0].first, 140);
+    assert_int_equal(holder_deliver(&l.h, 0, 139, l.now_ms, 1), DELIVER_DROP); /* below its fence */
+    assert_false(holder_done(&l.h, 0, 140, 1));                                /* never delivered */
+    assert_int_equal(l.h.records_done, 0);
+    for (int64_t o = 140; o < 148; o++)
+        assert_int_equal(holder_deliver(&l.h, 0, o, l.now_ms, 1), DELIVER_NOW);
+    assert_int_equal(holder_deliver(&l.h, 0, 148, l.now_ms, 1), DELIVER_LATER); /* the window is full */
+    assert_int_equal(l.parts[0].first, 140);
+}
+
+static void every_state_has_a_name(void **state)
+{
+    static const char *const names[PART_STATE_COUNT] = { "idle",     "reading",    "starting", "active",
+                                                         "draining", "committing", "released" };
+
+    (void)state;
+    for (int i = 0; i < PART_STATE_COUNT; i++)
+        assert_string_equal(part_state_name((enum part_state)i), names[i]);
+}
+
+/* Who has to go at once goes, though his last report cannot be written; who has time says goodbye until it is. */
+static void a_goodbye_is_said_until_it_is_heard(void **state)
+{
+    (void)state;
+    for (int abandoned = 0; abandoned < 2; abandoned++) {
+        struct holder_event failed = { .type = HOLDER_REPORT_FAILED };
+        struct life l;
+
+        life_begin(&l, BLUE);
+        life_doc(&l, RIGHT_HELD, GREEN, 5, 5, 100);
+        life_assign(&l);
+        l.trace[0] = '\0';
+        life_step(&l, (struct holder_event){ .type = abandoned ? HOLDER_ABANDON : HOLDER_CLOSE });
+        assert_non_null(strstr(l.trace, "leave"));
+        l.h.report_outstanding = true; /* so that the last one is ours to answer */
+        life_step(&l, (struct holder_event){ .type = HOLDER_LEFT });
+        failed.sequence = l.h.report_sequence - 1; /* of an older one: says nothing */
+        life_step(&l, failed);
+        assert_true(l.h.report_outstanding);
+        l.trace[0] = '\0';
+        failed.sequence = l.h.report_sequence;
+        life_step(&l, failed);
+        if (abandoned) {
+            said(&l, "closed\n");
+            continue;
+        }
+        said(&l, "");
+        l.now_ms += 50;
+        life_step(&l, (struct holder_event){ .type = HOLDER_TICK });
+        said(&l, "report\nclosed\n");
+        l.now_ms += 5000; /* and then it is silent */
+        life_step(&l, (struct holder_event){ .type = HOLDER_TICK });
+        said(&l, "");
+    }
+}
+
 /* --- orders ------------------------------------------------------------------------------------------------------- */
 
 static void a_large_member_speaks_now_and_then(void **state)
@@ -660,6 +939,115 @@ static void a_receipt_sums_up(void **state)
     assert_int_equal(pass_standstill_us(&forth[2]), 2000); /* an empty partition stood still until it was attached */
 }
 
+/* Clocks of two hosts, retention, numbers that somebody else wrote: a receipt never says what cannot be. */
+static void a_receipt_says_nothing_that_cannot_be(void **state)
+{
+    struct pass p = { .taken = true, .drained_unix_us = 5000, .first_unix_us = 4000, .log_start = OFFSET_NONE };
+    struct pass forth[2] = {
+        { .ordered = true, .grant = 3, .committed = 1, .from = 1, .doubt = INT64_MAX, .repeat_to = OFFSET_NONE },
+        { .ordered = true, .grant = 3, .committed = 1, .from = 1, .doubt = INT64_MAX - 1, .repeat_to = OFFSET_NONE }
+    };
+    struct pass back[2] = { { .ordered = true, .doubt = 9, .repeat_to = OFFSET_NONE }, /* never granted */
+                            { .grant = 0, .doubt = 9 } };
+    struct op op = { .number = 1, .forth = forth, .back = back, .pass_count = 2 };
+    struct receipt_sum sum;
+    int64_t scratch[4];
+
+    (void)state;
+    assert_int_equal(pass_standstill_us(&p), 0); /* the skew has turned it round */
+    assert_int_equal(pass_heard_us(&p), -1);
+    p.release_heard_unix_us = 7000;
+    assert_int_equal(pass_heard_us(&p), -1);
+    p.take_heard_unix_us = 9000;
+    assert_int_equal(pass_heard_us(&p), 2000);
+    p.drained_unix_us = 0;
+    assert_int_equal(pass_standstill_us(&p), -1);
+    p.taken = false;
+    assert_int_equal(pass_heard_us(&p), -1);
+    p.from = 10;
+    p.first = 20;
+    assert_int_equal(pass_removed_to(&p), OFFSET_NONE); /* not known: the log's start was not read */
+    p.log_start = 10;
+    assert_int_equal(pass_removed_to(&p), OFFSET_NONE); /* compaction, or a transaction's end: nothing was removed */
+    p.log_start = 15;
+    assert_int_equal(pass_removed_to(&p), 15);
+    p.log_start = 25; /* read later, when even more was gone */
+    assert_int_equal(pass_removed_to(&p), 20);
+    p.first = 10;
+    assert_int_equal(pass_removed_to(&p), OFFSET_NONE);
+    p.from = OFFSET_NONE;
+    assert_int_equal(pass_removed_to(&p), OFFSET_NONE);
+    receipt_sum(&sum, &op, scratch);
+    assert_true(sum.listed_repeats == INT64_MAX); /* and not beyond */
+    assert_int_equal(sum.passed, 2);
+    assert_int_equal(sum.returned, 0);
+    assert_int_equal(sum.standstill_known, 0);
+    assert_int_equal(sum.standstill_us_p99, -1);
+    forth[0].committed = -7;
+    forth[1].doubt = 1;
+    receipt_sum(&sum, &op, scratch);
+    assert_int_equal(sum.listed_repeats, 0);
+}
+
+/* --- figures ------------------------------------------------------------------------------------------------------------------------ */
+
+static void a_histogram_has_its_ends(void **state)
+{
+    struct histogram h = { 0 }, old, since;
+
+    (void)state;
+    histogram_add(&h, 3, 1);
+    histogram_add(&h, 100, 1);
+    histogram_add(&h, INT64_MAX, 1); /* beyond the last bucket */
+    assert_int_equal(histogram_quantile(&h, -1), histogram_bucket(3));
+    assert_int_equal(histogram_quantile(&h, 0), histogram_bucket(3));
+    assert_int_equal(histogram_quantile(&h, 0.34), histogram_bucket(100)); /* the second of three */
+    assert_int_equal(histogram_quantile(&h, 1), HISTOGRAM_BUCKETS - 1);
+    assert_int_equal(histogram_quantile(&h, 2), HISTOGRAM_BUCKETS - 1);
+    old = h;
+    old.counts[histogram_bucket(3)] = 5; /* another process': fewer by now than before */
+    assert_false(histogram_since(&since, &h, &old));
+}
+
+static void failures_are_told_by_class_and_no_more_than_fit(void **state)
+{
+    static struct signals s, old, sum;
+    char name[FAILURE_CLASS_MAX + 20];
+
+    (void)state;
+    signals_fail(&s, "java.io.IOException", 2);
+    signals_fail(&s, "a b\nC-9_z\x80", 1);
+    signals_fail(&s, "", 4);
+    assert_string_equal(s.failed[0].name, "java.io.IOException");
+    assert_string_equal(s.failed[1].name, "a_b_C-9_z_");
+    assert_string_equal(s.failed[2].name, FAILURE_CLASS_OTHER);
+    memset(name, 'x', sizeof(name) - 1);
+    name[sizeof(name) - 1] = '\0';
+    signals_fail(&s, name, 1);
+    assert_int_equal(strlen(s.failed[3].name), FAILURE_CLASS_MAX);
+    assert_int_equal(signals_failed(&s), 8);
+    old = s;
+    signals_fail(&s, "java.io.IOException", 3);
+    signals_add_since(&sum, &s, &old);
+    assert_int_equal(signals_failed(&sum), 3);
+    old.failed[0].count = 100; /* a process that began anew: all of it is new */
+    old.processing.sum_us = 9;
+    memset(&sum, 0, sizeof(sum));
+    histogram_add(&s.processing, 5, 2);
+    signals_add_since(&sum, &s, &old);
+    assert_int_equal(sum.failed[0].count, 5);
+    assert_int_equal(histogram_count(&sum.processing), 2);
+    memset(&s, 0, sizeof(s));
+    for (int i = 0; i < FAILURE_CLASSES_MAX + 5; i++) {
+        snprintf(name, sizeof(name), "class%d", i);
+        signals_fail(&s, name, 1);
+    }
+    assert_int_equal(s.failed_count, FAILURE_CLASSES_MAX);
+    assert_string_equal(s.failed[FAILURE_CLASSES_MAX - 1].name, FAILURE_CLASS_OTHER);
+    assert_int_equal(s.failed[FAILURE_CLASSES_MAX - 1].count, 6);
+    assert_int_equal(signals_failed(&s), FAILURE_CLASSES_MAX + 5);
+}
+
 /* --- the preflight: a fleet that may be switched, spoiled in one way at a time ---------------------------------------------------- */
 
 struct preflight {
@@ -734,7 +1122,9 @@ static void spoil(struct preflight *p, const char *how)
     IF("holder-not-ready") p->reports[BLUE].ready = false;
     IF("member-behind") p->reports[GREEN].applied.epoch = 1;
     IF("another-term") p->reports[GREEN].applied.term = 6;
-    IF("eager-assignor") p->reports[GREEN].eager = true, p->op.stages.items[1] = p->op.stages.items[0], p->op.stages.count = 2;
+    IF("eager-assignor")
+    p->reports[GREEN].eager = true,
+    p->op.stages.items[1] = p->op.stages.items[0], p->op.stages.count = 2;
     IF("static-member") snprintf(p->reports[BLUE].instance_id, 8, "i0");
     IF("no-receiver") p->in.report_count = 1;
     IF("no-holder") p->reports[BLUE].color = GREEN, p->snapshot.groups[BLUE].member_count = 0;
@@ -757,6 +1147,49 @@ static void spoil(struct preflight *p, const char *how)
     IF("retention-threatens")
     p->partitions[1] = (struct partition_view){ { 110, 110 }, .log_start = 100, .log_end = 5000 };
     IF("doubt") p->table[1].doubt = 15;
+    IF("failed-version") fleet_failed_add(&p->fleet, "v1", 4), snprintf(p->op.version_to, 8, "v1");
+    IF("insisted")
+    {
+        fleet_failed_add(&p->fleet, "v1", 4);
+        snprintf(p->op.version_to, 8, "v1");
+        p->in.force = true;
+    }
+    IF("observed-too-short")
+    {
+        p->op.judge = JUDGE_AUTO;
+        p->fleet.spec.judge.warmup_ms = 50000;
+        p->fleet.spec.judge.interval_ms = 5000;
+    }
+    IF("of-green") p->snapshot.groups[GREEN].unsupported = p->snapshot.groups[BLUE].unsupported = true;
+    IF("half-owned") p->reports[GREEN].parts[1].owned = false;
+    IF("both-expired") p->partitions[0].log_start = p->partitions[1].log_start = 11;
+    IF("both-near")
+    {
+        p->partitions[0] = (struct partition_view){ { 110, 110 }, .log_start = 100, .log_end = 5000 };
+        p->partitions[1] = p->partitions[0];
+    }
+    IF("start-unreadable") p->partitions[0].log_start = OFFSET_NONE;
+    IF("listed-doubt") p->table[1].doubt = 15, p->op.on_doubt = DOUBT_LIST;
+    IF("nameless")
+    p->reports[GREEN].member_id[0] = '\0',
+    p->snapshot.groups[GREEN].member_count = 0, p->reports[GREEN].ready = false;
+    IF("named")
+    {
+        for (int c = 0; c < COLOR_COUNT; c++)
+            snprintf(p->reports[c].client_id, 8, "payer");
+        p->reports[GREEN].ready = p->reports[BLUE].ready = false;
+        p->reports[GREEN].applied.epoch = 1;
+        p->snapshot.groups[BLUE].member_count = 0;
+        p->reports[GREEN].eager = true;
+        p->op.stages.items[1] = p->op.stages.items[0];
+        p->op.stages.count = 2;
+    }
+    IF("blue-mixed")
+    {
+        p->reports[2] = p->reports[BLUE];
+        snprintf(p->reports[2].version, 8, "v2");
+        p->in.report_count = 3;
+    }
     IF("brokers-unreadable") snprintf(p->snapshot.error, sizeof(p->snapshot.error), "no broker answers");
 #undef IF
 }
@@ -794,6 +1227,21 @@ static void every_fault_has_its_finding(void **state)
         { "expired-offset", FINDING_WARNING },
         { "retention-threatens", FINDING_WARNING },
         { "doubt", FINDING_WARNING },
+        { "failed-version", FINDING_REFUSAL },
+        { "failed-version insisted", FINDING_WARNING },
+        { "observed-too-short", FINDING_REFUSAL },
+        { "groups-unreadable of-green", FINDING_NOTE },
+        { "uncovered-partition half-owned", FINDING_REFUSAL },
+        { "expired-offset both-expired", FINDING_WARNING },
+        { "retention-threatens both-near", FINDING_WARNING },
+        { "log-unreadable start-unreadable", FINDING_REFUSAL },
+        { "doubt listed-doubt", FINDING_NOTE },
+        { "member-not-ready nameless", FINDING_REFUSAL }, /* it has not joined, so nobody can list it */
+        { "member-not-ready named", FINDING_WARNING },
+        { "member-behind named", FINDING_WARNING },
+        { "member-not-listed named", FINDING_REFUSAL },
+        { "eager-assignor named", FINDING_WARNING },
+        { "mixed-versions blue-mixed", FINDING_WARNING },
         { "brokers-unreadable", FINDING_REFUSAL },
     };
     static struct preflight p;
@@ -833,6 +1281,69 @@ static void more_findings_than_fit_are_counted(void **state)
     assert_int_equal(found.refusals, FINDINGS_MAX + 3);
 }
 
+/* What is almost a fault is none. */
+static void what_is_almost_a_fault_is_none(void **state)
+{
+    static struct preflight p;
+    static struct findings found;
+
+    (void)state;
+    for (int i = 0; i < 12; i++) {
+        memset(&found, 0, sizeof(found));
+        preflight_good(&p);
+        switch (i) {
+        case 0: /* one document behind: it is on its way */
+            p.reports[GREEN].applied.epoch = 4;
+            break;
+        case 1:
+            p.op.on_unreachable = UNREACHABLE_FENCE;
+            p.op.deadline_ms = 75001;
+            break;
+        case 2:
+            p.op.on_unreachable = UNREACHABLE_REFUSE;
+            p.op.deadline_ms = 1000;
+            break;
+        case 3: /* a version that failed, and another one now */
+            fleet_failed_add(&p.fleet, "v0", 4);
+            snprintf(p.op.version_to, 8, "v1");
+            break;
+        case 4:
+            p.op.judge = JUDGE_AUTO;
+            p.op.observe_ms = 15001;
+            p.fleet.spec.judge.warmup_ms = 5000;
+            p.fleet.spec.judge.interval_ms = 5000;
+            break;
+        case 5: /* lags, but the log begins where it always has */
+            p.partitions[0] = (struct partition_view){ { 10, 10 }, .log_end = 5000 };
+            break;
+        case 6: /* near the start of a short log */
+            p.partitions[0] = (struct partition_view){ { 101, 101 }, .log_start = 100, .log_end = 900 };
+            break;
+        case 7: /* near the start, and at the end of it */
+            p.partitions[0] = (struct partition_view){ { 150, 150 }, .log_start = 100, .log_end = 5000 };
+            p.table[0].holder = GREEN; /* it is there already */
+            break;
+        case 8: /* in doubt, and done again since */
+            p.table[1].doubt = 10;
+            break;
+        case 9: /* eager, but all at once */
+            p.reports[GREEN].eager = true;
+            break;
+        case 10:
+            p.op.kind = OP_PAUSE;
+            p.snapshot.groups[GREEN].member_count = 0;
+            break;
+        default: /* the holders' group may be out of order on its way back */
+            p.op.kind = OP_ROLLBACK;
+            p.op.judge = JUDGE_AUTO;
+            p.op.observe_ms = 0;
+        }
+        plan_check(&found, &p.in);
+        if (found.total > 0)
+            fail_msg("case %d: %s", i, found.items[0].what);
+    }
+}
+
 /* --- documents from outside -------------------------------------------------------------------------------------------------------- */
 
 static void a_document_that_cannot_be_is_refused(void **state)
@@ -841,7 +1352,7 @@ static void a_document_that_cannot_be_is_refused(void **state)
     const char *why = NULL;
 
     (void)state;
-    for (int fault = 0; fault < 13; fault++) {
+    for (int fault = 0; fault < 17; fault++) {
         preflight_good(&p);
         switch (fault) {
         case 0:
@@ -881,12 +1392,25 @@ static void a_document_that_cannot_be_is_refused(void **state)
         case 11:
             p.table[1].partition = 0;
             break;
+        case 12:
+            p.table[1].holder = COLOR_COUNT;
+            break;
+        case 13:
+            p.table[1].epoch = 0;
+            break;
+        case 14:
+            p.fleet.baton_count = -1;
+            break;
+        case 15:
+            p.fleet.spec.topic_count = TOPICS_MAX + 1;
+            break;
         default:
             p.fleet.phase = PHASE_COUNT;
         }
         why = NULL;
         assert_false(fleet_valid(&p.fleet, &why));
         assert_non_null(why);
+        assert_false(fleet_valid(&p.fleet, NULL));
     }
 }
 
@@ -899,6 +1423,10 @@ int main(void)
         cmocka_unit_test(a_full_window_takes_no_more),
         cmocka_unit_test(a_lower_version_changes_nothing),
         cmocka_unit_test(shards_may_come_in_any_order),
+        cmocka_unit_test(what_has_half_arrived_is_no_fault),
+        cmocka_unit_test(topics_are_only_appended),
+        cmocka_unit_test(a_head_says_how_many_there_are),
+        cmocka_unit_test(failed_versions_are_kept_the_newest_first),
         cmocka_unit_test(without_a_baton_nothing_is_delivered),
         cmocka_unit_test(a_restart_begins_at_its_own_commit),
         cmocka_unit_test(where_a_holder_begins),
@@ -910,10 +1438,20 @@ int main(void)
         cmocka_unit_test(what_cannot_be_committed_is_a_doubt),
         cmocka_unit_test(what_is_done_is_committed_though_others_are_in_flight),
         cmocka_unit_test(a_close_says_goodbye_last),
+        cmocka_unit_test(an_answer_may_fail_for_one_partition),
+        cmocka_unit_test(nothing_is_followed_that_is_not_known),
+        cmocka_unit_test(another_fleet_of_the_same_name_is_not_ours),
+        cmocka_unit_test(the_short_way_knows_what_is_not_there),
+        cmocka_unit_test(every_state_has_a_name),
+        cmocka_unit_test(a_goodbye_is_said_until_it_is_heard),
         cmocka_unit_test(a_large_member_speaks_now_and_then),
         cmocka_unit_test(a_rollback_typed_twice_does_not_go_forth),
         cmocka_unit_test(a_receipt_sums_up),
+        cmocka_unit_test(a_receipt_says_nothing_that_cannot_be),
+        cmocka_unit_test(a_histogram_has_its_ends),
+        cmocka_unit_test(failures_are_told_by_class_and_no_more_than_fit),
         cmocka_unit_test(every_fault_has_its_finding),
+        cmocka_unit_test(what_is_almost_a_fault_is_none),
         cmocka_unit_test(more_findings_than_fit_are_counted),
         cmocka_unit_test(a_document_that_cannot_be_is_refused),
     };
