@@ -140,10 +140,11 @@ int baton_option(int index, const char **name, const char **standard, const char
     return options_describe(index, name, standard, help) ? ERR_OK : ERR_NOT_FOUND;
 }
 
-/* Who it is, in its reports. */
+/* Who it is, in its reports: from the first one on, since the judge counts the starts of a process by it. */
 static int identity(struct baton_consumer *c, struct errmsg *m)
 {
     static const char digits[] = "0123456789abcdef";
+    const char *instance = kafka_settings_get(c->options.kafka, "group.instance.id");
     unsigned char random[16];
 
     if (getrandom(random, sizeof(random), 0) != (ssize_t)sizeof(random))
@@ -157,6 +158,8 @@ static int identity(struct baton_consumer *c, struct errmsg *m)
     text_copy(c->report.fleet, sizeof(c->report.fleet), c->options.fleet);
     text_copy(c->report.incarnation, sizeof(c->report.incarnation), c->incarnation);
     text_copy(c->report.version, sizeof(c->report.version), c->options.version);
+    options_client_id(&c->options, c->report.client_id, sizeof(c->report.client_id));
+    text_copy(c->report.instance_id, sizeof(c->report.instance_id), instance ? instance : "");
     text_copy(c->report.library, sizeof(c->report.library), BATON_VERSION);
     snprintf(c->control_topic, sizeof(c->control_topic), "%s%s", c->options.prefix, CONTROL_TOPIC);
     snprintf(c->reports_topic, sizeof(c->reports_topic), "%s%s", c->options.prefix, REPORTS_TOPIC);

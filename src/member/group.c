@@ -36,13 +36,6 @@ static int open_handle(struct baton_consumer *c, struct errmsg *m)
     if (r < 0)
         return r;
     r = kafka_handle_open(&c->main, RD_KAFKA_CONSUMER, "group", settings, NULL, configure, c, m);
-    if (r == ERR_OK) {
-        const char *client_id = kafka_settings_get(settings, "client.id"),
-                   *instance = kafka_settings_get(settings, "group.instance.id");
-
-        text_copy(c->report.client_id, sizeof(c->report.client_id), client_id ? client_id : "");
-        text_copy(c->report.instance_id, sizeof(c->report.instance_id), instance ? instance : "");
-    }
     kafka_settings_free(settings);
     if (r < 0)
         return r;

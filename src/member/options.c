@@ -272,6 +272,16 @@ const char *options_assignor(const struct options *o)
     return assignor ? assignor : "cooperative-sticky";
 }
 
+void options_client_id(const struct options *o, char *ret, size_t ret_size)
+{
+    const char *own = kafka_settings_get(o->kafka, "client.id");
+
+    if (own)
+        snprintf(ret, ret_size, "%s", own);
+    else
+        snprintf(ret, ret_size, "%s-%s", o->fleet, color_name(o->color));
+}
+
 int options_check(const struct options *o, struct errmsg *m)
 {
     static const char *const brokers[] = { "session.timeout.ms", "heartbeat.interval.ms", "group.protocol.type",
@@ -347,12 +357,12 @@ static int complete_session(const struct options *o, const struct spec *spec, st
 int options_consumer(const struct options *o, const struct spec *spec, struct kafka_settings **ret, struct errmsg *m)
 {
     struct kafka_settings *s = kafka_settings_copy(o->kafka);
-    char client_id[FLEET_NAME_MAX + 16];
+    char client_id[CLIENT_ID_MAX + 1];
     int r;
 
     if (!s)
         return err_set(m, ERR_NOMEM, "settings");
-    snprintf(client_id, sizeof(client_id), "%s-%s", o->fleet, color_name(o->color));
+    options_client_id(o, client_id, sizeof(client_id));
     r = complete_group(o, spec, s, m);
     if (r == ERR_OK)
         r = complete_session(o, spec, s, m);

@@ -50,6 +50,8 @@ int options_check(const struct options *o, struct errmsg *m);
 bool options_server_side(const struct options *o);
 /* The name of the assignor, for reports: "cooperative-sticky", "range,roundrobin", "consumer" ... */
 const char *options_assignor(const struct options *o);
+/* What the group knows the consumer by: the program's client.id, else "<fleet>-<color>". */
+void options_client_id(const struct options *o, char *ret, size_t ret_size);
 /*
  * Settings for the main consumer of this fleet: the program's, completed with the fleet file's group and session
  * time-out and with what Baton owns. Refuses a group.id or a session.timeout.ms that the fleet file contradicts. The

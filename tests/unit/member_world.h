@@ -262,6 +262,8 @@ static void on_report(void *opaque, const struct kafka_record *rec)
     if (key.kind != RECORD_REPORT || strcmp(key.fleet, w->fleet_name) != 0 || !rec->value)
         return;
     check(report_decode(&report, &w->fleet, rec->value, rec->value_len, &m));
+    assert_string_not_equal(report->client_id,
+                            ""); /* the judge tells processes apart by it, from the first report on */
     for (int i = 0; i < w->heard_count; i++)
         if (strcmp(w->heard[i]->incarnation, report->incarnation) == 0) {
             assert_true(report->sequence > w->heard[i]->sequence);
