@@ -325,11 +325,11 @@ static bool answered_before(struct entry *e, struct call *call)
 {
     struct errmsg ignored;
 
-    for (int i = e->mirror->op_count - 1; i >= 0; i--) {
+    for (int i = e->mirror->log.op_count - 1; i >= 0; i--) {
         json_t *json;
         struct op op;
 
-        if (mirror_op_decode(&op, &e->mirror->ops[i], NULL, NULL, 0, &ignored) < 0 ||
+        if (mirror_op_decode(&op, mirror_op_at(e->mirror, i), NULL, NULL, 0, &ignored) < 0 ||
             strcmp(op.request_id, call->request_id) != 0)
             continue;
         if (view_switch(&json, e, op.number, &ignored) < 0)
@@ -538,7 +538,7 @@ static void on_birth_reading(void *opaque, struct reading *r)
     struct entry *e = entry_make(c, call->spec->fleet);
     const struct fleet *f = reading_fleet(r);
     struct baton *batons = calloc((size_t)f->baton_count + 1, sizeof(*batons));
-    uint64_t epoch = e->mirror->epoch_highest + 1;
+    uint64_t epoch = e->mirror->log.epoch_highest + 1;
     char what[400];
 
     ASSERT(batons != NULL);

@@ -61,22 +61,22 @@ char *mirror_text_get(const struct mirror_text *t, size_t *ret_len)
     return text;
 }
 
-static void op_deinit(struct mirror_op *o)
+static void op_free(struct mirror_op *o)
 {
+    if (!o)
+        return;
     text_free(&o->op);
     for (int i = 0; i < o->passes_count; i++)
         text_free(&o->passes[i]);
     free(o->passes);
-    *o = (struct mirror_op){ 0 };
+    free(o);
 }
 
 static void ops_clear(struct mirror_fleet *f)
 {
-    for (int i = 0; i < f->op_count; i++)
-        op_deinit(&f->ops[i]);
-    free(f->ops);
-    f->ops = NULL;
-    f->op_count = f->op_room = 0;
+    for (int i = 0; i < f->log.op_count; i++)
+        op_free(f->log.ops[i].kept);
+    free(f->log.ops);
 }
 
 int mirror_init(struct mirror *m, mirror_changed *changed, void *opaque)
@@ -120,6 +120,7 @@ struct mirror_fleet *mirror_add(struct mirror *m, const char *name)
     f = must(calloc(1, sizeof(*f)));
     ASSERT(text_copy(f->name, sizeof(f->name), name));
     fleet_init(&f->fleet, NULL, 0);
+    replay_init(&f->log, &f->fleet, NULL, 0);
     while (*at && strcmp((*at)->name, name) < 0)
         at = &(*at)->next;
     f->next = *at;
@@ -128,20 +129,23 @@ struct mirror_fleet *mirror_add(struct mirror *m, const char *name)
     return f;
 }
 
+const struct mirror_op *mirror_op_at(const struct mirror_fleet *f, int i)
+{
+    return f->log.ops[i].kept;
+}
+
 const struct mirror_op *mirror_op_find(const struct mirror_fleet *f, uint32_t number)
 {
-    for (int i = f->op_count - 1; i >= 0; i--)
-        if (f->ops[i].number == number)
-            return &f->ops[i];
-    return NULL;
+    const struct replay_op *op = replay_find(&f->log, number);
+
+    return op ? op->kept : NULL;
 }
 
 const struct mirror_op *mirror_op_newest(const struct mirror_fleet *f)
 {
-    for (int i = f->op_count - 1; i >= 0; i--)
-        if (f->ops[i].op.bytes)
-            return &f->ops[i];
-    return NULL;
+    const struct replay_op *op = replay_newest(&f->log);
+
+    return op ? op->kept : NULL;
 }
 
 static void op_pack(struct mirror_op *o)
@@ -151,33 +155,29 @@ static void op_pack(struct mirror_op *o)
         text_pack(&o->passes[i]);
 }
 
-static void op_remove(struct mirror_fleet *f, int i)
+/* One more operation finds room; beyond MIRROR_OPS_MAX the oldest is forgotten. */
+static void ops_room(struct replay_fleet *log)
 {
-    op_deinit(&f->ops[i]);
-    memmove(&f->ops[i], &f->ops[i + 1], (size_t)(f->op_count - i - 1) * sizeof(*f->ops));
-    f->op_count--;
+    const int doubled = log->op_max ? 2 * log->op_max : 8;
+
+    if (log->op_count < log->op_max || log->op_max == MIRROR_OPS_MAX)
+        return;
+    log->op_max = doubled < MIRROR_OPS_MAX ? doubled : MIRROR_OPS_MAX;
+    log->ops = must(realloc(log->ops, (size_t)log->op_max * sizeof(*log->ops)));
 }
 
-static struct mirror_op *op_add(struct mirror_fleet *f, uint32_t number)
+/* Where the texts of an operation stand. */
+static struct mirror_op *op_kept(struct replay_fleet *log, struct replay_op *op)
 {
-    struct mirror_op *o = (struct mirror_op *)mirror_op_find(f, number);
-    int at;
+    struct mirror_op *o = op->kept;
 
     if (o)
         return o;
-    if (f->op_count == MIRROR_OPS_MAX)
-        op_remove(f, 0);
-    if (f->op_count == f->op_room) {
-        f->op_room = f->op_room ? f->op_room * 2 : 8;
-        f->ops = must(realloc(f->ops, (size_t)f->op_room * sizeof(*f->ops)));
-    }
-    for (at = f->op_count; at > 0 && f->ops[at - 1].number > number; at--)
-        f->ops[at] = f->ops[at - 1];
-    f->op_count++;
-    f->ops[at] = (struct mirror_op){ .number = number };
-    if (at == f->op_count - 1 && at > 0)
-        op_pack(&f->ops[at - 1]); /* history from now on */
-    return &f->ops[at];
+    o = op->kept = must(calloc(1, sizeof(*o)));
+    o->number = op->number;
+    if (op > log->ops && op == &log->ops[log->op_count - 1])
+        op_pack(op[-1].kept); /* history from now on */
+    return o;
 }
 
 static struct mirror_text *op_passes(struct mirror_op *o, int shard)
@@ -220,50 +220,11 @@ int mirror_op_decode(struct op *ret, const struct mirror_op *o, struct pass *for
     return ERR_OK;
 }
 
-bool mirror_needs_heal(const struct mirror_fleet *f)
+static void tell(struct mirror *m, const struct mirror_change *change)
 {
-    bool heal = f->head_void;
-
-    for (int i = 0; i < SHARDS_MAX; i++)
-        heal |= f->shard_void[i];
-    for (int i = 0; i < f->op_count; i++) {
-        heal |= f->ops[i].op.void_newest;
-        for (int k = 0; k < f->ops[i].passes_count; k++)
-            heal |= f->ops[i].passes[k].void_newest;
-    }
-    return heal;
-}
-
-/* Where the newest record of the key is remembered to be void; NULL: the key has no such place. */
-static bool *void_mark(struct mirror_fleet *f, const struct record_key *key)
-{
-    struct mirror_op *o;
-
-    switch (key->kind) {
-    case RECORD_HEAD:
-        return &f->head_void;
-    case RECORD_SHARD:
-        return &f->shard_void[key->shard];
-    case RECORD_OP:
-    case RECORD_PASSES:
-        o = op_add(f, key->number);
-        return key->kind == RECORD_OP ? &o->op.void_newest : &op_passes(o, key->shard)->void_newest;
-    case RECORD_TERM:
-    case RECORD_REPORT:
-    case RECORD_ORDER:
-    case RECORD_UNKNOWN:
-        break;
-    }
-    return NULL;
-}
-
-static void tell(struct mirror *m, enum mirror_change_type type, struct mirror_fleet *f, const struct record_key *key,
-                 int64_t offset)
-{
-    const struct mirror_change change = { .type = type, .fleet = f, .key = *key, .offset = offset };
 
     if (m->changed)
-        m->changed(m->opaque, &change);
+        m->changed(m->opaque, change);
 }
 
 static bool fleet_room(struct mirror_fleet *f, int need)
@@ -281,90 +242,6 @@ static bool fleet_room(struct mirror_fleet *f, int need)
     return true;
 }
 
-static int apply_doc(struct mirror *m, struct mirror_fleet *f, const struct record_key *key,
-                     const struct kafka_record *rec, struct errmsg *why)
-{
-    struct doc *doc = &m->scratch;
-    int need, r;
-
-    memset(doc, 0, sizeof(*doc));
-    fleet_init(&doc->fleet, m->scratch_batons, SHARD_BATONS);
-    r = fleet_decode(doc, key, f->fleet.exists ? &f->fleet : NULL, rec->value ? rec->value : "", rec->value_len, why);
-    if (r < 0)
-        return r;
-    need =
-        (doc->kind == DOC_SHARD ? doc->shard * SHARD_BATONS : 0) + (doc->kind == DOC_GONE ? 0 : doc->fleet.baton_count);
-    if (need > f->fleet.baton_max && !fleet_room(f, need))
-        return err_set(why, ERR_TOO_LARGE, "more than %d batons", BATONS_MAX);
-    if (fleet_apply(&f->fleet, doc) == DOC_STALE)
-        return err_set(why, ERR_STATE, "it is older than what was there");
-    if (f->epoch_highest < doc->version.epoch)
-        f->epoch_highest = doc->version.epoch;
-    if (doc->kind == DOC_GONE)
-        fleet_init(&f->fleet, f->fleet.batons, f->fleet.baton_max);
-    return ERR_OK;
-}
-
-/* Operations and passes are kept as text, but only when they can be read. */
-static int apply_op(struct mirror_fleet *f, const struct record_key *key, const struct kafka_record *rec,
-                    struct errmsg *why)
-{
-    struct mirror_text *t;
-    struct op op = { 0 };
-    int r;
-
-    if (key->kind == RECORD_OP) {
-        r = op_decode(&op, rec->value, rec->value_len, why);
-        if (r < 0)
-            return r;
-        if (op.number != key->number)
-            return err_set(why, ERR_CORRUPT, "number %u in a record of number %u", op.number, key->number);
-        t = &op_add(f, key->number)->op;
-    } else {
-        t = op_passes(op_add(f, key->number), key->shard);
-    }
-    text_set(t, rec->value, rec->value_len);
-    return ERR_OK;
-}
-
-static void apply_gone(struct mirror *m, struct mirror_fleet *f, const struct record_key *key, int64_t offset)
-{
-    struct errmsg ignored;
-    struct mirror_op *o;
-    bool *mark;
-
-    switch (key->kind) {
-    case RECORD_HEAD: /* told first: the listener still needs the names of the topics */
-        tell(m, MIRROR_GONE, f, key, offset);
-        apply_doc(m, f, key, &(struct kafka_record){ .value = "" }, &ignored);
-        f->head_void = false;
-        f->broken[0] = '\0';
-        return;
-    case RECORD_OP:
-        o = (struct mirror_op *)mirror_op_find(f, key->number);
-        if (o)
-            op_remove(f, (int)(o - f->ops));
-        break;
-    case RECORD_PASSES:
-        o = (struct mirror_op *)mirror_op_find(f, key->number);
-        if (o && key->shard < o->passes_count)
-            text_free(&o->passes[key->shard]);
-        if (o && !o->op.bytes)
-            op_remove(f, (int)(o - f->ops));
-        break;
-    case RECORD_SHARD:
-        mark = void_mark(f, key);
-        *mark = false;
-        break;
-    case RECORD_TERM:
-    case RECORD_REPORT:
-    case RECORD_ORDER:
-    case RECORD_UNKNOWN:
-        return;
-    }
-    tell(m, MIRROR_GONE, f, key, offset);
-}
-
 static void on_claim(struct mirror *m, const struct record_key *key, const struct kafka_record *rec)
 {
     struct errmsg why = { 0 };
@@ -379,71 +256,117 @@ static void on_claim(struct mirror *m, const struct record_key *key, const struc
         log_warn("claim_unreadable", "offset=%lld error=\"%s\", it counts as a term nevertheless",
                  (long long)rec->offset, why.text);
     }
-    tell(m, MIRROR_CLAIM, NULL, key, rec->offset);
+    tell(m, &(struct mirror_change){ .type = MIRROR_CLAIM, .key = *key, .offset = rec->offset });
 }
 
-static void on_void(struct mirror *m, struct mirror_fleet *f, const struct record_key *key, int64_t offset)
+/* Parses a record that counts: a document into m->scratch; an operation is kept as text, but only when it can be read. */
+static int parse(struct mirror *m, struct mirror_fleet *f, const struct record_key *key, const struct kafka_record *rec,
+                 struct errmsg *why)
 {
-    bool *mark = void_mark(f, key);
+    struct doc *doc = &m->scratch;
+    struct op op = { 0 };
+    int need, r;
 
-    if (mark)
-        *mark = true;
-    tell(m, MIRROR_VOID, f, key, offset);
+    if (key->kind == RECORD_PASSES)
+        return ERR_OK;
+    if (key->kind == RECORD_OP) {
+        r = op_decode(&op, rec->value, rec->value_len, why);
+        if (r == ERR_OK && op.number != key->number)
+            r = err_set(why, ERR_CORRUPT, "number %u in a record of number %u", op.number, key->number);
+        return r;
+    }
+    memset(doc, 0, sizeof(*doc));
+    fleet_init(&doc->fleet, m->scratch_batons, SHARD_BATONS);
+    r = fleet_decode(doc, key, f->fleet.exists ? &f->fleet : NULL, rec->value, rec->value_len, why);
+    if (r < 0)
+        return r;
+    need = (doc->kind == DOC_SHARD ? doc->shard * SHARD_BATONS : 0) + doc->fleet.baton_count;
+    if (need > f->fleet.baton_max && !fleet_room(f, need))
+        return err_set(why, ERR_TOO_LARGE, "more than %d batons", BATONS_MAX);
+    return ERR_OK;
 }
 
-static void on_valid(struct mirror *m, struct mirror_fleet *f, const struct record_key *key,
-                     const struct kafka_record *rec)
+/* Of a living term, and cannot be read. */
+static void on_unreadable(struct mirror *m, struct mirror_fleet *f, const struct kafka_record *rec, int error,
+                          const struct errmsg *why)
 {
-    const bool doc = key->kind == RECORD_HEAD || key->kind == RECORD_SHARD;
-    struct errmsg why = { 0 };
-    int r = doc ? apply_doc(m, f, key, rec, &why) : apply_op(f, key, rec, &why);
+    m->corrupt++;
+    snprintf(error == ERR_NEWER ? m->newer : f->broken, sizeof(f->broken), "record %lld of the control log: %.200s",
+             (long long)rec->offset, why->text);
+    log_error("record_unreadable",
+              "offset=%lld key=\"%.*s\" error=\"%s\", no controller will change this fleet before it is mended",
+              (long long)rec->offset, (int)rec->key_len, rec->key, why->text);
+}
 
-    if (r == ERR_STATE) {
+/* The texts follow what the record has changed. */
+static void keep_text(struct mirror_fleet *f, const struct replay_key *key, const struct replay_change *change,
+                      const struct kafka_record *rec)
+{
+    struct mirror_op *o = change->op ? op_kept(&f->log, change->op) : NULL;
+
+    op_free(change->dropped);
+    if (o && change->fate == REPLAY_KEPT)
+        text_set(key->kind == REPLAY_OP ? &o->op : op_passes(o, key->shard), rec->value, rec->value_len);
+    else if (o && change->fate == REPLAY_GONE && key->shard < o->passes_count)
+        text_free(&o->passes[key->shard]); /* the only tombstone that leaves its operation where it is */
+}
+
+static const struct {
+    enum replay_kind kind;
+    enum mirror_change_type type;
+} kinds[] = {
+    [RECORD_HEAD] = { REPLAY_HEAD, MIRROR_HEAD },
+    [RECORD_SHARD] = { REPLAY_SHARD, MIRROR_SHARD },
+    [RECORD_OP] = { REPLAY_OP, MIRROR_OP },
+    [RECORD_PASSES] = { REPLAY_PASSES, MIRROR_PASSES },
+};
+
+static void step(struct mirror *m, struct mirror_fleet *f, const struct record_key *key, const struct kafka_record *rec,
+                 const struct replay_record *record)
+{
+    struct mirror_change change = { .fleet = f, .key = *key, .offset = rec->offset, .record = record };
+    const bool fleet_goes = record->what == REPLAY_TOMBSTONE && key->kind == RECORD_HEAD;
+    struct replay_change done;
+
+    ops_room(&f->log);
+    if (fleet_goes) { /* told first: the listener still needs the names of the topics */
+        change.type = MIRROR_GONE;
+        change.fate = REPLAY_GONE;
+        tell(m, &change);
+    }
+    done = replay_step(&f->log, &m->terms, record);
+    keep_text(f, &record->key, &done, rec);
+    if (done.fate == REPLAY_STALE) {
         m->voids++;
-        log_warn("record_stale", "offset=%lld key=\"%.*s\", skipped: %s", (long long)rec->offset, (int)rec->key_len,
-                 rec->key, why.text);
-        on_void(m, f, key, rec->offset);
-        return;
+        log_warn("record_stale", "offset=%lld key=\"%.*s\", skipped: it is older than what was there",
+                 (long long)rec->offset, (int)rec->key_len, rec->key);
     }
-    if (r < 0) {
-        m->corrupt++;
-        snprintf(r == ERR_NEWER ? m->newer : f->broken, sizeof(f->broken), "record %lld of the control log: %.200s",
-                 (long long)rec->offset, why.text);
-        log_error("record_unreadable",
-                  "offset=%lld key=\"%.*s\" error=\"%s\", no controller will change this fleet before it is mended",
-                  (long long)rec->offset, (int)rec->key_len, rec->key, why.text);
-        return;
-    }
-    *void_mark(f, key) = false;
-    if (key->kind == RECORD_HEAD)
+    if (key->kind == RECORD_HEAD && (done.fate == REPLAY_KEPT || done.fate == REPLAY_GONE))
         f->broken[0] = '\0';
-    tell(m,
-         key->kind == RECORD_HEAD    ? MIRROR_HEAD
-         : key->kind == RECORD_SHARD ? MIRROR_SHARD
-         : key->kind == RECORD_OP    ? MIRROR_OP
-                                     : MIRROR_PASSES,
-         f, key, rec->offset);
+    change.fate = done.fate;
+    change.type = done.fate == REPLAY_KEPT   ? kinds[key->kind].type
+                  : done.fate == REPLAY_GONE ? MIRROR_GONE
+                                             : MIRROR_VOID;
+    if (!fleet_goes)
+        tell(m, &change);
 }
 
 static void on_fleet_record(struct mirror *m, const struct record_key *key, const struct kafka_record *rec)
 {
+    struct replay_record record = { .key = { kinds[key->kind].kind, key->number, key->shard },
+                                    .what = REPLAY_TOMBSTONE,
+                                    .doc = &m->scratch };
     struct mirror_fleet *f = mirror_add(m, key->fleet);
     struct errmsg why = { 0 };
-    int64_t term;
-    int r;
+    int r = ERR_OK;
 
     if (!f) {
         log_error("fleets_too_many", "fleet=%s limit=%d, it is not followed", key->fleet, MIRROR_FLEETS_MAX);
         return;
     }
-    if (!rec->value || rec->value_len == 0) {
-        apply_gone(m, f, key, rec->offset);
-        return;
-    }
-    r = record_term(&term, rec->value, rec->value_len, &why);
-    if (r == ERR_OK && terms_valid(&m->terms, term)) {
-        on_valid(m, f, key, rec);
-        return;
+    if (rec->value && rec->value_len > 0) {
+        r = record_term(&record.term, rec->value, rec->value_len, &why);
+        record.what = r < 0 ? REPLAY_CORRUPT : REPLAY_RECORD;
     }
     if (r == ERR_NEWER) {
         snprintf(m->newer, sizeof(m->newer), "record %lld of the control log: %.200s", (long long)rec->offset,
@@ -452,16 +375,23 @@ static void on_fleet_record(struct mirror *m, const struct record_key *key, cons
                   why.text);
         return;
     }
-    if (r < 0) {
+    if (record.what == REPLAY_CORRUPT) {
         m->corrupt++;
         log_warn("record_corrupt", "offset=%lld key=\"%.*s\" error=\"%s\", skipped", (long long)rec->offset,
                  (int)rec->key_len, rec->key, why.text);
-    } else {
+    } else if (replay_counts(&m->terms, &record)) {
+        r = parse(m, f, key, rec, &why);
+        if (r < 0) {
+            on_unreadable(m, f, rec, r, &why);
+            return;
+        }
+    } else if (record.what == REPLAY_RECORD) {
         m->voids++;
         log_info("record_void", "offset=%lld key=\"%.*s\" term=%lld highest=%lld, a deposed leader wrote it late",
-                 (long long)rec->offset, (int)rec->key_len, rec->key, (long long)term, (long long)m->terms.highest);
+                 (long long)rec->offset, (int)rec->key_len, rec->key, (long long)record.term,
+                 (long long)m->terms.highest);
     }
-    on_void(m, f, key, rec->offset);
+    step(m, f, key, rec, &record);
 }
 
 void mirror_record(struct mirror *m, const struct kafka_record *rec)

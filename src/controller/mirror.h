@@ -5,10 +5,9 @@
  * reads are answered alike by both, a reign starts from it, and when one ends there is nothing to undo: what was not
  * in the log never was in the mirror.
  *
- * A record of a dead term is void (core/terms.h). When it is the newest of its key, compaction would make it the truth,
- * so that key is remembered until a true record follows; a leader writes one (PROTOCOL rule 14). A corrupt record is
- * treated alike: it is said, skipped, and healed by a leader that has the true one. A record of a newer Baton is not
- * guessed at: the mirror says so and nobody may lead from it.
+ * What a record means is core/replay's to say; this parses them and keeps the texts. A record of a dead term, or a corrupt one,
+ * is said, skipped, and healed by a leader (PROTOCOL rule 14). A record of a newer Baton is not guessed at: the mirror says
+ * so and nobody may lead from it.
  *
  * The history is kept as the JSON it came in: some 300 bytes a partition and operation, history_count operations
  * (100) a fleet, deflated to about a tenth once the operation is not the newest any more.
@@ -16,7 +15,7 @@
 #ifndef CONTROLLER_MIRROR_H
 #define CONTROLLER_MIRROR_H
 
-#include "core/terms.h"
+#include "core/replay.h"
 #include "kafka/log.h"
 #include "wire/record.h"
 
@@ -27,10 +26,9 @@ struct mirror_text {
     char *bytes; /* NULL: no valid record yet */
     uint32_t len;
     uint32_t packed_len; /* 0: bytes are the text itself, else they are deflated */
-    bool void_newest;
 };
 
-struct mirror_op {
+struct mirror_op { /* what replay_op keeps */
     uint32_t number;
     struct mirror_text op;
     struct mirror_text *passes; /* by shard */
@@ -41,13 +39,9 @@ struct mirror_fleet {
     struct mirror_fleet *next;
     char name[FLEET_NAME_MAX + 1];
     struct fleet fleet;
-    uint64_t epoch_highest; /* of any valid record this log ever had for the name, deleted fleets too */
-    bool head_void;
-    bool shard_void[SHARDS_MAX];
-    char broken[256];      /* the newest record of a key is of a living term and cannot be read: a sentence, else "" */
-    struct mirror_op *ops; /* by growing number */
-    int op_count, op_room;
-    void *opaque; /* the controller's */
+    struct replay_fleet log;
+    char broken[256]; /* the newest record of a key is of a living term and cannot be read: a sentence, else "" */
+    void *opaque;     /* the controller's */
 };
 
 enum mirror_change_type {
@@ -66,6 +60,8 @@ struct mirror_change {
     struct mirror_fleet *fleet; /* NULL for a claim */
     struct record_key key;
     int64_t offset;
+    const struct replay_record *record; /* NULL for a claim */
+    enum replay_fate fate;
 };
 
 struct mirror;
@@ -94,6 +90,8 @@ struct mirror_fleet *mirror_find(const struct mirror *m, const char *name);
 /* Finds or adds; NULL: MIRROR_FLEETS_MAX names are known. */
 struct mirror_fleet *mirror_add(struct mirror *m, const char *name);
 
+/* By growing number, log.op_count of them. One without a text is known by void records alone. */
+const struct mirror_op *mirror_op_at(const struct mirror_fleet *f, int i);
 const struct mirror_op *mirror_op_find(const struct mirror_fleet *f, uint32_t number);
 /* The newest that has its op record, NULL: none. */
 const struct mirror_op *mirror_op_newest(const struct mirror_fleet *f);
@@ -105,7 +103,5 @@ char *mirror_text_get(const struct mirror_text *t, size_t *ret_len);
  */
 int mirror_op_decode(struct op *ret, const struct mirror_op *o, struct pass *forth, struct pass *back, int pass_max,
                      struct errmsg *m);
-/* Some key of the fleet has a void record as its newest. */
-bool mirror_needs_heal(const struct mirror_fleet *f);
 
 #endif

@@ -41,6 +41,7 @@ struct inbox_event {
     struct order *order;
     struct spec *spec;
     struct judge_verdict *verdict;
+    struct judge_kept *kept;
     int64_t *first_offsets;
     struct call *after; /* answered when what this changed is in the log */
 };
@@ -73,8 +74,7 @@ struct led {
     int acks_out;
     bool fx_waiting; /* effects of the batch that is out */
     bool tick_queued;
-    bool heal;
-    bool sharded; /* the log has its batons in shards */
+    struct replay_pen pen;
     bool deleting;
     struct call *after, *orders;
     struct led_read *reads;
@@ -176,7 +176,6 @@ static int led_load(struct led *l, struct errmsg *m)
     l->fleet.baton_max = l->room;
     if (from->fleet.baton_count > 0)
         memcpy(batons, from->fleet.batons, (size_t)from->fleet.baton_count * sizeof(*batons));
-    l->sharded = from->fleet.baton_count > SHARD_BATONS;
     if (!fleet_valid(&l->fleet, &why))
         return err_set(m, ERR_CORRUPT, "the document of fleet '%s' does not hold together: %s", from->name, why);
     if (!newest)
@@ -196,6 +195,7 @@ static void inbox_event_free(struct inbox_event *ie)
     free(ie->order);
     free(ie->spec);
     free(ie->verdict);
+    free(ie->kept);
     free(ie->first_offsets);
     free(ie);
 }
@@ -329,6 +329,16 @@ void led_verdict_take(struct led *l, const struct judge_verdict *verdict, uint32
     ie->ev.stage = stage;
 }
 
+void led_kept_take(struct led *l, const struct judge_kept *kept, uint32_t number)
+{
+    struct inbox_event *ie = led_post(l, SWITCHER_KEPT);
+
+    ie->kept = must(malloc(sizeof(*kept)));
+    *ie->kept = *kept;
+    ie->ev.kept = ie->kept;
+    ie->ev.number = number;
+}
+
 static struct inbox_event *inbox_pop(struct led *l)
 {
     struct inbox_event *ie = l->inbox;
@@ -360,6 +370,18 @@ static struct record_key led_key(const struct led *l, enum record_kind kind, uin
     return key;
 }
 
+static struct record_key replay_record_key(const char *fleet, const struct replay_key *which)
+{
+    static const enum record_kind kinds[] = { [REPLAY_HEAD] = RECORD_HEAD,
+                                              [REPLAY_SHARD] = RECORD_SHARD,
+                                              [REPLAY_OP] = RECORD_OP,
+                                              [REPLAY_PASSES] = RECORD_PASSES };
+    struct record_key key = { .kind = kinds[which->kind], .number = which->number, .shard = which->shard };
+
+    text_copy(key.fleet, sizeof(key.fleet), fleet);
+    return key;
+}
+
 /* One record of the document or of an operation. */
 static bool batch_encode(struct led *l, struct str *text, enum record_kind kind, const struct op *op, int shard)
 {
@@ -384,64 +406,40 @@ static bool batch_encode(struct led *l, struct str *text, enum record_kind kind,
     return batch_put(l, &key, text);
 }
 
-/*
- * An operation of the history whose newest record is void: from the last true text, under our term; without one,
- * gone.
- */
-static void heal_op(struct led *l, struct str *text, const struct mirror_op *o)
+/* From the last true text, under our term. False: it cannot be read. */
+static bool batch_again(struct led *l, struct str *text, const struct record_key *key)
 {
-    struct record_key key;
+    const struct mirror_op *o = mirror_op_find(l->entry->mirror, key->number);
     struct op op;
     struct errmsg m = { 0 };
     bool good;
 
     op.forth = must(calloc((size_t)l->room, sizeof(*op.forth)));
     op.back = must(calloc((size_t)l->room, sizeof(*op.back)));
-    good = mirror_op_decode(&op, o, op.forth, op.back, l->room, &m) == ERR_OK;
-    for (int shard = 0; shard < o->passes_count && !l->c->reign_failed[0]; shard++) {
-        if (!o->passes[shard].void_newest)
-            continue;
-        key = led_key(l, RECORD_PASSES, o->number, shard);
-        if (good && o->passes[shard].bytes)
-            batch_encode(l, text, RECORD_PASSES, &op, shard);
-        else
-            batch_put(l, &key, NULL);
-    }
-    if (o->op.void_newest && !l->c->reign_failed[0]) {
-        key = led_key(l, RECORD_OP, o->number, -1);
-        if (good)
-            batch_encode(l, text, RECORD_OP, &op, -1);
-        else
-            batch_put(l, &key, NULL);
-    }
+    good = mirror_op_decode(&op, o, op.forth, op.back, l->room, &m) == ERR_OK &&
+           batch_encode(l, text, key->kind, &op, key->shard);
     free(op.forth);
     free(op.back);
+    return good;
 }
 
-static void heal(struct led *l, struct str *text)
+struct batch {
+    struct led *l;
+    struct str text;
+};
+
+/* A record of a batch, as core/replay wants it. */
+static bool batch_record(void *opaque, const struct replay_key *which, enum replay_text text)
 {
-    const struct mirror_fleet *f = l->entry->mirror;
-    struct switcher_dirty *dirty = &l->switcher.dirty;
+    struct batch *b = opaque;
+    const struct record_key key = replay_record_key(b->l->entry->mirror->name, which);
+    const bool of_op = key.kind == RECORD_OP || key.kind == RECORD_PASSES;
 
-    log_warn("healing",
-             "fleet=%s, the newest record of a key is a deposed leader's or corrupt; all of it is written again",
-             f->name);
-    l->heal = false;
-    dirty->head = true;
-    dirty->op = l->switcher.op.number > 0;
-    for (int i = 0; i * SHARD_BATONS < l->fleet.baton_count; i++)
-        dirty->shards[i] = true;
-    for (int i = 0; i * SHARD_BATONS < l->switcher.op.pass_count; i++)
-        dirty->passes[i] = true;
-    for (int i = 0; i < SHARDS_MAX; i++) /* a shard that we do not have */
-        if (f->shard_void[i] && (l->fleet.baton_count <= SHARD_BATONS || i * SHARD_BATONS >= l->fleet.baton_count)) {
-            const struct record_key key = led_key(l, RECORD_SHARD, 0, i);
-
-            batch_put(l, &key, NULL);
-        }
-    for (int i = 0; i < f->op_count && !l->c->reign_failed[0]; i++)
-        if (f->ops[i].number != l->switcher.op.number)
-            heal_op(l, text, &f->ops[i]);
+    if (text == REPLAY_PRESENT)
+        return batch_encode(b->l, &b->text, key.kind, of_op ? &b->l->switcher.op : NULL, key.shard);
+    if (text == REPLAY_AGAIN && batch_again(b->l, &b->text, &key))
+        return true;
+    return !b->l->c->reign_failed[0] && batch_put(b->l, &key, NULL);
 }
 
 static bool dirty_any(const struct switcher_dirty *dirty)
@@ -453,33 +451,40 @@ static bool dirty_any(const struct switcher_dirty *dirty)
     return any;
 }
 
-/* In the order that core/switch.h asks for: passes, shards, head, operation. */
 static void batch_append(struct led *l)
 {
-    struct switcher_dirty *dirty = &l->switcher.dirty;
-    struct str text = STR_WITH_MAX(RECORD_BYTES_MAX + 1);
-    const bool shards = l->fleet.baton_count > SHARD_BATONS;
-    bool good = true;
+    struct batch b = { .l = l, .text = STR_WITH_MAX(RECORD_BYTES_MAX + 1) };
 
-    if (l->heal)
-        heal(l, &text);
-    if (shards && !l->sharded) { /* it has outgrown one record: the batons of old were in the head */
-        for (int i = 0; i * SHARD_BATONS < l->fleet.baton_count; i++)
-            dirty->shards[i] = true;
-        l->sharded = true;
-    }
-    for (int i = 0; good && i * SHARD_BATONS < l->switcher.op.pass_count; i++)
-        if (dirty->passes[i])
-            good = batch_encode(l, &text, RECORD_PASSES, &l->switcher.op, i);
-    for (int i = 0; good && shards && i * SHARD_BATONS < l->fleet.baton_count; i++)
-        if (dirty->shards[i])
-            good = batch_encode(l, &text, RECORD_SHARD, NULL, i);
-    if (good && dirty->head)
-        good = batch_encode(l, &text, RECORD_HEAD, NULL, -1);
-    if (good && dirty->op)
-        batch_encode(l, &text, RECORD_OP, &l->switcher.op, -1);
-    memset(dirty, 0, sizeof(*dirty));
-    str_free(&text);
+    if (l->pen.heal)
+        log_warn("healing",
+                 "fleet=%s, the newest record of a key is a deposed leader's or corrupt; all of it is written again",
+                 l->entry->mirror->name);
+    replay_write(&l->pen, &l->entry->mirror->log, &l->switcher, batch_record, &b);
+    str_free(&b.text);
+}
+
+/* --- tombstones that nothing waits for ----------------------------------------------------------------------------- */
+
+struct burial {
+    struct controller *c;
+    const char *fleet;
+};
+
+static bool bury_record(void *opaque, const struct replay_key *which, enum replay_text text)
+{
+    const struct burial *b = opaque;
+    const struct record_key key = replay_record_key(b->fleet, which);
+    char name[RECORD_KEY_MAX];
+
+    ASSERT(text == REPLAY_NOTHING);
+    record_key_format(name, &key);
+    return controller_append(b->c, APPEND_LOOSE, NULL, true, name, NULL, 0);
+}
+
+/* What is left of a fleet that does not exist. */
+static void bury(struct controller *c, const struct mirror_fleet *f)
+{
+    replay_bury(&f->log, bury_record, &(struct burial){ c, f->name });
 }
 
 /* --- effects ------------------------------------------------------------------------------------------------------ */
@@ -607,23 +612,6 @@ static void run_restore(struct led *l, const struct switcher_effect *effect)
     str_free(&value);
 }
 
-static void run_drop_op(struct led *l, uint32_t number)
-{
-    const struct mirror_fleet *f = l->entry->mirror;
-    char name[RECORD_KEY_MAX];
-
-    for (int i = 0; i < f->op_count && f->ops[i].number <= number; i++) { /* and any older one that was left */
-        for (int shard = 0; shard < f->ops[i].passes_count; shard++) {
-            const struct record_key key = led_key(l, RECORD_PASSES, f->ops[i].number, shard);
-
-            record_key_format(name, &key);
-            controller_append(l->c, APPEND_LOOSE, NULL, true, name, NULL, 0);
-        }
-        record_key_format(name, &(struct record_key[]){ led_key(l, RECORD_OP, f->ops[i].number, -1) }[0]);
-        controller_append(l->c, APPEND_LOOSE, NULL, true, name, NULL, 0);
-    }
-}
-
 static void reply_to(struct led *l, struct call *call, const struct switcher_effect *effect)
 {
     switch (effect->status) {
@@ -697,7 +685,8 @@ static void effects_run(struct led *l)
             run_reply(l, effect);
             break;
         case SWITCHER_DROP_OP:
-            run_drop_op(l, effect->number);
+            replay_drop(&l->entry->mirror->log, effect->number, bury_record,
+                        &(struct burial){ l->c, l->entry->mirror->name });
             break;
         }
     }
@@ -801,12 +790,12 @@ static bool led_turn(struct led *l)
         if (l->fx_waiting)
             effects_run(l);
         after_done(l);
-        if (!l->inbox && !l->heal && !dirty_any(&l->switcher.dirty))
+        if (!l->inbox && !l->pen.heal && !dirty_any(&l->switcher.dirty))
             return true;
         while (l->inbox && l->fx.count < EFFECTS_ENOUGH && l->fx.baton_count <= l->room)
             led_step(l, inbox_pop(l));
         l->fx_waiting = true;
-        if (l->heal || dirty_any(&l->switcher.dirty))
+        if (l->pen.heal || dirty_any(&l->switcher.dirty))
             batch_append(l);
     }
     return true;
@@ -871,27 +860,13 @@ void led_call_forget(struct led *l, struct call *call)
 
 void led_delete_take(struct led *l, struct call *call)
 {
-    const struct mirror_fleet *f = l->entry->mirror;
-    struct record_key key;
+    struct batch b = { .l = l };
 
     if (l->acks_out > 0 || l->inbox) {
         call_wait(call, "the fleet's present work to be written");
         return;
     }
-    for (int i = 0; i < f->op_count; i++) {
-        for (int shard = 0; shard < f->ops[i].passes_count; shard++) {
-            key = led_key(l, RECORD_PASSES, f->ops[i].number, shard);
-            batch_put(l, &key, NULL);
-        }
-        key = led_key(l, RECORD_OP, f->ops[i].number, -1);
-        batch_put(l, &key, NULL);
-    }
-    for (int i = 0; l->sharded && i * SHARD_BATONS < l->fleet.baton_count; i++) {
-        key = led_key(l, RECORD_SHARD, 0, i);
-        batch_put(l, &key, NULL);
-    }
-    key = led_key(l, RECORD_HEAD, 0, -1); /* last: until then the fleet is there and may be deleted again */
-    batch_put(l, &key, NULL);
+    replay_delete(&l->entry->mirror->log, &l->switcher, batch_record, &b);
     l->deleting = true;
     call->state = CALL_TAKEN;
     call->led = l;
@@ -1086,38 +1061,6 @@ static void claim_append(struct controller *c)
     str_free(&text);
 }
 
-/* Void records of a fleet that does not exist are buried under tombstones. */
-static void heal_gone(struct controller *c, const struct mirror_fleet *f)
-{
-    struct record_key key = { .kind = RECORD_HEAD, .shard = -1 };
-    char name[RECORD_KEY_MAX];
-
-    text_copy(key.fleet, sizeof(key.fleet), f->name);
-    if (f->head_void) {
-        record_key_format(name, &key);
-        controller_append(c, APPEND_LOOSE, NULL, true, name, NULL, 0);
-    }
-    for (int i = 0; i < SHARDS_MAX; i++)
-        if (f->shard_void[i]) {
-            key.kind = RECORD_SHARD;
-            key.shard = i;
-            record_key_format(name, &key);
-            controller_append(c, APPEND_LOOSE, NULL, true, name, NULL, 0);
-        }
-    for (int i = 0; i < f->op_count; i++) { /* what is left of a deleted fleet, void or not */
-        key.number = f->ops[i].number;
-        for (int k = 0; k < f->ops[i].passes_count; k++) {
-            key.kind = RECORD_PASSES;
-            key.shard = k;
-            record_key_format(name, &key);
-            controller_append(c, APPEND_LOOSE, NULL, true, name, NULL, 0);
-        }
-        key.kind = RECORD_OP;
-        record_key_format(name, &key);
-        controller_append(c, APPEND_LOOSE, NULL, true, name, NULL, 0);
-    }
-}
-
 static void lead_fleet(struct controller *c, struct mirror_fleet *f)
 {
     struct entry *e;
@@ -1125,7 +1068,7 @@ static void lead_fleet(struct controller *c, struct mirror_fleet *f)
     struct led *l;
 
     if (!f->fleet.exists) {
-        heal_gone(c, f);
+        bury(c, f);
         return;
     }
     if (f->broken[0]) {
@@ -1142,7 +1085,7 @@ static void lead_fleet(struct controller *c, struct mirror_fleet *f)
     }
     switcher_reign(&l->switcher, c->term, clock_ms(), clock_unix_us());
     led_take_members(l);
-    l->heal = mirror_needs_heal(f);
+    replay_reign(&l->pen, &f->log);
     led_post(l, SWITCHER_TICK);
 }
 
@@ -1231,16 +1174,6 @@ bool reign_idle(const struct controller *c)
     return true;
 }
 
-/* A tombstone of what we have and have not deleted: a deposed leader's. It carries no term. */
-static bool gone_is_foreign(const struct led *l, const struct record_key *key)
-{
-    if (l->deleting)
-        return false;
-    if (key->kind == RECORD_SHARD)
-        return l->fleet.baton_count > SHARD_BATONS && key->shard * SHARD_BATONS < l->fleet.baton_count;
-    return key->kind == RECORD_HEAD || (l->switcher.op.number && key->number == l->switcher.op.number);
-}
-
 /* Called for every change of the mirror, so behind our own writes too. */
 void reign_log_changed(struct controller *c, const struct mirror_change *change)
 {
@@ -1254,12 +1187,10 @@ void reign_log_changed(struct controller *c, const struct mirror_change *change)
     ASSERT(change->fleet);
     if (c->reign != REIGN_LEADING)
         return;
-    if (change->type == MIRROR_VOID && e && e->led)
-        e->led->heal = true;
+    if (e && e->led && !e->led->deleting)
+        replay_behind(&e->led->pen, &e->led->switcher, change->record, change->fate);
     else if (change->type == MIRROR_VOID && !change->fleet->fleet.exists)
-        heal_gone(c, change->fleet);
-    else if (change->type == MIRROR_GONE && e && e->led && gone_is_foreign(e->led, &change->key))
-        e->led->heal = true;
+        bury(c, change->fleet);
     controller_wake(c);
 }
 

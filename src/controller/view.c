@@ -219,13 +219,13 @@ int view_switches(json_t **ret, struct entry *e, struct errmsg *m)
 {
     json_t *list = json_array();
 
-    for (int i = e->mirror->op_count - 1; i >= 0; i--) {
+    for (int i = e->mirror->log.op_count - 1; i >= 0; i--) {
         struct op op;
         int r;
 
-        if (!e->mirror->ops[i].op.bytes)
+        if (!mirror_op_at(e->mirror, i)->op.bytes)
             continue;
-        r = mirror_op_decode(&op, &e->mirror->ops[i], NULL, NULL, 0, m);
+        r = mirror_op_decode(&op, mirror_op_at(e->mirror, i), NULL, NULL, 0, m);
         if (r < 0) {
             json_decref(list);
             return r;

@@ -21,7 +21,7 @@ int64_t log_append(struct world *w, struct control_record record)
         w->log = grown;
         w->log_room = w->log_room ? 2 * w->log_room : 64;
     }
-    if (record.kind == LOG_CLAIM)
+    if (record.claim)
         record.term = w->log_count;
     record.ms = w->now_ms;
     w->log[w->log_count++] = record;
@@ -51,7 +51,8 @@ void reports_append(struct world *w, const char *incarnation, struct report *r)
 
 static bool same_key(const struct control_record *a, const struct control_record *b)
 {
-    return a->kind == b->kind && a->shard == b->shard && a->number == b->number;
+    return a->claim == b->claim && a->key.kind == b->key.kind && a->key.shard == b->key.shard &&
+           a->key.number == b->key.number;
 }
 
 /*

@@ -1,7 +1,7 @@
 /*
  * controller - the shell of a switcher: reads both logs, steps, appends what changed as one batch, and only then runs the effects.
  *
- * Replay, healing and the order of a batch follow src/controller (mirror.c, reign.c). One that is replaced without knowing
+ * Replay, healing and the order of a batch are core/replay's, as in src/controller (mirror.c, reign.c). One that is replaced without knowing
  * goes on as long as it does not see the other's claim: its late records are what rule 14 is about.
  */
 #include <stdio.h>
@@ -57,6 +57,133 @@ void controllers_notice(struct world *w)
                                 .kind = AT_CONTROLLER_READ,
                                 .who = n,
                                 .life = w->controllers[n].life });
+}
+
+/* --- what it appends --------------------------------------------------------------------------------------------------------------------- */
+
+struct batch {
+    int count, room;
+    struct control_record *records;
+};
+
+struct hand { /* what a controller writes with */
+    struct world *w;
+    int n;
+    struct batch *batch;
+};
+
+static const struct doc *doc_present(const struct controller *c, enum doc_kind kind, int shard)
+{
+    const int first = kind == DOC_SHARD ? shard * SHARD_BATONS : 0, left = c->fleet.baton_count - first;
+    const int count = kind == DOC_SHARD && left > SHARD_BATONS ? SHARD_BATONS : left;
+    struct doc *doc = arena(sizeof(*doc));
+
+    doc->kind = kind;
+    doc->version = c->fleet.version;
+    doc->shard = shard;
+    doc->fleet = c->fleet;
+    doc->fleet.baton_count = count;
+    doc->fleet.batons = NULL;
+    if (kind == DOC_HEAD)
+        return doc;
+    doc->fleet.batons = arena((size_t)count * sizeof(struct baton));
+    memcpy(doc->fleet.batons, &c->fleet.batons[first], (size_t)count * sizeof(struct baton));
+    return doc;
+}
+
+static const struct op *passes_present(const struct controller *c, int shard)
+{
+    const size_t first = (size_t)shard * SHARD_BATONS, max = (size_t)c->fleet.baton_max;
+    const size_t count = max - first < SHARD_BATONS ? max - first : SHARD_BATONS;
+    struct op *op = arena(sizeof(*op));
+
+    op->number = c->switcher.op.number;
+    op->forth = arena(count * sizeof(struct pass));
+    op->back = arena(count * sizeof(struct pass));
+    memcpy(op->forth, &c->forth[first], count * sizeof(struct pass));
+    memcpy(op->back, &c->back[first], count * sizeof(struct pass));
+    op->pass_count = (int)count;
+    return op;
+}
+
+static const struct op *op_present(const struct controller *c)
+{
+    struct op *op = arena(sizeof(*op));
+
+    *op = c->switcher.op;
+    op->forth = op->back = NULL;
+    return op;
+}
+
+static struct control_record tombstone(const struct controller *c, int n, const struct replay_key *key)
+{
+    struct control_record r = { .key = *key, .gone = true, .writer = n, .term = c->term };
+
+    if (key->kind == REPLAY_HEAD) {
+        struct doc *doc = arena(sizeof(*doc));
+
+        doc->kind = DOC_GONE;
+        r.doc = doc;
+    }
+    return r;
+}
+
+/* One that nothing waits for. */
+static bool append_tombstone(void *opaque, const struct replay_key *key, enum replay_text text)
+{
+    const struct hand *hand = opaque;
+
+    ASSERT(text == REPLAY_NOTHING);
+    log_append(hand->w, tombstone(&hand->w->controllers[hand->n], hand->n, key));
+    return true;
+}
+
+static bool batch_record(void *opaque, const struct replay_key *key, enum replay_text text)
+{
+    const struct hand *hand = opaque;
+    const struct controller *c = &hand->w->controllers[hand->n];
+    const bool sharded = c->fleet.baton_count > SHARD_BATONS;
+    struct batch *b = hand->batch;
+    struct control_record r = { .key = *key, .writer = hand->n, .term = c->term };
+
+    if (text == REPLAY_NOTHING) {
+        r = tombstone(c, hand->n, key);
+    } else if (text == REPLAY_AGAIN) {
+        const struct kept *kept = replay_find(&c->log, key->number)->kept;
+
+        r.again = true;
+        r.op = key->kind == REPLAY_OP ? kept->op : kept->passes[key->shard];
+    } else if (key->kind == REPLAY_HEAD || key->kind == REPLAY_SHARD) {
+        r.doc = doc_present(c, key->kind == REPLAY_SHARD ? DOC_SHARD : sharded ? DOC_HEAD : DOC_WHOLE, key->shard);
+    } else {
+        r.op = key->kind == REPLAY_OP ? op_present(c) : passes_present(c, key->shard);
+    }
+    if (b->count == b->room) {
+        struct control_record *grown = arena((size_t)(b->room ? 2 * b->room : 4) * sizeof(*grown));
+
+        if (b->count)
+            memcpy(grown, b->records, (size_t)b->count * sizeof(*grown));
+        b->records = grown;
+        b->room = b->room ? 2 * b->room : 4;
+    }
+    b->records[b->count++] = r;
+    return true;
+}
+
+static struct batch *batch_of(struct world *w, int n)
+{
+    struct controller *c = &w->controllers[n];
+    struct hand hand = { w, n, arena(sizeof(struct batch)) };
+
+    if (c->pen.heal)
+        say(w, "the leader writes all of it again: a dead term's record was the newest of its key");
+    replay_write(&c->pen, &c->log, &c->switcher, batch_record, &hand);
+    return hand.batch;
+}
+
+void controller_deletes(struct world *w, int n)
+{
+    replay_delete(&w->controllers[n].log, &w->controllers[n].switcher, append_tombstone, &(struct hand){ w, n, NULL });
 }
 
 /* --- effects ------------------------------------------------------------------------------------------------------------------------ */
@@ -185,106 +312,12 @@ static void controller_effect(struct world *w, int n, const struct switcher_effe
             operator_told(w, e);
         break;
     case SWITCHER_DROP_OP:
+        replay_drop(&c->log, e->number, append_tombstone, &(struct hand){ w, n, NULL });
         break;
     }
 }
 
-/* --- what it appends --------------------------------------------------------------------------------------------------------------------- */
-
-struct batch {
-    int count, room;
-    struct control_record *records;
-};
-
-static struct control_record *batch_add(struct batch *b, const struct controller *c, enum record_kind kind)
-{
-    struct control_record *r = &b->records[b->count++];
-
-    ASSERT(b->count <= b->room);
-    r->kind = kind;
-    r->term = c->term;
-    return r;
-}
-
-static void batch_doc(struct batch *b, const struct controller *c, enum doc_kind kind, int shard)
-{
-    struct control_record *r = batch_add(b, c, kind == DOC_SHARD ? LOG_SHARD : LOG_HEAD);
-    const int first = kind == DOC_SHARD ? shard * SHARD_BATONS : 0, left = c->fleet.baton_count - first;
-    const int count = kind == DOC_SHARD && left > SHARD_BATONS ? SHARD_BATONS : left;
-
-    r->shard = shard;
-    r->doc = arena(sizeof(*r->doc));
-    r->doc->kind = kind;
-    r->doc->version = c->fleet.version;
-    r->doc->shard = shard;
-    r->doc->fleet = c->fleet;
-    r->doc->fleet.baton_count = count;
-    r->doc->fleet.batons = NULL;
-    if (kind == DOC_HEAD)
-        return;
-    r->doc->fleet.batons = arena((size_t)count * sizeof(struct baton));
-    memcpy(r->doc->fleet.batons, &c->fleet.batons[first], (size_t)count * sizeof(struct baton));
-}
-
-static void batch_passes(struct world *w, struct batch *b, const struct controller *c, int shard)
-{
-    struct control_record *r = batch_add(b, c, LOG_PASSES);
-    const size_t first = (size_t)shard * SHARD_BATONS, max = (size_t)w->partitions_max;
-    const size_t count = max - first < SHARD_BATONS ? max - first : SHARD_BATONS;
-
-    r->shard = shard;
-    r->op = arena(sizeof(*r->op));
-    r->number = r->op->number = c->switcher.op.number;
-    r->op->forth = arena(count * sizeof(struct pass));
-    r->op->back = arena(count * sizeof(struct pass));
-    memcpy(r->op->forth, &c->forth[first], count * sizeof(struct pass));
-    memcpy(r->op->back, &c->back[first], count * sizeof(struct pass));
-    r->op->pass_count = (int)count;
-}
-
-/* What is dirty, in the order that switcher_dirty prescribes: passes, shards, head, operation. */
-static struct batch *batch_of(struct world *w, struct controller *c)
-{
-    struct switcher_dirty *d = &c->switcher.dirty;
-    struct batch *b = arena(sizeof(*b));
-    const bool sharded = c->fleet.baton_count > SHARD_BATONS;
-
-    if (c->heal) {
-        d->head = true;
-        d->op = c->switcher.op.number > 0;
-        for (int i = 0; i * SHARD_BATONS < c->fleet.baton_count; i++)
-            d->shards[i] = true;
-        for (int i = 0; i * SHARD_BATONS < c->switcher.op.pass_count; i++)
-            d->passes[i] = true;
-        c->heal = false;
-        say(w, "the leader writes all of it again: a dead term's record was the newest of its key");
-    }
-    if (sharded && !c->sharded) { /* it has outgrown one record */
-        for (int i = 0; i * SHARD_BATONS < c->fleet.baton_count; i++)
-            d->shards[i] = true;
-        c->sharded = true;
-    }
-    b->room = 2 + 2 * SHARDS_MAX;
-    b->records = arena((size_t)b->room * sizeof(*b->records));
-    for (int i = 0; i * SHARD_BATONS < c->switcher.op.pass_count; i++)
-        if (d->passes[i])
-            batch_passes(w, b, c, i);
-    for (int i = 0; sharded && i * SHARD_BATONS < c->fleet.baton_count; i++)
-        if (d->shards[i])
-            batch_doc(b, c, DOC_SHARD, i);
-    if (d->head)
-        batch_doc(b, c, sharded ? DOC_HEAD : DOC_WHOLE, 0);
-    if (d->op) {
-        struct control_record *r = batch_add(b, c, LOG_OP);
-
-        r->number = c->switcher.op.number;
-        r->op = arena(sizeof(*r->op));
-        *r->op = c->switcher.op;
-        r->op->forth = r->op->back = NULL;
-    }
-    memset(d, 0, sizeof(*d));
-    return b;
-}
+/* --- its turn --------------------------------------------------------------------------------------------------------------------------- */
 
 /* What people are told of an operation: it adds up, and as long as it is under way somebody or something is named. */
 static void told_people(struct world *w, const struct controller *c)
@@ -337,7 +370,7 @@ static void controller_turn(struct world *w, int n)
         say(w, "controller %d: %s %u is %s %s", n, op_kind_name(op->kind), op->number, op_state_name(op->state),
             op->why);
     told_people(w, c);
-    b = batch_of(w, c);
+    b = batch_of(w, n);
     c->busy = true;
     put(w, (struct at){ .ms = w->now_ms + (b->count ? hop_ms(w) : 0),
                         .kind = AT_CONTROLLER_APPEND,
@@ -357,54 +390,23 @@ void controller_reset(struct controller *c)
     c->life++;
 }
 
-static void replay_doc(struct world *w, struct controller *c, const struct control_record *r)
+void controller_die(struct controller *c)
 {
-    if (fleet_apply(&c->fleet, r->doc) != DOC_APPLIED) {
-        *(r->kind == LOG_HEAD ? &c->head_void : &c->shard_void[r->shard]) = true;
+    controller_reset(c);
+    c->fresh = true;
+}
+
+static void keep(const struct replay_change *change, const struct control_record *r)
+{
+    struct kept *kept;
+
+    if (!change->op)
         return;
-    }
-    *(r->kind == LOG_HEAD ? &c->head_void : &c->shard_void[r->shard]) = false;
-    if (r->doc->kind == DOC_GONE) {
-        fleet_init(&c->fleet, c->fleet.batons, w->partitions_max);
-        c->switcher.op.number = 0;
-        c->born_at = c->log_next;
-    }
-}
-
-static void replay_op(struct controller *c, const struct control_record *r)
-{
-    if (r->kind == LOG_OP) {
-        struct pass *forth = c->switcher.op.forth, *back = c->switcher.op.back;
-
-        c->switcher.op = *r->op;
-        c->switcher.op.forth = forth;
-        c->switcher.op.back = back;
-        c->op_void = false;
-    } else {
-        c->passes_void[r->shard] = false;
-    }
-}
-
-/* Of the newest operation; those of one that was never written belong to nobody. */
-static void replay_passes(struct world *w, struct controller *c)
-{
-    struct terms terms;
-
-    terms_init(&terms);
-    for (int64_t i = 0; i < c->log_next; i++) {
-        const struct control_record *r = &w->log[i];
-        const size_t first = (size_t)r->shard * SHARD_BATONS;
-
-        if (r->kind == LOG_CLAIM && !r->compacted)
-            terms_claim(&terms, i);
-        if (i < c->born_at)
-            continue; /* of a fleet that was deleted */
-        if (r->kind != LOG_PASSES || r->compacted || !terms_valid(&terms, r->term) ||
-            r->number != c->switcher.op.number)
-            continue;
-        memcpy(&c->forth[first], r->op->forth, (size_t)r->op->pass_count * sizeof(struct pass));
-        memcpy(&c->back[first], r->op->back, (size_t)r->op->pass_count * sizeof(struct pass));
-    }
+    if (!change->op->kept)
+        change->op->kept = arena(sizeof(*kept));
+    kept = change->op->kept;
+    if (change->fate == REPLAY_KEPT)
+        *(r->key.kind == REPLAY_OP ? &kept->op : &kept->passes[r->key.shard]) = r->op;
 }
 
 /* Reads on from where it stands. True: a higher claim than its own was seen. */
@@ -414,31 +416,48 @@ static bool read_log(struct world *w, struct controller *c)
 
     for (; c->log_next < w->log_count; c->log_next++) {
         const struct control_record *r = &w->log[c->log_next];
+        const struct replay_record record = {
+            .key = r->key, .what = r->gone ? REPLAY_TOMBSTONE : REPLAY_RECORD, .term = r->term, .doc = r->doc
+        };
+        struct replay_change change;
 
         if (r->compacted)
             continue;
-        if (r->kind == LOG_CLAIM) {
+        if (r->claim) {
             terms_claim(&c->terms, c->log_next);
             deposed = deposed || (c->leads && c->log_next > c->term);
-        } else if (!terms_valid(&c->terms, r->term) && !(r->kind == LOG_HEAD && r->doc->kind == DOC_GONE)) {
-            if (r->kind == LOG_HEAD)
-                c->head_void = true;
-            else if (r->kind == LOG_SHARD)
-                c->shard_void[r->shard] = true;
-            else if (r->kind == LOG_OP)
-                c->op_void = true;
-            else
-                c->passes_void[r->shard] = true;
-            c->heal = c->heal || c->leads;
-        } else if (c->leads) {
-            continue; /* its own */
-        } else if (r->kind == LOG_HEAD || r->kind == LOG_SHARD) {
-            replay_doc(w, c, r);
-        } else {
-            replay_op(c, r);
+            continue;
         }
+        change = replay_step(&c->log, &c->terms, &record);
+        keep(&change, r);
+        if (c->leads)
+            replay_behind(&c->pen, &c->switcher, &record, change.fate);
     }
     return deposed;
+}
+
+/* What it begins its reign with: the document and the newest operation as the log has them. */
+static void load(struct controller *c)
+{
+    const struct replay_op *newest = replay_newest(&c->log);
+    const struct kept *kept = newest ? newest->kept : NULL;
+    struct baton *batons = c->fleet.batons;
+
+    c->fleet = c->mirrored;
+    c->fleet.batons = batons;
+    memcpy(batons, c->mirrored.batons, (size_t)c->mirrored.baton_count * sizeof(*batons));
+    if (!kept)
+        return;
+    c->switcher.op = *kept->op;
+    c->switcher.op.forth = c->forth;
+    c->switcher.op.back = c->back;
+    for (int i = 0; i < SHARDS_MAX; i++)
+        if (kept->passes[i] && (newest->passes_known & (1u << i))) {
+            const size_t bytes = (size_t)kept->passes[i]->pass_count * sizeof(struct pass);
+
+            memcpy(&c->forth[i * SHARD_BATONS], kept->passes[i]->forth, bytes);
+            memcpy(&c->back[i * SHARD_BATONS], kept->passes[i]->back, bytes);
+        }
 }
 
 static void birth(struct world *w, struct controller *c)
@@ -451,7 +470,7 @@ static void birth(struct world *w, struct controller *c)
                          .session_timeout_ms = SESSION_MS,
                          .processing_ms_max = WORK_MS_BOUND,
                          .follow_interval_ms = 300,
-                         .history_count = 10 };
+                         .history_count = 2 };
     struct baton batons[PARTITIONS_MAX];
     uint64_t epoch = 1;
 
@@ -472,7 +491,6 @@ static void birth(struct world *w, struct controller *c)
             if (w->groups[k].mark[p].kind == MARK_EPOCH && w->groups[k].mark[p].epoch >= epoch)
                 epoch = w->groups[k].mark[p].epoch + 1;
     }
-    c->sharded = false;
     switcher_birth(&c->switcher, &spec, (struct version){ c->term, epoch }, batons, w->partitions,
                    clock_of_unix_us(w, &c->clock));
 }
@@ -485,6 +503,13 @@ void controller_begin(struct world *w, int n)
 
     controller_reset(c);
     clock_draw(w, &c->clock);
+    if (c->fresh) {
+        c->fresh = false;
+        c->log_next = 0;
+        terms_init(&c->terms);
+        fleet_init(&c->mirrored, arena(max * sizeof(struct baton)), w->partitions_max);
+        replay_init(&c->log, &c->mirrored, arena(KEPT_MAX * sizeof(struct replay_op)), KEPT_MAX);
+    }
     fleet_init(&c->fleet, arena(max * sizeof(struct baton)), w->partitions_max);
     c->facts = arena(max * sizeof(*c->facts));
     c->forth = arena((max + SHARD_BATONS) * sizeof(*c->forth));
@@ -493,29 +518,24 @@ void controller_begin(struct world *w, int n)
     c->fx.baton_max = 4 * (int)max;
     memory = (struct switcher_memory){ &c->fleet, c->facts, c->forth, c->back, arena(max * sizeof(struct stage_item)) };
     switcher_init(&c->switcher, &memory);
-    terms_init(&c->terms);
-    c->log_next = c->reports_next = c->born_at = 0;
+    c->reports_next = 0;
     c->reports_token = 0;
-    c->heal = c->sharded = c->head_void = c->op_void = false;
-    memset(c->shard_void, 0, sizeof(c->shard_void));
-    memset(c->passes_void, 0, sizeof(c->passes_void));
     memset(c->read_back, 0, sizeof(c->read_back));
     c->reports_asked_ms = 0;
     memset(c->report_taken, 0, sizeof(c->report_taken));
     w->led_since_ms = w->now_ms;
-    c->term = log_append(w, (struct control_record){ .kind = LOG_CLAIM });
+    c->term = log_append(w, (struct control_record){ .claim = true });
     read_log(w, c);
-    replay_passes(w, c);
     c->leads = true;
     w->result->failovers += c->term > 0;
     say(w, "controller %d leads with term %lld", n, (long long)c->term);
-    if (!c->fleet.exists) {
+    c->pen = (struct replay_pen){ 0 };
+    if (!c->mirrored.exists) {
+        replay_bury(&c->log, append_tombstone, &(struct hand){ w, n, NULL });
         birth(w, c);
     } else {
-        c->heal = c->head_void || c->op_void;
-        for (int i = 0; i < SHARDS_MAX; i++)
-            c->heal = c->heal || c->shard_void[i] || c->passes_void[i];
-        c->sharded = c->fleet.baton_count > SHARD_BATONS;
+        load(c);
+        replay_reign(&c->pen, &c->log);
         rules_replayed(w, n);
         switcher_reign(&c->switcher, c->term, clock_of_ms(w, &c->clock), clock_of_unix_us(w, &c->clock));
     }
@@ -651,7 +671,7 @@ static void controller_acked(struct world *w, int n)
         if (n == w->leader &&
             strikes(w, FAULT_CRASH_CONTROLLER_EFFECT, w->config.chance[FAULT_CRASH_CONTROLLER_EFFECT])) {
             say(w, "controller %d dies between two effects", n);
-            controller_reset(c);
+            controller_die(c);
             put(w, (struct at){ .ms = w->now_ms + 20 + below(w, 800), .kind = AT_CONTROLLER_LEADS, .who = n });
             return;
         }

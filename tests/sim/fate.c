@@ -103,8 +103,6 @@ void operator_told(struct world *w, const struct switcher_effect *e)
 /* A fleet is deleted at rest, and made again with what its group has committed. */
 static void operator_remakes(struct world *w, struct controller *c)
 {
-    struct doc *doc;
-
     if (c->busy || c->inbox)
         return;
     for (int i = 0; i < c->fleet.baton_count; i++)
@@ -114,10 +112,8 @@ static void operator_remakes(struct world *w, struct controller *c)
         }
     fault_met(w, FAULT_REMADE);
     say(w, "operator: the fleet is deleted");
-    doc = arena(sizeof(*doc));
-    doc->kind = DOC_GONE;
+    controller_deletes(w, w->leader);
     controller_reset(c);
-    log_append(w, (struct control_record){ .kind = LOG_HEAD, .term = c->term, .doc = doc });
     put(w, (struct at){ .ms = w->now_ms + 3 * SESSION_MS, .kind = AT_CONTROLLER_LEADS, .who = w->leader });
     w->remaking = false;
 }
@@ -325,13 +321,13 @@ static bool fault_leader(struct world *w, enum fault f)
         say(w, "controller %d reads the reports %lld ms late", w->leader, (long long)c->lag_ms);
     } else if (f == FAULT_CRASH_CONTROLLER) {
         say(w, "controller %d is killed", w->leader);
-        controller_reset(c);
+        controller_die(c);
         replace_leader(w, w->config.controllers < 2 || chance(w, 300), 20 + below(w, 1200));
     } else if (f == FAULT_STOP_CONTROLLER) {
         if (c->busy)
             return false; /* it finishes its turn first */
         say(w, "controller %d stops and hands over", w->leader);
-        controller_reset(c);
+        controller_die(c);
         replace_leader(w, w->config.controllers < 2, 5 + below(w, 50));
     } else {
         say(w, "controller %d is replaced and does not know", w->leader);

@@ -150,7 +150,7 @@ static void judge_pass(struct world *w, int i, const struct pass *p)
 
 static void judge_passes(struct world *w, const struct control_record *r)
 {
-    const int first = r->shard * SHARD_BATONS;
+    const int first = r->key.shard * SHARD_BATONS;
 
     for (int side = 0; side < 2; side++) {
         const struct pass *from = side ? r->op->back : r->op->forth;
@@ -160,7 +160,7 @@ static void judge_passes(struct world *w, const struct control_record *r)
             w->passes[side][first + i] = from[i];
         }
     }
-    w->passes_number = r->number;
+    w->passes_number = r->key.number;
 }
 
 static const struct member *member_called(const struct world *w, const char *incarnation)
@@ -278,14 +278,17 @@ void judge_appended(struct world *w, int64_t offset)
 {
     const struct control_record *r = &w->log[offset];
 
-    if (r->kind == LOG_CLAIM) {
+    if (r->claim) {
         w->claim_highest = offset;
-    } else if (r->kind == LOG_HEAD && r->doc->kind == DOC_GONE) {
-        judge_doc(w, r->doc, r->writer);
-    } else if (r->term >= w->claim_highest) {
-        if (r->kind == LOG_HEAD || r->kind == LOG_SHARD)
+    } else if (r->gone) {
+        MUST((!r->key.number || r->key.number != w->seen.number || w->remaking || !w->fleet_exists) &&
+             "nobody buries the operation that counts");
+        if (r->doc)
             judge_doc(w, r->doc, r->writer);
-        else if (r->kind == LOG_PASSES)
+    } else if (r->term >= w->claim_highest && !r->again) {
+        if (r->doc)
+            judge_doc(w, r->doc, r->writer);
+        else if (r->key.kind == REPLAY_PASSES)
             judge_passes(w, r);
         else
             judge_op(w, r->op);
@@ -409,8 +412,9 @@ bool judge_at_rest(struct world *w)
 {
     const struct controller *c = leader(w);
 
-    if (!c || c->busy || !c->fleet.exists || !op_ended(&c->switcher.op) || w->order_out || w->whole == 0 ||
-        c->fleet.phase == PHASE_PAUSED || c->fleet.phase == PHASE_THROTTLED || c->fleet.baton_count < w->partitions)
+    if (!c || c->busy || c->log_next < w->log_count || replay_needs_heal(&c->log) || !c->fleet.exists ||
+        !op_ended(&c->switcher.op) || w->order_out || w->whole == 0 || c->fleet.phase == PHASE_PAUSED ||
+        c->fleet.phase == PHASE_THROTTLED || c->fleet.baton_count < w->partitions)
         return false;
     for (int i = 0; i < c->fleet.baton_count; i++)
         if (c->fleet.batons[i].state != RIGHT_HELD)
@@ -582,7 +586,7 @@ void world_run(struct world_result *ret, const struct world_config *config, uint
     w->gentle = true;
     w->version = (struct version){ .term = -1 };
     for (int n = 0; n < CONTROLLERS_MAX; n++)
-        w->controllers[n].inbox_end = &w->controllers[n].inbox;
+        controller_die(&w->controllers[n]);
     ret->seed = seed;
     check_set_handler(judge_broken);
     if (setjmp(broken_at) == 0) {

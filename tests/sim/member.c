@@ -230,10 +230,9 @@ static void member_read(struct world *w, int n)
         const struct version before = m->fleet.version;
         struct holder_event ev = { .type = HOLDER_LOG_POSITION };
 
-        if (r->kind == LOG_CLAIM && !r->compacted)
+        if (r->claim && !r->compacted)
             terms_claim(&m->terms, m->log_next);
-        else if ((r->kind == LOG_HEAD || r->kind == LOG_SHARD) && !r->compacted &&
-                 (r->doc->kind == DOC_GONE || terms_valid(&m->terms, r->term))) {
+        else if (r->doc && !r->compacted && (r->doc->kind == DOC_GONE || terms_valid(&m->terms, r->term))) {
             ev.type = HOLDER_DOC;
             ev.doc = r->doc;
             ev.doc_offset = m->log_next;

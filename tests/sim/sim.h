@@ -14,6 +14,7 @@
 
 #include "base/check.h"
 #include "core/holder.h"
+#include "core/replay.h"
 #include "core/switch.h"
 #include "core/terms.h"
 #include "coverage.h"
@@ -77,18 +78,23 @@ struct clock_of {
 };
 
 /* One record of the control log. */
-enum record_kind { LOG_CLAIM, LOG_HEAD, LOG_SHARD, LOG_OP, LOG_PASSES };
 struct control_record {
-    enum record_kind kind;
-    int shard;       /* of LOG_SHARD, LOG_PASSES */
-    uint32_t number; /* of LOG_OP, LOG_PASSES */
-    int writer;      /* which controller */
+    bool claim; /* else it has a key */
+    struct replay_key key;
+    bool gone;  /* a tombstone; of a head with a document that says so */
+    bool again; /* of the history: told again by a leader that heals */
+    int writer; /* which controller */
     int64_t term;
     int64_t ms;
     bool compacted; /* away */
-    struct doc *doc;
-    struct op *op; /* LOG_OP: without passes; LOG_PASSES: those of the shard, at their place */
+    const struct doc *doc;
+    const struct op *op; /* REPLAY_OP: without passes; REPLAY_PASSES: those of the shard, at their place */
 };
+
+struct kept { /* the true records of an operation */
+    const struct op *op, *passes[SHARDS_MAX];
+};
+#define KEPT_MAX 24 /* operations of a fleet in a controller's memory */
 
 struct report_record {
     const char *incarnation;
@@ -174,9 +180,11 @@ struct controller {
     struct clock_of clock;
     int64_t term;
     int64_t log_next, reports_next;
-    int64_t born_at; /* the newest tombstone of the fleet */
+    bool fresh; /* a process that knows nothing of the log yet */
     struct terms terms;
-    struct fleet fleet;
+    struct fleet mirrored; /* the document as the log has it ... */
+    struct replay_fleet log;
+    struct fleet fleet; /* ... and as it leads it */
     struct baton_fact *facts;
     struct pass *forth, *back;
     struct switcher switcher;
@@ -185,8 +193,7 @@ struct controller {
     int64_t reports_wanted;
     int64_t lag_ms, lag_until_ms; /* reads reports only when they are so old, until then */
     uint64_t reports_token;
-    bool heal, sharded;
-    bool head_void, op_void, shard_void[SHARDS_MAX], passes_void[SHARDS_MAX];
+    struct replay_pen pen;
     struct read_back read_back[PARTITIONS_MAX];
     int64_t reports_asked_ms; /* when the last reading of the reports that did not fail was asked for ... */
     int64_t reports_asks_ms;  /* ... and the one that is out */
@@ -345,7 +352,9 @@ static inline int member_number(const char *incarnation) /* "b12" is the twelfth
 struct told *told_new(enum switcher_event_type type, size_t more);
 void controller_queue(struct world *w, int n, struct told *t);
 void controller_begin(struct world *w, int n);
-void controller_reset(struct controller *c);
+void controller_reset(struct controller *c); /* it does not lead any more, and what it was about to do is void */
+void controller_die(struct controller *c);   /* the same, and it has forgotten everything */
+void controller_deletes(struct world *w, int n);
 void controller_at(struct world *w, struct at *at);
 void controllers_notice(struct world *w); /* a log has grown */
 struct controller *leader(struct world *w);

@@ -153,20 +153,20 @@ static void a_dead_terms_record_is_void_and_remembered(void **state)
     f = mirror_find(&log.mirror, "payments");
     assert_string_equal(log.story, "claim@0 head@1 claim@2 void@3");
     assert_int_equal(f->fleet.version.epoch, 5);
-    assert_int_equal(f->epoch_highest, 5);
-    assert_true(mirror_needs_heal(f));
+    assert_int_equal(f->log.epoch_highest, 5);
+    assert_true(replay_needs_heal(&f->log));
     assert_string_equal(log.mirror.claim.controller, "b");
     assert_int_equal(log.mirror.terms.highest, 2);
     log_fleet(&log, 3, 2, 6, true); /* 4: healed */
-    assert_false(mirror_needs_heal(f));
+    assert_false(replay_needs_heal(&f->log));
     assert_int_equal(f->fleet.version.term, 2);
     log_put(&log, "fleet/payments", "{ nonsense", 10); /* 5: corrupt: like a void one */
-    assert_true(mirror_needs_heal(f));
+    assert_true(replay_needs_heal(&f->log));
     assert_int_equal(f->fleet.version.epoch, 6);
     log_put(&log, "fleet/payments", NULL, 0); /* 6 */
     assert_false(f->fleet.exists);
-    assert_false(mirror_needs_heal(f));
-    assert_int_equal(f->epoch_highest, 6); /* for whoever makes it again */
+    assert_false(replay_needs_heal(&f->log));
+    assert_int_equal(f->log.epoch_highest, 6); /* for whoever makes it again */
     mirror_deinit(&log.mirror);
 }
 
@@ -187,7 +187,7 @@ static void shards_make_a_whole(void **state)
     assert_int_equal(f->fleet.batons[1299].from, 1399);
     log_claim(&log, "b");
     log_fleet(&log, 1300, 0, 3, false); /* shards of a dead term */
-    assert_true(f->shard_void[0] && f->shard_void[1] && f->shard_void[2] && !f->head_void);
+    assert_true(f->log.shard_void[0] && f->log.shard_void[1] && f->log.shard_void[2] && !f->log.head_void);
     mirror_deinit(&log.mirror);
 }
 
@@ -208,19 +208,20 @@ static void history_is_kept_small_and_reads_back(void **state)
     for (uint32_t n = 1; n <= 4; n++)
         log_op(&log, n, 0, reason);
     f = mirror_find(&log.mirror, "payments");
-    assert_int_equal(f->op_count, 4);
-    assert_true(f->ops[0].op.packed_len > 0 && f->ops[3].op.packed_len == 0); /* the newest is read often */
+    assert_int_equal(f->log.op_count, 4);
+    assert_true(mirror_op_at(f, 0)->op.packed_len > 0 &&
+                mirror_op_at(f, 3)->op.packed_len == 0); /* the newest is read often */
     assert_int_equal(mirror_op_decode(&op, mirror_op_find(f, 2), NULL, NULL, 0, &m), ERR_OK);
     assert_int_equal(op.number, 2);
     assert_string_equal(op.reason, reason);
     assert_int_equal(mirror_op_newest(f)->number, 4);
     log_put(&log, "switch/payments/1", NULL, 0);
-    assert_int_equal(f->op_count, 3);
+    assert_int_equal(f->log.op_count, 3);
     assert_null(mirror_op_find(f, 1));
     log_claim(&log, "b");
     log_op(&log, 7, 0, "late"); /* of a dead term: no operation, but its key is remembered */
     assert_int_equal(mirror_op_newest(f)->number, 4);
-    assert_true(mirror_needs_heal(f));
+    assert_true(replay_needs_heal(&f->log));
     mirror_deinit(&log.mirror);
 }
 
@@ -744,7 +745,7 @@ static void a_late_word_is_healed(void **state)
     assert_int_equal(fleet_encode(&text, &late, -1, &m), ERR_OK);
     assert_int_equal(kafka_append(zombie, 1, CONTROL_TOPIC, 0, "fleet/payments", text.buf, text.len, &m), ERR_OK);
     for (end_ms = clock_ms() + WAIT_MS;
-         c->mirror.voids == 0 || mirror_needs_heal(f) || c->mirror.position < position + 2;) {
+         c->mirror.voids == 0 || replay_needs_heal(&f->log) || c->mirror.position < position + 2;) {
         event_base_loop(w.base, EVLOOP_ONCE);
         kafka_appender_poll(zombie, &acked);
         assert_true(clock_ms() < end_ms);
