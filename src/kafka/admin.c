@@ -712,17 +712,11 @@ void kafka_admin_topics(struct kafka_admin *a, uint64_t token, const char *const
 int kafka_asker_open(struct kafka_handle *ret, const struct kafka_settings *s, const char *group, struct errmsg *m)
 {
     /* clang-format off: a pair a line */
-    const char *const extra[] = { "group.id",
-                                  group,
-                                  "enable.auto.commit",
-                                  "false",
-                                  "enable.metrics.push",
-                                  "false",
-                                  "allow.auto.create.topics",
-                                  "false",
-                                  "queued.max.messages.kbytes",
-                                  "64",
-                                  NULL };
+    const char *const extra[] = {
+        KAFKA_LOOKS_ON(group),
+        "queued.max.messages.kbytes", "64",
+        NULL
+    };
     /* clang-format on */
     struct kafka_settings *common = kafka_settings_common(s);
     int r = common ? kafka_handle_open(ret, RD_KAFKA_CONSUMER, "questions", common, extra, NULL, NULL, m)

@@ -118,7 +118,9 @@ enum kafka_commits kafka_commits_decode(struct kafka_commit *ret, const void *ke
     const int64_t kind = take_int(&k, 2);
     int64_t version;
 
-    memset(ret, 0, sizeof(*ret));
+    ret->group[0] = ret->topic[0] = '\0';
+    ret->partition = ret->epoch = -1;
+    ret->offset = ret->timestamp_ms = 0;
     if (k.broken)
         return KAFKA_COMMITS_BROKEN;
     if (kind < 0 || kind > KEY_GROUP)
@@ -135,8 +137,7 @@ enum kafka_commits kafka_commits_decode(struct kafka_commit *ret, const void *ke
     if (!version_take(&v, &version))
         return v.broken ? KAFKA_COMMITS_BROKEN : KAFKA_COMMITS_NEWER;
     ret->offset = take_int(&v, 8);
-    if (version >= 3)
-        take_int(&v, 4); /* leader epoch */
+    ret->epoch = version >= 3 ? (int32_t)take_int(&v, 4) : -1;
     take_text(&v, NULL, 0);
     ret->timestamp_ms = take_int(&v, 8);
     return v.broken ? KAFKA_COMMITS_BROKEN : KAFKA_COMMITS_COMMIT;

@@ -20,7 +20,7 @@ enum kafka_commits {
     KAFKA_COMMITS_GONE,   /* a tombstone: group, topic, partition */
     KAFKA_COMMITS_GROUP,  /* a group's members have changed: group; kafka_commits_owners() tells them */
     KAFKA_COMMITS_OTHER,
-    KAFKA_COMMITS_NEWER,
+    KAFKA_COMMITS_NEWER, /* of a commit: group, topic, partition */
     KAFKA_COMMITS_BROKEN,
 };
 
@@ -29,6 +29,7 @@ struct kafka_commit {
     char topic[TOPIC_NAME_MAX + 1];
     int32_t partition;
     int64_t offset;
+    int32_t epoch; /* of the log's leader when it was read so far; -1: not told */
     int64_t timestamp_ms;
 };
 

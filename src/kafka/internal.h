@@ -26,6 +26,11 @@ void revive(struct kafka_handle *h);
 int kafka_topic_ask(struct kafka_handle *h, const char *topic, int *ret, int64_t deadline_ms,
                     bool (*stop)(void *opaque), void *opaque, struct errmsg *m);
 
+/* Properties of a consumer that only looks on: it joins no group, commits nothing and makes no topic. */
+#define KAFKA_LOOKS_ON(group)                                                                                          \
+    "group.id", group, "enable.auto.commit", "false", "enable.auto.offset.store", "false", "enable.metrics.push",      \
+        "false", "allow.auto.create.topics", "false"
+
 rd_kafka_AdminOptions_t *kafka_options_new(struct kafka_handle *h, rd_kafka_admin_op_t op, int timeout_ms,
                                            void *opaque);
 

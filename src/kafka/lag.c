@@ -4,12 +4,12 @@
  *     IDLE -> GROUPS -> FOLLOW -> COMMITS -> ENDS -> TOPICS -> BOUNDS -> IDLE, and all of it is known
  *
  * GROUPS   who is there, and in which state.
- * FOLLOW   if the log of commits is followed (lag_follow.c): where does it end, and have we got there? Then only groups that it names
- *          are asked in this refresh and the next (a coordinator may answer from the moment before), and each one every few minutes in
- *          any case. If it cannot be followed, or is behind, all are asked.
- * COMMITS  one request a group for all it has committed, or some for what it has committed since.
- * ENDS     the ends of the partitions that somebody has committed in, grouped by their leaders, some hundred a request (librdkafka
- *          is quadratic in the partitions of one call).
+ * FOLLOW   if the log of commits is followed (lag_follow.c): where does it end, and have we got there? Then it tells what has been
+ *          committed. A group is asked nevertheless where the log tells less (a new group, a new partition, an expired commit: in this
+ *          refresh and the next, since a coordinator may answer from the moment before), where an open transaction hides the end of its
+ *          part of the log, and every few minutes in any case. If the log cannot be followed, or is behind, all are asked.
+ * COMMITS  one request a group for all it has committed, or some for what is not known. What was followed counts with the answers.
+ * ENDS     the ends of the partitions that somebody has committed in, grouped by their leaders, some dozens a request.
  * TOPICS   ids, leaders and partition counts of topics that are new, that look strange, or were last looked at a minute ago.
  * BOUNDS   what only few partitions need: where the log starts, if somebody is behind in it and a minute has passed; the high
  *          watermark, if somebody has committed past the last stable offset.
@@ -32,22 +32,22 @@
 
 #define TIMEOUT_MS 5000
 #define WINDOW_GROUPS 32
-#define WINDOW_CHUNKS 8
-#define CHUNK_PARTITIONS 200
+#define WINDOW_CHUNKS 16
+#define CHUNK_PARTITIONS 50 /* librdkafka is quadratic in the partitions of one call */
 #define CHUNK_TOPICS 500
 #define TOPICS_FRESH_MS 60000
 #define EVENTS_A_POLL 4
 #define CLOSE_GRACE_MS 500
 #define CLOSE_MS_MAX 6000
 #define EMBEDDED_MS 200
-#define FOLLOW_MS_MAX 1500 /* for the follower to get to the end */
+#define FOLLOW_MS_MAX 1500 /* for the follower to get on */
 #define FOLLOW_RECORDS_A_POLL 2000
 #define FOLLOW_AGAIN_MS 60000   /* after it could not */
 #define COMMITS_FRESH_MS 300000 /* no group goes unasked for longer */
 
 enum phase_name { IDLE, GROUPS, FOLLOW, COMMITS, ENDS, TOPICS, BOUNDS };
 
-enum bound { BOUND_END, BOUND_START, BOUND_HIGH, BOUND_FOLLOW, BOUND_NONE };
+enum bound { BOUND_END, BOUND_START, BOUND_HIGH, BOUND_FOLLOW, BOUND_FOLLOW_HIGH, BOUND_NONE };
 
 /* One request that is out. */
 struct asked {
@@ -90,9 +90,11 @@ struct lag_reader {
     struct kafka_settings *follow; /* NULL: the log of commits is not followed */
     struct lag_follower *follower; /* NULL: not now */
     int64_t follow_again_ms;
-    int64_t *follow_ends; /* of this refresh, one a partition; -1: not known */
-    bool followed;        /* all groups have been asked since it has followed */
-    bool caught_up;       /* it has told all that was committed before this refresh */
+    int64_t *follow_ends,
+        *follow_high;  /* of this refresh, one a partition: up to open transactions, and with them; -1: not known */
+    int64_t follow_ms; /* when it last told something */
+    bool followed;     /* all groups have been asked since it has followed */
+    bool caught_up;    /* it has told all that was committed before this refresh, but for open transactions */
 };
 
 static void trouble(struct lag_reader *r, const char *doing, rd_kafka_resp_err_t code)
@@ -176,32 +178,44 @@ static void ask_bounds(struct lag_reader *r, const struct todo *todo, int count)
     rd_kafka_AdminOptions_destroy(options);
 }
 
+static void ask_follow_end(struct lag_reader *r, enum bound bound, int64_t *ends)
+{
+    const int count = lag_follower_partitions(r->follower);
+    rd_kafka_AdminOptions_t *options = ask(r, RD_KAFKA_ADMIN_OP_LISTOFFSETS, &(struct asked){ .bound = bound });
+    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(count);
+
+    rd_kafka_error_destroy(rd_kafka_AdminOptions_set_isolation_level(
+        options,
+        bound == BOUND_FOLLOW ? RD_KAFKA_ISOLATION_LEVEL_READ_COMMITTED : RD_KAFKA_ISOLATION_LEVEL_READ_UNCOMMITTED));
+    for (int i = 0; i < count; i++) {
+        rd_kafka_topic_partition_list_add(list, LAG_FOLLOW_TOPIC, i)->offset = RD_KAFKA_OFFSET_SPEC_LATEST;
+        ends[i] = -1;
+    }
+    rd_kafka_ListOffsets(r->handle->rk, list, options, r->queue);
+    rd_kafka_topic_partition_list_destroy(list);
+    rd_kafka_AdminOptions_destroy(options);
+}
+
+static void ask_follow_topic(struct lag_reader *r)
+{
+    rd_kafka_AdminOptions_t *options = ask(r, RD_KAFKA_ADMIN_OP_DESCRIBETOPICS, &(struct asked){ .bound = BOUND_NONE });
+    const char *name = LAG_FOLLOW_TOPIC;
+    rd_kafka_TopicCollection_t *topics = rd_kafka_TopicCollection_of_topic_names(&name, 1);
+
+    rd_kafka_DescribeTopics(r->handle->rk, topics, options, r->queue);
+    rd_kafka_TopicCollection_destroy(topics);
+    rd_kafka_AdminOptions_destroy(options);
+}
+
 /* Where the log of commits ends, or first of all how many partitions it has. */
 static void ask_follow(struct lag_reader *r)
 {
-    const bool open = r->follower != NULL;
-    rd_kafka_AdminOptions_t *options = ask(r, open ? RD_KAFKA_ADMIN_OP_LISTOFFSETS : RD_KAFKA_ADMIN_OP_DESCRIBETOPICS,
-                                           &(struct asked){ .bound = open ? BOUND_FOLLOW : BOUND_NONE });
-
-    if (open) {
-        rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(lag_follower_partitions(r->follower));
-
-        rd_kafka_error_destroy(
-            rd_kafka_AdminOptions_set_isolation_level(options, RD_KAFKA_ISOLATION_LEVEL_READ_COMMITTED));
-        for (int i = 0; i < lag_follower_partitions(r->follower); i++) {
-            rd_kafka_topic_partition_list_add(list, LAG_FOLLOW_TOPIC, i)->offset = RD_KAFKA_OFFSET_SPEC_LATEST;
-            r->follow_ends[i] = -1;
-        }
-        rd_kafka_ListOffsets(r->handle->rk, list, options, r->queue);
-        rd_kafka_topic_partition_list_destroy(list);
-    } else {
-        const char *name = LAG_FOLLOW_TOPIC;
-        rd_kafka_TopicCollection_t *topics = rd_kafka_TopicCollection_of_topic_names(&name, 1);
-
-        rd_kafka_DescribeTopics(r->handle->rk, topics, options, r->queue);
-        rd_kafka_TopicCollection_destroy(topics);
+    if (!r->follower) {
+        ask_follow_topic(r);
+        return;
     }
-    rd_kafka_AdminOptions_destroy(options);
+    ask_follow_end(r, BOUND_FOLLOW, r->follow_ends);
+    ask_follow_end(r, BOUND_FOLLOW_HIGH, r->follow_high);
 }
 
 static void ask_topics(struct lag_reader *r, const struct todo *todo, int count)
@@ -252,7 +266,43 @@ static bool follower_stands(const struct lag_reader *r)
     return true;
 }
 
-/* Of what it has committed only that which it has committed since: some requests, or none. */
+/*
+ * The partition of the log of commits that all of a group's commits are in: by its name as Java hashes it. -1: the name has other
+ * letters than ASCII, which Java hashes in UTF-16.
+ */
+static int follow_partition(const char *group, int partitions)
+{
+    uint32_t hash = 0;
+
+    for (const char *c = group; *c; c++) {
+        if (*c & 0x80)
+            return -1;
+        hash = 31 * hash + (unsigned char)*c;
+    }
+    /* its absolute value; Kafka takes 0 for the one that has none */
+    return hash == UINT32_C(0x80000000) ? 0 : (int)((hash & 0x80000000 ? -hash : hash) % (uint32_t)partitions);
+}
+
+static bool part_stands(const struct lag_reader *r, int partition)
+{
+    return r->follow_high[partition] >= 0 && lag_follower_position(r->follower, partition) >= r->follow_high[partition];
+}
+
+/* All that the group had committed before this refresh has been told, and no open transaction hides any of it. */
+static bool group_stands(const struct lag_reader *r, const char *group)
+{
+    const int partitions = r->caught_up ? lag_follower_partitions(r->follower) : 0;
+    const int its = partitions ? follow_partition(group, partitions) : -1;
+    bool all = partitions > 0;
+
+    if (its >= 0)
+        return part_stands(r, its);
+    for (int i = 0; i < partitions; i++)
+        all = all && part_stands(r, i);
+    return all;
+}
+
+/* Of what it has committed only that which is not known: some requests, or none. */
 static void again_todo(struct lag_reader *r, int32_t index)
 {
     struct lag_entry *e = r->table.next_groups[index];
@@ -280,26 +330,33 @@ static void again_todo(struct lag_reader *r, int32_t index)
 /* Those that did not answer last time come last: they may take up the whole window. */
 static void commits_todo(struct lag_reader *r)
 {
-    const bool all = !r->followed || !r->caught_up;
+    const bool all = !r->followed, stands = follower_stands(r);
 
     r->again_count = 0;
+    for (int i = 0; all && stands && i < r->table.next_count; i++)
+        r->table.next_groups[i]->whole =
+            2; /* for its coordinator may answer from the moment before we began to follow */
     for (int late = 0; late <= 1; late++) {
         for (int i = 0; i < r->table.next_count; i++) {
             const struct lag_entry *e = r->table.next_groups[i];
 
             if (e->failed_last != (late == 1))
                 continue;
-            if (all || late || e->whole > 0 || r->began_ms - e->read_ms >= COMMITS_FRESH_MS)
+            if (all || late || e->whole > 0 || r->began_ms - e->read_ms >= COMMITS_FRESH_MS ||
+                !group_stands(r, e->known.name))
                 todo_add(r, i, 0, BOUND_NONE);
             else
                 again_todo(r, i);
         }
     }
-    r->followed = follower_stands(r); /* whoever does not answer now is asked again by itself */
+    r->followed = stands; /* whoever does not answer now is asked again by itself */
 }
 
 static void ends_todo(struct lag_reader *r)
 {
+    for (int i = 0; i < r->table.next_count; i++)
+        if (group_stands(r, r->table.next_groups[i]->known.name))
+            lag_table_news(&r->table, r->table.next_groups[i], r->began_unix_ms);
     lag_table_wanted(&r->table);
     for (int i = 0; i < r->table.end_count; i++)
         todo_add(r, r->table.ends[i], r->table.parts[r->table.ends[i]].leader, BOUND_END);
@@ -350,7 +407,7 @@ static void refresh_known(struct lag_reader *r)
 {
     struct lag_table *t = &r->table;
 
-    lag_table_publish(t, &r->config, r->ends_ms, r->ends_unix_ms);
+    lag_table_publish(t, r->ends_ms);
     r->refresh.number = r->last.number + 1;
     r->refresh.at_unix_ms = r->ends_unix_ms;
     r->refresh.took_ms = clock_ms() - r->began_ms;
@@ -373,7 +430,7 @@ static void phase_begin(struct lag_reader *r, enum phase_name phase)
     };
 
     r->phase = phase;
-    r->answered_ms = clock_ms();
+    r->answered_ms = r->follow_ms = clock_ms();
     r->todo_count = r->todo_next = 0;
     if (phase == FOLLOW && r->follow && !is_embedded(r) && (r->follower || r->began_ms >= r->follow_again_ms))
         ask_follow(r);
@@ -418,11 +475,11 @@ static void phase_give_up(struct lag_reader *r)
             lag_table_failed(r->table.next_groups[r->todo[r->todo_next].index], RD_KAFKA_RESP_ERR__TIMED_OUT);
 }
 
-static void on_followed(void *opaque, const char *group, const char *topic, int32_t partition)
+static void on_followed(void *opaque, const struct kafka_commit *commit, bool known)
 {
     struct lag_reader *r = opaque;
 
-    lag_table_dirty(&r->table, group, topic, partition);
+    lag_table_followed(&r->table, commit, known);
 }
 
 static void follow_end(struct lag_reader *r)
@@ -443,7 +500,8 @@ static bool follow_done(struct lag_reader *r)
         asked = asked && r->follow_ends[i] >= 0;
         r->caught_up = r->caught_up && asked && lag_follower_position(r->follower, i) >= r->follow_ends[i];
     }
-    return r->caught_up || !asked || clock_ms() - r->answered_ms >= FOLLOW_MS_MAX;
+    return r->caught_up || !asked || clock_ms() - r->follow_ms >= FOLLOW_MS_MAX ||
+           clock_ms() - r->answered_ms >= r->config.timeout_ms;
 }
 
 /* Asks what the window has room for, and goes on to the next phase when all is answered. True: the refresh is known. */
@@ -618,6 +676,7 @@ static void take_bound(struct lag_reader *r, struct lag_part *part, enum bound b
         part->start_ms = offset < 0 ? 0 : clock_ms();
         break;
     case BOUND_FOLLOW:
+    case BOUND_FOLLOW_HIGH:
     case BOUND_NONE:
         break;
     }
@@ -665,8 +724,9 @@ static void take_topics(struct lag_reader *r, rd_kafka_event_t *event)
         lag_table_described(&r->table, topics[i], r->began_ms, r->began_unix_ms);
 }
 
-static void take_follow_ends(struct lag_reader *r, rd_kafka_event_t *event)
+static void take_follow_ends(struct lag_reader *r, rd_kafka_event_t *event, enum bound bound)
 {
+    int64_t *ends = bound == BOUND_FOLLOW ? r->follow_ends : r->follow_high;
     const rd_kafka_ListOffsetsResultInfo_t **infos;
     size_t count = 0;
 
@@ -677,7 +737,7 @@ static void take_follow_ends(struct lag_reader *r, rd_kafka_event_t *event)
         const rd_kafka_topic_partition_t *got = rd_kafka_ListOffsetsResultInfo_topic_partition(infos[i]);
 
         if (!got->err && got->partition >= 0 && got->partition < lag_follower_partitions(r->follower))
-            r->follow_ends[got->partition] = got->offset;
+            ends[got->partition] = got->offset;
         else if (leader_moved(got->err))
             leader_ask(r, got->topic);
     }
@@ -697,11 +757,12 @@ static void take_follow_topic(struct lag_reader *r, rd_kafka_event_t *event)
     if (count == 1 && !rd_kafka_TopicDescription_error(topics[0]))
         rd_kafka_TopicDescription_partitions(topics[0], &partitions);
     if (partitions == 0 || partitions > LAG_PARTITIONS_MAX ||
-        lag_follower_open(&r->follower, r->follow, (int)partitions, &m) < 0)
+        lag_follower_open(&r->follower, r->follow, (int)partitions, r->wake_fd, &m) < 0)
         return;
-    free(r->follow_ends);
-    r->follow_ends = must(calloc(partitions, sizeof(*r->follow_ends)));
-    memset(r->follow_ends, 0xff, partitions * sizeof(*r->follow_ends));
+    r->follow_ends = must(reallocarray(r->follow_ends, 2 * partitions, sizeof(*r->follow_ends)));
+    r->follow_high = r->follow_ends + partitions;
+    for (size_t i = 0; i < 2 * partitions; i++)
+        r->follow_ends[i] = -1;
 }
 
 static void take(struct lag_reader *r, rd_kafka_event_t *event)
@@ -720,10 +781,10 @@ static void take(struct lag_reader *r, rd_kafka_event_t *event)
         take_groups(r, event);
         break;
     case FOLLOW:
-        if (asked->bound == BOUND_FOLLOW)
-            take_follow_ends(r, event);
-        else
+        if (asked->bound == BOUND_NONE)
             take_follow_topic(r, event);
+        else
+            take_follow_ends(r, event, asked->bound);
         break;
     case COMMITS:
         take_commits(r, event, asked);
@@ -739,10 +800,22 @@ static void take(struct lag_reader *r, rd_kafka_event_t *event)
     free(asked);
 }
 
+static void follow_poll(struct lag_reader *r)
+{
+    const int taken = lag_follower_poll(r->follower, FOLLOW_RECORDS_A_POLL, on_followed, r);
+
+    if (taken < 0)
+        follow_end(r);
+    if (taken > 0)
+        r->follow_ms = clock_ms();
+    if (taken >= FOLLOW_RECORDS_A_POLL && r->wake_fd >= 0)
+        kafka_eventfd_ring(r->wake_fd); /* librdkafka rings only when its queue had been empty */
+}
+
 bool lag_reader_poll(struct lag_reader *r)
 {
-    if (r->follower && !lag_follower_poll(r->follower, FOLLOW_RECORDS_A_POLL, on_followed, r))
-        follow_end(r);
+    if (r->follower)
+        follow_poll(r);
     for (int i = 0; i < EVENTS_A_POLL && r->out > 0; i++) {
         rd_kafka_event_t *event = rd_kafka_queue_poll(r->queue, 0);
 
@@ -751,7 +824,7 @@ bool lag_reader_poll(struct lag_reader *r)
         take(r, event);
         rd_kafka_event_destroy(event);
         if (i == EVENTS_A_POLL - 1 && r->wake_fd >= 0)
-            kafka_eventfd_ring(r->wake_fd); /* librdkafka rings only when its queue had been empty */
+            kafka_eventfd_ring(r->wake_fd);
     }
     return phases(r);
 }
@@ -884,21 +957,4 @@ struct lag_row lag_row_at(const struct lag_reader *r, const struct lag_group *g,
 {
     ASSERT(i >= 0 && i < g->row_count);
     return lag_table_row(&r->table, (const struct lag_entry *)g, i, r->known_ms);
-}
-
-int lag_end_count(const struct lag_reader *r)
-{
-    return r->last.number ? r->table.end_count : 0;
-}
-
-struct lag_end lag_end_at(const struct lag_reader *r, int i)
-{
-    const struct lag_part *part;
-
-    ASSERT(i >= 0 && i < r->table.end_count);
-    part = &r->table.parts[r->table.ends[i]];
-    return (struct lag_end){ .topic = r->table.topics[part->topic]->name,
-                             .partition = part->partition,
-                             .end = part->end,
-                             .log_start = part->start };
 }

@@ -21,30 +21,16 @@
 #define LAG_GROUPS_MAX 100000
 #define LAG_PARTITIONS_MAX 1000000
 
-/* A committed offset that is new: what a window of commits is fed with. Borrowed for the call. */
-struct lag_commit {
-    const char *group, *topic;
-    int32_t partition;
-    int64_t offset;
-    int64_t at_unix_ms; /* when it was committed, or else first seen */
-    int64_t order;      /* grows with every commit of the cluster */
-    int64_t end;        /* end of the log known at that moment; OFFSET_UNKNOWN: none */
-};
-
 struct lag_reader_config {
     const char *const *groups; /* copied; NULL: all groups of the cluster */
     int group_count;
     /*
-     * Follow the brokers' log of commits with these settings, if they let us, and ask only groups that have committed since: a
-     * refresh then costs what has changed. For a reader that stays; NULL: ask all of them every time. Copied.
+     * Follow the brokers' log of commits with these settings, if they let us, and ask groups only when it does not tell what they
+     * have committed: a refresh then costs what has changed. For a reader that stays; NULL: ask all of them every time. Copied.
      */
     const struct kafka_settings *follow;
     bool uncommitted; /* measure against the high watermark instead of the last stable offset */
     int timeout_ms;   /* of each request; 0: 5 s */
-    /* Called while a refresh is made known, for each commit that is new and for each end that was read; NULL: nobody listens. */
-    void (*on_commit)(void *opaque, const struct lag_commit *commit);
-    void (*on_end)(void *opaque, const char *topic, int32_t partition, int64_t end, int64_t at_unix_ms);
-    void *opaque;
 };
 
 struct lag_reader;
@@ -94,14 +80,5 @@ int lag_group_count(const struct lag_reader *r);
 const struct lag_group *lag_group_at(const struct lag_reader *r, int i);
 const struct lag_group *lag_group_find(const struct lag_reader *r, const char *name);
 struct lag_row lag_row_at(const struct lag_reader *r, const struct lag_group *g, int i);
-
-/* The partitions that some group has committed in, sorted by topic and partition. */
-struct lag_end {
-    const char *topic;
-    int32_t partition;
-    int64_t end, log_start; /* OFFSET_UNKNOWN: not known */
-};
-int lag_end_count(const struct lag_reader *r);
-struct lag_end lag_end_at(const struct lag_reader *r, int i);
 
 #endif

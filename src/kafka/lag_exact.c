@@ -11,6 +11,7 @@
 
 #include "base/check.h"
 #include "base/clock.h"
+#include "kafka/internal.h"
 
 #define POLL_MS 200
 
@@ -101,16 +102,7 @@ static int read_all(struct kafka_handle *h, struct lag_exact *asks, int count, i
 int lag_exact_read(const struct kafka_settings *s, struct lag_exact *asks, int count, int timeout_ms, struct errmsg *m)
 {
     /* clang-format off: a pair a line */
-    static const char *const extra[] = { "group.id",
-                                         "baton-lag",
-                                         "enable.auto.commit",
-                                         "false",
-                                         "enable.auto.offset.store",
-                                         "false",
-                                         "enable.metrics.push",
-                                         "false",
-                                         "allow.auto.create.topics",
-                                         "false",
+    static const char *const extra[] = { KAFKA_LOOKS_ON("baton-lag"),
                                          "enable.partition.eof",
                                          "true",
                                          "isolation.level",

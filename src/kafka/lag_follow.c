@@ -2,15 +2,14 @@
  * lag_follow - see lag_follow.h.
  *
  * Fetches are large and rare: nobody waits for a record but the next refresh. Small queues, since all that is kept of a record is a
- * mark at a group.
+ * number in a row.
  */
 #include "kafka/lag_follow.h"
 
 #include <stdlib.h>
-#include <string.h>
 
 #include "base/check.h"
-#include "core/limits.h"
+#include "kafka/internal.h"
 
 #define BATCH 500
 
@@ -21,19 +20,11 @@ struct lag_follower {
     int partitions;
 };
 
-int lag_follower_open(struct lag_follower **ret, const struct kafka_settings *s, int partitions, struct errmsg *m)
+int lag_follower_open(struct lag_follower **ret, const struct kafka_settings *s, int partitions, int wake_fd,
+                      struct errmsg *m)
 {
     /* clang-format off: a pair a line */
-    static const char *const extra[] = { "group.id",
-                                         "baton-lag",
-                                         "enable.auto.commit",
-                                         "false",
-                                         "enable.auto.offset.store",
-                                         "false",
-                                         "enable.metrics.push",
-                                         "false",
-                                         "allow.auto.create.topics",
-                                         "false",
+    static const char *const extra[] = { KAFKA_LOOKS_ON("baton-lag"),
                                          "enable.partition.eof",
                                          "true",
                                          "isolation.level",
@@ -66,6 +57,8 @@ int lag_follower_open(struct lag_follower **ret, const struct kafka_settings *s,
     f->partitions = partitions;
     f->positions = must(calloc((size_t)partitions, sizeof(*f->positions)));
     f->queue = must(rd_kafka_queue_get_consumer(f->handle.rk));
+    if (wake_fd >= 0)
+        kafka_queue_wake(f->queue, wake_fd);
     list = rd_kafka_topic_partition_list_new(partitions);
     for (int i = 0; i < partitions; i++) {
         f->positions[i] = -1;
@@ -81,6 +74,7 @@ void lag_follower_close(struct lag_follower *f)
 {
     if (!f)
         return;
+    rd_kafka_queue_io_event_enable(f->queue, -1, NULL, 0);
     rd_kafka_queue_destroy(f->queue);
     rd_kafka_assign(f->handle.rk, NULL);
     kafka_handle_close(&f->handle);
@@ -88,35 +82,14 @@ void lag_follower_close(struct lag_follower *f)
     free(f);
 }
 
-/* An int16 and so many letters; NULL: there are not so many, or more than fit. */
-static const unsigned char *text_read(char *ret, size_t max, const unsigned char *at, const unsigned char *end)
+/* What is no commit is of members, and none of our business. */
+static void tell(const rd_kafka_message_t *msg, lag_followed *each, void *opaque)
 {
-    size_t len;
+    struct kafka_commit commit;
+    const enum kafka_commits kind = kafka_commits_decode(&commit, msg->key, msg->key_len, msg->payload, msg->len);
 
-    if (!at || end - at < 2)
-        return NULL;
-    len = (size_t)at[0] << 8 | at[1];
-    at += 2;
-    if (len > max || len > (size_t)(end - at))
-        return NULL;
-    memcpy(ret, at, len);
-    ret[len] = '\0';
-    return at + len;
-}
-
-/* Keys of kind 0 and 1 are commits: group, topic, int32 partition. Others are of members, and none of our business. */
-static void tell(const rd_kafka_message_t *msg, lag_followed *on_commit, void *opaque)
-{
-    const unsigned char *at = msg->key, *end = at ? at + msg->key_len : NULL;
-    char group[GROUP_NAME_MAX + 1], topic[TOPIC_NAME_MAX + 1];
-
-    if (!at || msg->key_len < 2 || at[0] != 0 || at[1] > 1)
-        return;
-    at = text_read(group, GROUP_NAME_MAX, at + 2, end);
-    at = text_read(topic, TOPIC_NAME_MAX, at, end);
-    if (at && end - at == 4)
-        on_commit(opaque, group, topic,
-                  (int32_t)((uint32_t)at[0] << 24 | (uint32_t)at[1] << 16 | (uint32_t)at[2] << 8 | at[3]));
+    if (kind != KAFKA_COMMITS_GROUP && kind != KAFKA_COMMITS_OTHER && commit.topic[0])
+        each(opaque, &commit, kind == KAFKA_COMMITS_COMMIT);
 }
 
 /* Troubles of a connection come and go, and nothing is missed meanwhile. */
@@ -129,9 +102,10 @@ static bool passes(rd_kafka_resp_err_t code)
            code == RD_KAFKA_RESP_ERR_KAFKA_STORAGE_ERROR || code == RD_KAFKA_RESP_ERR_FENCED_LEADER_EPOCH;
 }
 
-bool lag_follower_poll(struct lag_follower *f, int max, lag_followed *on_commit, void *opaque)
+int lag_follower_poll(struct lag_follower *f, int max, lag_followed *each, void *opaque)
 {
     rd_kafka_message_t *batch[BATCH];
+    int taken = 0;
     bool fine = true;
     ssize_t count;
 
@@ -142,15 +116,15 @@ bool lag_follower_poll(struct lag_follower *f, int max, lag_followed *on_commit,
             const bool ours = msg->rkt && msg->partition >= 0 && msg->partition < f->partitions;
 
             if (!msg->err)
-                tell(msg, on_commit, opaque);
+                tell(msg, each, opaque);
             if (ours && (!msg->err || msg->err == RD_KAFKA_RESP_ERR__PARTITION_EOF))
                 f->positions[msg->partition] = msg->err ? msg->offset : msg->offset + 1;
             fine = fine && (!msg->err || passes(msg->err));
             rd_kafka_message_destroy(batch[i]);
         }
-        max -= (int)count;
-    } while (count == BATCH && max > 0 && fine);
-    return fine;
+        taken += count > 0 ? (int)count : 0;
+    } while (count == BATCH && taken < max && fine);
+    return fine ? taken : -1;
 }
 
 int lag_follower_partitions(const struct lag_follower *f)

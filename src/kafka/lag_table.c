@@ -340,6 +340,7 @@ void lag_table_commits(struct lag_table *t, struct lag_entry *e, const rd_kafka_
                                           .unread = got->err != RD_KAFKA_RESP_ERR_NO_ERROR,
                                           .dirty = got->err != RD_KAFKA_RESP_ERR_NO_ERROR,
                                           .committed = got->err ? OFFSET_UNKNOWN : got->offset,
+                                          .news = OFFSET_UNKNOWN,
                                           .since_unix_ms = now_unix_ms };
     }
     rows_sort(t, rows, n);
@@ -370,20 +371,27 @@ static struct lag_commits *row_find(struct lag_table *t, struct lag_commits *row
     return NULL;
 }
 
-void lag_table_commits_again(struct lag_table *t, struct lag_entry *e, const rd_kafka_topic_partition_list_t *list,
-                             int64_t now_unix_ms)
+/* What is known, to be changed. */
+static void next_begin(struct lag_entry *e)
 {
     const size_t count = (size_t)e->known.row_count;
 
+    if (e->read)
+        return;
+    free(e->next);
+    e->next = must(calloc(count + 1, sizeof(*e->next)));
+    if (count > 0)
+        memcpy(e->next, e->rows, count * sizeof(*e->next));
+    e->next_count = e->known.row_count;
+    e->read = true;
+}
+
+void lag_table_commits_again(struct lag_table *t, struct lag_entry *e, const rd_kafka_topic_partition_list_t *list,
+                             int64_t now_unix_ms)
+{
     if (e->failed)
         return; /* another part of the same question was not answered */
-    if (!e->read) {
-        free(e->next);
-        e->next = must(calloc(count + 1, sizeof(*e->next)));
-        memcpy(e->next, e->rows, count * sizeof(*e->next));
-        e->next_count = e->known.row_count;
-        e->read = true;
-    }
+    next_begin(e);
     for (int i = 0; list && i < list->cnt; i++) {
         const rd_kafka_topic_partition_t *got = &list->elems[i];
         const int32_t part = lag_table_part_find(t, got->topic, got->partition);
@@ -402,16 +410,80 @@ void lag_table_commits_again(struct lag_table *t, struct lag_entry *e, const rd_
     }
 }
 
-void lag_table_dirty(struct lag_table *t, const char *group, const char *topic, int32_t partition)
+static struct lag_commits *row_followed(struct lag_table *t, struct lag_entry *e, int32_t part)
 {
-    struct lag_entry *e = lag_table_find(t, group);
-    const int32_t part = e ? lag_table_part_find(t, topic, partition) : -1;
-    struct lag_commits *row = part < 0 ? NULL : row_find(t, e->rows, e->known.row_count, part);
+    const int next = e->after_last < e->known.row_count ? e->after_last : 0;
+    struct lag_commits *row = NULL;
 
+    if (e->known.row_count > 0)
+        row = e->rows[next].part == part ? &e->rows[next] : row_find(t, e->rows, e->known.row_count, part);
     if (row)
-        row->dirty = 2;
-    else if (e)
+        e->after_last = (int)(row - e->rows) + 1;
+    return row;
+}
+
+void lag_table_followed(struct lag_table *t, const struct kafka_commit *commit, bool known)
+{
+    struct lag_commits *row;
+    struct lag_entry *e;
+    int32_t part;
+
+    if (!t->last_entry || strcmp(t->last_entry->known.name, commit->group) != 0)
+        t->last_entry = lag_table_find(t, commit->group);
+    e = t->last_entry;
+    if (!e)
+        return; /* what it has committed is asked when it is listed */
+    part = lag_table_part_find(t, commit->topic, commit->partition);
+    row = part < 0 ? NULL : row_followed(t, e, part);
+    if (!row) {
         e->whole = 2; /* it has not committed there before */
+        return;
+    }
+    e->news = true;
+    row->news = known && commit->offset >= 0 ? commit->offset : OFFSET_UNKNOWN;
+    row->news_epoch = commit->epoch;
+    if (row->news < 0)
+        row->dirty = 2;
+}
+
+/* What was seen of the group since its rows were copied or read anew. */
+static void rows_later(struct lag_table *t, struct lag_entry *e)
+{
+    int old = 0;
+
+    for (int i = 0; i < e->next_count; i++) {
+        while (old < e->known.row_count && row_compare(&e->rows[old], &e->next[i], t) < 0)
+            old++;
+        if (old >= e->known.row_count || e->rows[old].part != e->next[i].part)
+            continue;
+        e->next[i].news = e->rows[old].news;
+        e->next[i].news_epoch = e->rows[old].news_epoch;
+        if (e->next[i].dirty < e->rows[old].dirty)
+            e->next[i].dirty = e->rows[old].dirty;
+    }
+}
+
+void lag_table_news(struct lag_table *t, struct lag_entry *e, int64_t now_unix_ms)
+{
+    if (!e->news || e->failed)
+        return;
+    next_begin(e);
+    rows_later(t, e);
+    for (int i = 0; i < e->next_count; i++) {
+        struct lag_commits *row = &e->next[i];
+
+        if (row->news < 0)
+            continue;
+        if (row->committed != row->news)
+            row->since_unix_ms = now_unix_ms;
+        row->committed = row->news;
+        row->epoch = row->news_epoch;
+        row->unread = false;
+        row->news = OFFSET_UNKNOWN;
+    }
+    for (int i = 0; i < e->known.row_count; i++)
+        e->rows[i].news = OFFSET_UNKNOWN;
+    e->news = false;
 }
 
 void lag_table_failed(struct lag_entry *e, rd_kafka_resp_err_t code)
@@ -492,8 +564,7 @@ void lag_table_troubled(struct lag_table *t, int64_t now_ms)
 
 /* --- making it known ---------------------------------------------------------------------------------------------- */
 
-static void part_publish(struct lag_table *t, struct lag_part *part, const struct lag_reader_config *config,
-                         int64_t ends_ms, int64_t ends_unix_ms)
+static void part_publish(struct lag_part *part, int64_t ends_ms)
 {
     struct curve *c = &part->curve;
 
@@ -514,8 +585,6 @@ static void part_publish(struct lag_table *t, struct lag_part *part, const struc
         free(old);
     }
     curve_add(c, part->end, ends_ms);
-    if (config->on_end)
-        config->on_end(config->opaque, t->topics[part->topic]->name, part->partition, part->end, ends_unix_ms);
 }
 
 /* Partitions of the group's topics in which it has committed nothing. */
@@ -549,7 +618,9 @@ static void rows_fill(struct lag_table *t, struct lag_entry *e)
                 const int32_t part = p < count && n < e->next_count + missing ? part_of(t, topic, p) : -1;
 
                 if (part >= 0)
-                    rows[n++] = (struct lag_commits){ .part = part, .epoch = -1, .committed = OFFSET_UNKNOWN };
+                    rows[n++] = (struct lag_commits){
+                        .part = part, .epoch = -1, .committed = OFFSET_UNKNOWN, .news = OFFSET_UNKNOWN
+                    };
             } else
                 break;
         }
@@ -557,29 +628,6 @@ static void rows_fill(struct lag_table *t, struct lag_entry *e)
     free(e->next);
     e->next = rows;
     e->next_count = n;
-}
-
-static void commits_tell(struct lag_table *t, const struct lag_entry *e, const struct lag_reader_config *config)
-{
-    int old = 0;
-
-    for (int i = 0; i < e->next_count; i++) {
-        const struct lag_commits *row = &e->next[i];
-        const struct lag_part *part = &t->parts[row->part];
-
-        while (old < e->known.row_count && row_compare(&e->rows[old], row, t) < 0)
-            old++;
-        if (row->unread || row->committed < 0 ||
-            (old < e->known.row_count && e->rows[old].part == row->part && e->rows[old].committed == row->committed))
-            continue;
-        config->on_commit(config->opaque, &(struct lag_commit){ .group = e->known.name,
-                                                                .topic = t->topics[part->topic]->name,
-                                                                .partition = part->partition,
-                                                                .offset = row->committed,
-                                                                .at_unix_ms = row->since_unix_ms,
-                                                                .order = (int64_t)++t->order,
-                                                                .end = part->end });
-    }
 }
 
 static void time_lag_worse(struct time_lag *worst, struct time_lag one)
@@ -614,20 +662,7 @@ static void entry_sum(const struct lag_table *t, struct lag_entry *e, int64_t en
         g->time.state = g->time.ms > 0 ? TIME_LAG_AT_LEAST : TIME_LAG_UNKNOWN;
 }
 
-/* What was seen to be committed while the question was out has to be asked again. */
-static void rows_dirty(struct lag_table *t, struct lag_entry *e)
-{
-    int old = 0;
-
-    for (int i = 0; i < e->next_count; i++) {
-        while (old < e->known.row_count && row_compare(&e->rows[old], &e->next[i], t) < 0)
-            old++;
-        if (old < e->known.row_count && e->rows[old].part == e->next[i].part && e->next[i].dirty < e->rows[old].dirty)
-            e->next[i].dirty = e->rows[old].dirty;
-    }
-}
-
-static void entry_publish(struct lag_table *t, struct lag_entry *e, const struct lag_reader_config *config)
+static void entry_publish(struct lag_table *t, struct lag_entry *e)
 {
     e->failed_last = e->failed;
     e->known.state = e->state;
@@ -636,9 +671,8 @@ static void entry_publish(struct lag_table *t, struct lag_entry *e, const struct
     if (!e->read)
         return;
     rows_fill(t, e);
-    rows_dirty(t, e);
-    if (config->on_commit)
-        commits_tell(t, e, config);
+    if (e->news)
+        rows_later(t, e);
     free(e->rows);
     e->rows = e->next;
     e->known.row_count = e->next_count;
@@ -647,15 +681,15 @@ static void entry_publish(struct lag_table *t, struct lag_entry *e, const struct
     e->read = false;
 }
 
-void lag_table_publish(struct lag_table *t, const struct lag_reader_config *config, int64_t ends_ms,
-                       int64_t ends_unix_ms)
+void lag_table_publish(struct lag_table *t, int64_t ends_ms)
 {
     for (int i = 0; i < t->part_count; i++)
         if (t->parts[i].wanted)
-            part_publish(t, &t->parts[i], config, ends_ms, ends_unix_ms);
+            part_publish(&t->parts[i], ends_ms);
     for (int i = 0; i < t->group_count; i++)
         if (!t->groups[i]->keep)
             entry_free(t->groups[i]);
+    t->last_entry = NULL;
     free(t->groups);
     t->groups = t->next_groups;
     t->group_count = t->next_count;
@@ -664,7 +698,7 @@ void lag_table_publish(struct lag_table *t, const struct lag_reader_config *conf
     if (t->group_count > 0)
         qsort(t->groups, (size_t)t->group_count, sizeof(struct lag_entry *), entry_compare);
     for (int i = 0; i < t->group_count; i++) {
-        entry_publish(t, t->groups[i], config);
+        entry_publish(t, t->groups[i]);
         entry_sum(t, t->groups[i], ends_ms);
     }
 }

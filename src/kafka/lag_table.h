@@ -7,6 +7,7 @@
 #ifndef KAFKA_LAG_TABLE_H
 #define KAFKA_LAG_TABLE_H
 
+#include "kafka/commits.h"
 #include "kafka/lag.h"
 
 #define LAG_CURVE_POINTS 60
@@ -43,9 +44,11 @@ struct lag_part {
 
 struct lag_commits {
     int32_t part, epoch;
-    bool unread;
-    uint8_t dirty; /* in how many refreshes to ask for it again, if only what was committed since is asked */
     int64_t committed, since_unix_ms;
+    int64_t news; /* committed since, as the log of commits tells; OFFSET_UNKNOWN: it has told nothing */
+    int32_t news_epoch;
+    uint8_t dirty; /* in how many refreshes to ask for it again: the log told that there is something new, not what */
+    bool unread;
 };
 
 struct lag_entry {          /* a group */
@@ -57,7 +60,9 @@ struct lag_entry {          /* a group */
     bool failed_last; /* nor the time before: asked last */
     int whole;        /* in how many refreshes to ask for all it has committed */
     int64_t read_ms;  /* when it last told all it has committed; 0: never */
-    bool keep;        /* of this refresh */
+    bool news;        /* `rows` have some that do not count yet */
+    int after_last; /* the log of commits has last told of the row before this one: the next record is likely of this one */
+    bool keep;      /* of this refresh */
     bool listed;
     const char *state, *protocol;
     char why[sizeof(((struct lag_group *)NULL)->trouble)];
@@ -74,8 +79,9 @@ struct lag_table {
     int32_t *ends; /* wanted partitions, sorted by topic and partition */
     int end_count;
     bool ends_stale;
-    int32_t last_topic; /* found last: answers come topic by topic */
-    uint64_t order;
+    /* found last: answers come topic by topic, records of commits group by group */
+    int32_t last_topic;
+    struct lag_entry *last_entry;
 };
 
 void lag_table_init(struct lag_table *t);
@@ -97,8 +103,13 @@ void lag_table_commits(struct lag_table *t, struct lag_entry *e, const rd_kafka_
 /* The same of some of them, which it had committed before. */
 void lag_table_commits_again(struct lag_table *t, struct lag_entry *e, const rd_kafka_topic_partition_list_t *list,
                              int64_t now_unix_ms);
-/* Somebody has seen a commit of it: what it is has to be asked, in the next refresh and the one after. */
-void lag_table_dirty(struct lag_table *t, const char *group, const char *topic, int32_t partition);
+/*
+ * A record of the log of commits. It does not count before lag_table_news(). Where it does not tell what was committed, that has to
+ * be asked, in the next refresh and the one after.
+ */
+void lag_table_followed(struct lag_table *t, const struct kafka_commit *commit, bool known);
+/* What was followed of this group counts in this refresh: it is not older than what its coordinator has answered. */
+void lag_table_news(struct lag_table *t, struct lag_entry *e, int64_t now_unix_ms);
 void lag_table_failed(struct lag_entry *e, rd_kafka_resp_err_t code);
 /* Which partitions are wanted, now that commits are read; sorted into t->ends. */
 void lag_table_wanted(struct lag_table *t);
@@ -106,8 +117,7 @@ void lag_table_wanted(struct lag_table *t);
 void lag_table_troubled(struct lag_table *t, int64_t now_ms);
 void lag_table_described(struct lag_table *t, const rd_kafka_TopicDescription_t *d, int64_t now_ms,
                          int64_t now_unix_ms);
-void lag_table_publish(struct lag_table *t, const struct lag_reader_config *config, int64_t ends_ms,
-                       int64_t ends_unix_ms);
+void lag_table_publish(struct lag_table *t, int64_t ends_ms);
 
 struct lag_row lag_table_row(const struct lag_table *t, const struct lag_entry *e, int i, int64_t ends_ms);
 

@@ -109,6 +109,13 @@ def sampled(w):
         put(w, topic, 1, 2)
         wait_shown(group, {0: 2, 1: 6})
         require(shown(group)[1]["partitions"][0]["time_lag_ms"] is not None, "an age is known from samples")
+        w.ask("undecided", group, topic, 0, 5)  # an open transaction hides from followers what is committed after it, for a minute
+        began = time.monotonic()
+        w.ask("commit", group, topic, 1, 2)
+        wait_shown(group, {0: 2, 1: 5})
+        require(time.monotonic() - began < 50, "the open transaction was waited for")
+        w.ask("foreign", group, topic, 0, 4)
+        wait_shown(group, {0: 1, 1: 5})
         for c in consumers:
             end_child(c)
         w.ask("delete", topic)

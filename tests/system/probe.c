@@ -10,6 +10,7 @@
  *     probe BOOTSTRAP committed GROUP TOPIC                {"0":{"offset":12,"metadata":"..."},...}; -1001: none
  *     probe BOOTSTRAP commit GROUP TOPIC PARTITION OFFSET [METADATA]   through AlterConsumerGroupOffsets
  *     probe BOOTSTRAP foreign GROUP TOPIC PARTITION OFFSET  as an operator's tool would into a living group (transaction)
+ *     probe BOOTSTRAP undecided GROUP TOPIC PARTITION OFFSET  the same, but the transaction is left open; the next `foreign` aborts it
  *     probe BOOTSTRAP groups                               {"group":"state",...}
  *     probe BOOTSTRAP group GROUP                          {"state":"Stable","members":[{...}]}
  *     probe BOOTSTRAP forget GROUP...                      delete groups (missing ones are fine)
@@ -332,7 +333,7 @@ static void ok(const char *what, rd_kafka_error_t *e)
 }
 
 /* A classic group takes offsets from a transactional producer that is no member of it: what Baton must notice. */
-static void do_foreign(const char *bootstrap, int argc, char **argv)
+static void transact(const char *bootstrap, int argc, char **argv, bool decide)
 {
     const char *settings[] = { "transactional.id", "baton-system-probe", NULL };
     rd_kafka_consumer_group_metadata_t *meta;
@@ -345,8 +346,19 @@ static void do_foreign(const char *bootstrap, int argc, char **argv)
     ok("init_transactions", rd_kafka_init_transactions(p, TIMEOUT_MS));
     ok("begin_transaction", rd_kafka_begin_transaction(p));
     ok("send_offsets", rd_kafka_send_offsets_to_transaction(p, one_offset(argv), meta, TIMEOUT_MS));
-    ok("commit_transaction", rd_kafka_commit_transaction(p, TIMEOUT_MS));
+    if (decide)
+        ok("commit_transaction", rd_kafka_commit_transaction(p, TIMEOUT_MS));
     rd_kafka_destroy(p);
+}
+
+static void do_foreign(const char *bootstrap, int argc, char **argv)
+{
+    transact(bootstrap, argc, argv, true);
+}
+
+static void do_undecided(const char *bootstrap, int argc, char **argv)
+{
+    transact(bootstrap, argc, argv, false);
 }
 
 static void do_groups(int argc, char **argv)
@@ -506,11 +518,12 @@ static const struct {
     void (*run)(int argc, char **argv);
     void (*run_alone)(const char *bootstrap, int argc, char **argv); /* makes its own handle */
 } commands[] = {
-    { "create", do_create, NULL },       { "delete", do_delete, NULL },   { "partitions", do_partitions, NULL },
-    { "topics", do_topics, NULL },       { "starts", do_starts, NULL },   { "ends", do_ends, NULL },
-    { "committed", do_committed, NULL }, { "commit", do_commit, NULL },   { "foreign", NULL, do_foreign },
-    { "group", do_group, NULL },         { "forget", do_forget, NULL },   { "put", NULL, do_put },
-    { "dump", NULL, do_dump },           { "shorten", do_shorten, NULL }, { "groups", do_groups, NULL },
+    { "create", do_create, NULL },       { "delete", do_delete, NULL }, { "partitions", do_partitions, NULL },
+    { "topics", do_topics, NULL },       { "starts", do_starts, NULL }, { "ends", do_ends, NULL },
+    { "committed", do_committed, NULL }, { "commit", do_commit, NULL }, { "foreign", NULL, do_foreign },
+    { "group", do_group, NULL },         { "forget", do_forget, NULL }, { "put", NULL, do_put },
+    { "undecided", NULL, do_undecided }, { "dump", NULL, do_dump },     { "shorten", do_shorten, NULL },
+    { "groups", do_groups, NULL },
 };
 
 int main(int argc, char **argv)

@@ -1,5 +1,5 @@
 /*
- * lag_table - what the reader of lags knows, fed by hand: no broker. A refresh is made known at once, commits are told once, and what
+ * lag_table - what the reader of lags knows, fed by hand: no broker. A refresh is made known at once, and what
  * becomes of a lag when a coordinator, a leader or a topic goes. The reader around it is tested on a real Kafka
  * (tests/system/cases_lag.py): the embedded broker does not answer its questions.
  */
@@ -16,19 +16,8 @@
 
 struct world {
     struct lag_table table;
-    struct lag_reader_config config;
     int64_t now_ms;
-    char told[1024];
 };
-
-static void on_commit(void *opaque, const struct lag_commit *commit)
-{
-    struct world *w = opaque;
-    const size_t len = strlen(w->told);
-
-    snprintf(w->told + len, sizeof(w->told) - len, "%s %s/%d at %lld of %lld; ", commit->group, commit->topic,
-             (int)commit->partition, (long long)commit->offset, (long long)commit->end);
-}
 
 static int setup(void **state)
 {
@@ -36,7 +25,6 @@ static int setup(void **state)
 
     assert_non_null(w);
     lag_table_init(&w->table);
-    w->config = (struct lag_reader_config){ .on_commit = on_commit, .opaque = w };
     w->now_ms = 1000;
     *state = w;
     return 0;
@@ -55,7 +43,6 @@ static int teardown(void **state)
 
 static void begin(struct world *w)
 {
-    w->told[0] = '\0';
     w->now_ms += 10000;
     lag_table_begin(&w->table);
 }
@@ -116,7 +103,7 @@ static void end(struct world *w, const char *topic, int32_t partition, int64_t o
 static void known(struct world *w)
 {
     lag_table_troubled(&w->table, w->now_ms);
-    lag_table_publish(&w->table, &w->config, w->now_ms, w->now_ms);
+    lag_table_publish(&w->table, w->now_ms);
 }
 
 /* "orders/0 known 5, orders/1 no-commit 0" of a group */
@@ -152,8 +139,6 @@ static void test_a_refresh_is_known_at_once(void **state)
     assert_null(lag_table_find(&w->table, "readers"));
     known(w);
     expect(w, "readers", "audit/0 known 1, orders/0 known 6, orders/1 known 0");
-    assert_string_equal(w->told,
-                        "readers audit/0 at 2 of 3; readers orders/0 at 4 of 10; readers orders/1 at 5 of 5; ");
     assert_int_equal(lag_table_find(&w->table, "readers")->known.lag, 7);
     assert_int_equal(lag_table_find(&w->table, "readers")->known.time.state, TIME_LAG_UNKNOWN); /* not 0 of orders/1 */
 
@@ -166,7 +151,6 @@ static void test_a_refresh_is_known_at_once(void **state)
     expect(w, "readers", "audit/0 known 1, orders/0 known 6, orders/1 known 0"); /* still the one before */
     known(w);
     expect(w, "readers", "audit/0 known 1, orders/0 known 11, orders/1 known 3");
-    assert_string_equal(w->told, "readers orders/0 at 9 of 20; "); /* what is new */
 }
 
 static void test_groups_come_and_go(void **state)
@@ -221,7 +205,6 @@ static void test_what_cannot_be_read_is_unknown(void **state)
     expect(w, "far", "orders/0 commit-unread 0");
     assert_true(lag_table_find(&w->table, "far")->known.trouble[0] != '\0');
     assert_int_equal(lag_table_find(&w->table, "far")->known.unknown, 1);
-    assert_string_equal(w->told, "near orders/0 at 6 of 12; ");
     begin(w);
     commits(w, "near", "orders/0=6 orders/1=4");
     commits(w, "far", "orders/0=2");
@@ -231,7 +214,6 @@ static void test_what_cannot_be_read_is_unknown(void **state)
     known(w);
     expect(w, "near", "orders/0 end-unread 0, orders/1 known 9");
     expect(w, "far", "orders/0 end-unread 0");
-    assert_string_equal(w->told, ""); /* all that was known before */
 }
 
 /* Nobody who was not asked is unread: what is known of him counts. */
@@ -252,7 +234,33 @@ static void test_not_asked_is_not_unread(void **state)
     expect(w, "quiet", "orders/0 known 11");
 }
 
-/* Of a group that was seen to commit only what it has committed is asked, twice, and no mark is lost while one asks. */
+/* A record of the log of commits; offset -1: it does not tell. */
+static void followed(struct world *w, const char *group, const char *topic, int32_t partition, int64_t offset)
+{
+    struct kafka_commit c = { .partition = partition, .offset = offset, .epoch = -1 };
+
+    snprintf(c.group, sizeof(c.group), "%s", group);
+    snprintf(c.topic, sizeof(c.topic), "%s", topic);
+    lag_table_followed(&w->table, &c, offset >= 0);
+}
+
+/* Of "orders" 0 to 2, which end at 10; what was followed of the group counts if it is known to be all of it. */
+static void ends_known(struct world *w, const char *group, bool stands)
+{
+    struct lag_entry *e = lag_table_find(&w->table, group);
+
+    if (e)
+        lag_table_keep(&w->table, group);
+    if (e && stands)
+        lag_table_news(&w->table, e, w->now_ms);
+    lag_table_wanted(&w->table);
+    for (int i = 0; i < 3; i++)
+        if (w->table.parts[lag_table_part_find(&w->table, "orders", i)].wanted)
+            end(w, "orders", i, 10, 0);
+    known(w);
+}
+
+/* What cannot be followed is asked, twice, and no mark is lost while one asks. */
 static void test_only_what_was_committed(void **state)
 {
     struct world *w = *state;
@@ -260,33 +268,23 @@ static void test_only_what_was_committed(void **state)
 
     begin(w);
     commits(w, "g", "orders/0=1 orders/1=1 orders/2=1");
-    lag_table_wanted(&w->table);
-    for (int i = 0; i < 3; i++)
-        end(w, "orders", i, 10, 0);
-    known(w);
+    ends_known(w, "g", true);
     e = lag_table_find(&w->table, "g");
-    lag_table_dirty(&w->table, "g", "orders", 1);
-    lag_table_dirty(&w->table, "nobody", "orders", 1);
+    followed(w, "g", "orders", 1, -1);
+    followed(w, "nobody", "orders", 1, -1);
     assert_int_equal(e->rows[0].dirty, 0);
     assert_int_equal(e->rows[1].dirty, 2);
     begin(w);
     e->rows[1].dirty--; /* asked */
     again(w, "g", "orders/1=5 strange/7=3");
-    lag_table_dirty(&w->table, "g", "orders", 2); /* while one waits */
-    lag_table_wanted(&w->table);
-    for (int i = 0; i < 3; i++)
-        end(w, "orders", i, 10, 0);
-    known(w);
+    followed(w, "g", "orders", 2, -1); /* while one waits */
+    ends_known(w, "g", true);
     expect(w, "g", "orders/0 known 9, orders/1 known 5, orders/2 known 9");
-    assert_string_equal(w->told, "g orders/1 at 5 of 10; ");
     assert_int_equal(e->rows[1].dirty, 1);
     assert_int_equal(e->rows[2].dirty, 2);
     begin(w);
     again(w, "g", "orders/1=? orders/2=none"); /* not decided yet; expired */
-    lag_table_wanted(&w->table);
-    for (int i = 0; i < 3; i++)
-        end(w, "orders", i, 10, 0);
-    known(w);
+    ends_known(w, "g", true);
     expect(w, "g", "orders/0 known 9, orders/1 commit-unread 0, orders/2 no-commit 0");
     assert_true(e->rows[1].dirty > 0);
     /* one part of the question fails: nothing of it counts, whichever comes first */
@@ -296,17 +294,63 @@ static void test_only_what_was_committed(void **state)
             lag_table_failed(lag_table_keep(&w->table, "g"), RD_KAFKA_RESP_ERR__TIMED_OUT);
         again(w, "g", "orders/0=7");
         lag_table_failed(lag_table_keep(&w->table, "g"), RD_KAFKA_RESP_ERR__TIMED_OUT);
-        lag_table_wanted(&w->table);
-        for (int i = 0; i < 3; i++)
-            end(w, "orders", i, 10, 0);
-        known(w);
+        ends_known(w, "g", true);
         expect(w, "g", "orders/0 commit-unread 0, orders/1 commit-unread 0, orders/2 commit-unread 0");
-        assert_string_equal(w->told, "");
     }
     /* where it has never committed before, all is asked */
     ((struct lag_entry *)e)->whole = 0;
-    lag_table_dirty(&w->table, "g", "payments", 0);
+    followed(w, "g", "payments", 0, 4);
     assert_int_equal(e->whole, 2);
+}
+
+/* What is followed counts with the refresh, not before, and not while more may be hidden; nothing of it is lost meanwhile. */
+static void test_what_is_followed(void **state)
+{
+    struct world *w = *state;
+
+    begin(w);
+    commits(w, "g", "orders/0=1 orders/1=1 orders/2=1");
+    ends_known(w, "g", true);
+    for (int i = 2; i >= 0; i--) /* in any order, and the last word counts */
+        for (int64_t offset = 3; offset <= 4; offset++)
+            followed(w, "g", "orders", i, offset + i);
+    expect(w, "g", "orders/0 known 9, orders/1 known 9, orders/2 known 9");
+    begin(w);
+    ends_known(w, "g", false);
+    expect(w, "g", "orders/0 known 9, orders/1 known 9, orders/2 known 9");
+    begin(w);
+    commits(w, "g", "orders/0=2 orders/1=2"); /* asked before that was committed; another one has expired */
+    ends_known(w, "g", false);
+    expect(w, "g", "orders/0 known 8, orders/1 known 8");
+    begin(w);
+    ends_known(w, "g", true);
+    expect(w, "g", "orders/0 known 6, orders/1 known 5");
+    /* between the answers and the moment when all is known: it is for the next refresh */
+    begin(w);
+    again(w, "g", "orders/1=9");
+    lag_table_news(&w->table, lag_table_keep(&w->table, "g"), w->now_ms);
+    followed(w, "g", "orders", 0, 8);
+    ends_known(w, "g", false);
+    expect(w, "g", "orders/0 known 6, orders/1 known 1");
+    begin(w);
+    ends_known(w, "g", true);
+    expect(w, "g", "orders/0 known 2, orders/1 known 1");
+    /* committed and then expired: there is nothing to count */
+    followed(w, "g", "orders", 0, 9);
+    followed(w, "g", "orders", 0, -1);
+    begin(w);
+    ends_known(w, "g", true);
+    expect(w, "g", "orders/0 known 2, orders/1 known 1");
+    /* a coordinator that does not answer: unknown, and what was followed is not forgotten */
+    followed(w, "g", "orders", 1, 10);
+    begin(w);
+    lag_table_failed(lag_table_keep(&w->table, "g"), RD_KAFKA_RESP_ERR__TIMED_OUT);
+    ends_known(w, "g", true);
+    expect(w, "g", "orders/0 commit-unread 0, orders/1 commit-unread 0");
+    begin(w);
+    again(w, "g", "orders/0=none");
+    ends_known(w, "g", true);
+    expect(w, "g", "orders/0 no-commit 0, orders/1 known 0");
 }
 
 static void test_other_logs(void **state)
@@ -423,10 +467,15 @@ int main(void)
 {
 #define WITH_WORLD(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
     const struct CMUnitTest tests[] = {
-        WITH_WORLD(test_a_refresh_is_known_at_once),     WITH_WORLD(test_groups_come_and_go),
-        WITH_WORLD(test_what_cannot_be_read_is_unknown), WITH_WORLD(test_not_asked_is_not_unread),
-        WITH_WORLD(test_only_what_was_committed),        WITH_WORLD(test_other_logs),
-        WITH_WORLD(test_partitions_without_commit),      WITH_WORLD(test_log_starts),
+        WITH_WORLD(test_a_refresh_is_known_at_once),
+        WITH_WORLD(test_groups_come_and_go),
+        WITH_WORLD(test_what_cannot_be_read_is_unknown),
+        WITH_WORLD(test_not_asked_is_not_unread),
+        WITH_WORLD(test_only_what_was_committed),
+        WITH_WORLD(test_what_is_followed),
+        WITH_WORLD(test_other_logs),
+        WITH_WORLD(test_partitions_without_commit),
+        WITH_WORLD(test_log_starts),
         WITH_WORLD(test_strange_names_and_numbers),
     };
 
