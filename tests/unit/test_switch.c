@@ -40,6 +40,7 @@ struct reign {
     int64_t position[PARTS]; /* of the holder, all of it committed */
     struct mark mark[PARTS];
     int64_t first[PARTS]; /* where a taker finds the first record, -1: where it was told to begin */
+    bool no_first;        /* a taker has not seen any yet */
     int64_t ends, starts; /* of every log */
     bool deaf[SWITCHER_DROP_OP + 1], fails[SWITCHER_DROP_OP + 1]; /* by effect: not answered; answered by a failure */
     uint64_t token[SWITCHER_DROP_OP + 1];                         /* of the newest effect of each kind */
@@ -199,7 +200,7 @@ static struct report_part part_of(struct reign *r, const struct member *m, int i
         part.position = part.committed = b->from;
     }
     part.local = b->state == RIGHT_HELD || b->state == RIGHT_GRANTED ? LOCAL_ACTIVE : LOCAL_RELEASED;
-    part.first = part.local == LOCAL_ACTIVE ? (r->first[i] < 0 ? b->from : r->first[i]) : OFFSET_NONE;
+    part.first = part.local == LOCAL_ACTIVE && !r->no_first ? (r->first[i] < 0 ? b->from : r->first[i]) : OFFSET_NONE;
     part.stopped_unix_us = part.drained_unix_us = part.local == LOCAL_RELEASED ? r->now_ms * 1000 : 0;
     part.attached_unix_us = part.first_unix_us = part.local == LOCAL_ACTIVE ? r->now_ms * 1000 : 0;
     return part;
@@ -1151,9 +1152,11 @@ static void a_members_clock_is_set_right(void **state)
             for (int m = 0; m < 2; m++) {
                 struct report *report = report_new(r, &r->members[m]);
 
-                report->sent_unix_us = r->now_ms * 1000 + skews_us[k] - 1000; /* a way of 1 ms each */
+                const int64_t way_us = round % 3 == 1 ? 1000 : 40000; /* the shortest ways tell most */
+
+                report->sent_unix_us = r->now_ms * 1000 + skews_us[k] - way_us;
                 report->heard_written_unix_us = r->fleet.written_unix_us;
-                report->heard_unix_us = r->fleet.written_unix_us + skews_us[k] + 1000;
+                report->heard_unix_us = r->fleet.written_unix_us + skews_us[k] + way_us;
                 for (int i = 0; i < report->part_count; i++) {
                     struct report_part *p = &report->parts[i];
 
@@ -1269,6 +1272,751 @@ static void nothing_happens_to_a_fleet_that_is_not(void **state)
     reign_free(r);
 }
 
+/* --- what a report says, and who says it --------------------------------------------------------------------------------------------- */
+
+/* A report whose entries a test bends before it is heard. */
+static struct report_part *entry(struct report *report, int i)
+{
+    return &report->parts[i];
+}
+
+static void hear(struct reign *r, struct report *report)
+{
+    reign_step(r, (struct switcher_event){ .type = SWITCHER_REPORT, .report = report });
+}
+
+/* Rule 4: whoever says under the order that he is at work, or has a record in hand, keeps it; so does an older word. */
+static void who_has_it_in_hand_keeps_it(void **state)
+{
+    (void)state;
+    for (int what = 0; what < 5; what++) {
+        struct reign *r = reign_new();
+        struct report *report;
+        int i = 0;
+
+        r->fleet.spec.deadline_ms = 60000;
+        order_give(r, order_of(ORDER_SWITCH));
+        while (r->table[i].state != RIGHT_RELEASING)
+            i++;
+        report = report_new(r, &r->members[BLUE]);
+        if (what == 0)
+            entry(report, i)->local = LOCAL_ACTIVE;
+        else if (what == 1)
+            entry(report, i)->local = LOCAL_DRAINING;
+        else if (what == 2) {
+            entry(report, i)->owned = false; /* a left-over of a partition that was taken away */
+            entry(report, i)->in_flight = 1;
+        } else if (what == 3)
+            entry(report, i)->order--;
+        hear(r, report);
+        speak(r, GREEN);
+        tick(r, 1000);
+        assert_int_equal(r->table[i].state, what < 4 ? RIGHT_RELEASING : RIGHT_GRANTED);
+        speak(r, BLUE);
+        tick(r, 1000);
+        assert_int_equal(r->table[i].state, RIGHT_GRANTED);
+        reign_free(r);
+    }
+}
+
+/* Rules 4, 5, 7: each member of both colors has to have applied the order, whoever owns what. */
+static void everybody_has_to_have_applied_the_order(void **state)
+{
+    (void)state;
+    for (int c = 0; c < COLOR_COUNT; c++) {
+        struct reign *r = reign_new();
+        int granted = 0;
+
+        r->fleet.spec.deadline_ms = 60000;
+        member_add(r, (enum color)c);
+        for (int i = 0; i < PARTS; i++)
+            r->members[2].owns[i] = false;
+        obey(r, 2);
+        order_give(r, order_of(ORDER_SWITCH));
+        r->members[2].silent = true;
+        obey(r, 5);
+        for (int i = 0; i < PARTS; i++)
+            granted += r->table[i].holder == GREEN;
+        assert_int_equal(granted, 0);
+        r->members[2].silent = false;
+        obey(r, 5);
+        assert_int_equal(r->s.op.state, OP_OBSERVING);
+        reign_free(r);
+    }
+}
+
+/* Rule 2 once more: that the reports were read after some former order says nothing of this one. */
+static void the_reports_are_read_for_each_order(void **state)
+{
+    struct reign *r = reign_new();
+    int asked;
+
+    (void)state;
+    order_give(r, order_of(ORDER_PAUSE));
+    obey(r, 6);
+    order_give(r, order_of(ORDER_RESUME));
+    obey(r, 6);
+    r->deaf[SWITCHER_READ_REPORTS] = true;
+    asked = r->asked[SWITCHER_READ_OFFSETS];
+    order_give(r, order_of(ORDER_PAUSE));
+    obey(r, 6);
+    assert_int_equal(r->asked[SWITCHER_READ_OFFSETS], asked);
+    reign_free(r);
+}
+
+/* Rule 13: of two reports with one number the first counts. */
+static void a_report_counts_once(void **state)
+{
+    struct reign *r = reign_new();
+    struct report *again = report_new(r, &r->members[BLUE]);
+
+    (void)state;
+    again->sequence--;
+    again->ready = false;
+    hear(r, again);
+    assert_true(switcher_report(&r->s, "blue0")->ready);
+    reign_free(r);
+}
+
+/* Where two say that they own a partition, the newer word counts: a grant is taken by who answers it. */
+static void the_newer_word_counts(void **state)
+{
+    struct reign *r = reign_new();
+    struct report *report;
+    int i = 0;
+
+    (void)state;
+    member_add(r, GREEN);
+    obey(r, 2);
+    order_give(r, order_of(ORDER_SWITCH));
+    while (r->table[i].state != RIGHT_RELEASING)
+        i++;
+    speak(r, 2);
+    speak(r, GREEN);
+    speak(r, BLUE);
+    assert_int_equal(r->table[i].state, RIGHT_GRANTED);
+    report = report_new(r, &r->members[GREEN]);
+    entry(report, i)->order--; /* at work, but by an older word */
+    hear(r, report);
+    assert_int_equal(r->table[i].state, RIGHT_GRANTED);
+    speak(r, GREEN);
+    assert_int_equal(r->table[i].state, RIGHT_HELD); /* though the third member, heard before, says nothing of it yet */
+    assert_true(r->table[i].taken);
+    reign_free(r);
+}
+
+/* Whatever one step changes has one epoch. */
+static void a_step_has_one_epoch(void **state)
+{
+    struct reign *r = reign_new();
+    const uint64_t before = r->fleet.version.epoch;
+
+    (void)state;
+    r->deaf[SWITCHER_READ_REPORTS] = true;
+    order_give(r, order_of(ORDER_PAUSE));
+    assert_int_equal(r->fleet.version.epoch, before + 1);
+    for (int i = 0; i < PARTS; i++)
+        assert_int_equal(r->table[i].order, before + 1);
+    reign_free(r);
+}
+
+/* A listing is as old as its question: whoever was missing in an answer that took its time was not missing since. */
+static void an_old_listing_is_old(void **state)
+{
+    struct reign *r = reign_new();
+
+    (void)state;
+    r->members[BLUE].silent = r->members[BLUE].unlisted = true;
+    tick(r, 10000);
+    r->deaf[SWITCHER_READ_GROUPS] = true;
+    tick(r, 9000); /* asked now, less than gone_after since it was missed first */
+    tick(r, 1000);
+    assert_string_equal(r->forgotten, "");
+    r->now_ms += 1500;
+    read_groups(r);
+    assert_string_equal(r->forgotten, "");
+    r->deaf[SWITCHER_READ_GROUPS] = false;
+    tick(r, 2000);
+    assert_string_equal(r->forgotten, "blue0");
+    reign_free(r);
+}
+
+/* Rule 10: what a lost member owned or had in hand is read, of its own color's partitions only; back in time, it is not lost. */
+static void what_a_lost_member_may_have_done_is_read(void **state)
+{
+    const struct switcher_reading failed = { .baton = 0, .offset = 1000 };
+    struct reign *r = reign_new();
+    struct report *report;
+
+    (void)state;
+    member_add(r, BLUE);
+    obey(r, 1);
+    r->table[3].holder = GREEN;
+    report = report_new(r, &r->members[2]);
+    for (int i = 0; i < PARTS; i++)
+        entry(report, i)->owned = i == 1 || i == 3;
+    entry(report, 0)->in_flight = 2;
+    hear(r, report);
+    r->members[2].silent = r->members[2].unlisted = true;
+    r->deaf[SWITCHER_READ_ENDS] = true;
+    for (int i = 0; i < 30 && !r->asked[SWITCHER_READ_ENDS]; i++)
+        tick(r, 1000);
+    assert_int_equal(r->asked[SWITCHER_READ_ENDS], 1);
+    speak(r, 2); /* it is back */
+    report = report_new(r, &r->members[2]);
+    for (int i = 0; i < PARTS; i++)
+        entry(report, i)->owned = i == 1 || i == 3;
+    entry(report, 0)->in_flight = 2;
+    hear(r, report);
+    r->deaf[SWITCHER_READ_ENDS] = true; /* gone again, and the ends cannot be read at first */
+    for (int i = 0; i < 30 && r->asked[SWITCHER_READ_ENDS] < 2; i++)
+        tick(r, 1000);
+    assert_int_equal(r->asked[SWITCHER_READ_ENDS], 2);
+    r->deaf[SWITCHER_READ_ENDS] = false;
+    r->table[1].doubt = 500; /* somebody may have done more */
+    reign_step(r, (struct switcher_event){ .type = SWITCHER_ENDS,
+                                           .token = r->token[SWITCHER_READ_ENDS],
+                                           .failed = true,
+                                           .readings = &failed,
+                                           .reading_count = 1 });
+    assert_int_equal(r->asked[SWITCHER_READ_ENDS], 3);
+    assert_string_equal(r->forgotten, "blue2");
+    assert_int_equal(r->table[0].doubt, 100);
+    assert_int_equal(r->table[1].doubt, 500);
+    assert_int_equal(r->table[2].doubt, OFFSET_NONE);
+    assert_int_equal(r->table[3].doubt, OFFSET_NONE);
+    reign_free(r);
+}
+
+/* Rule 12: a doubt that a member tells is written, unless it is another color's, known, or committed by now. */
+static void a_doubt_that_is_told_is_written(void **state)
+{
+    static const struct {
+        enum color who;
+        int64_t before, told, committed;
+        bool newest; /* who has committed answers the present order */
+        int64_t after;
+    } cases[] = {
+        { BLUE, OFFSET_NONE, 50, 20, true, 50 },
+        { BLUE, 60, 50, 20, true, 60 },
+        { BLUE, 40, 50, 20, true, 50 },
+        { BLUE, OFFSET_NONE, 50, 50, true, OFFSET_NONE },
+        { BLUE, OFFSET_NONE, 50, 49, true, 50 },
+        { BLUE, OFFSET_NONE, 50, 50, false, 50 },
+        { GREEN, OFFSET_NONE, 50, 20, true, OFFSET_NONE },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_COUNT(cases); i++) {
+        struct reign *r = reign_new();
+        struct report *report;
+
+        member_add(r, cases[i].who);
+        r->members[2].owns[0] = false;
+        report = report_new(r, &r->members[cases[i].who]);
+        entry(report, 0)->committed = cases[i].committed;
+        entry(report, 0)->order -= !cases[i].newest;
+        hear(r, report);
+        r->table[0].doubt = cases[i].before;
+        report = report_new(r, &r->members[2]);
+        entry(report, 0)->doubt = cases[i].told;
+        hear(r, report);
+        if (r->table[0].doubt != cases[i].after)
+            fail_msg("line %zu: %lld", i, (long long)r->table[0].doubt);
+        reign_free(r);
+    }
+}
+
+/* --- doubts --------------------------------------------------------------------------------------------------------------------------- */
+
+/* Rule 10: waited for until the holder itself, at work under the present word, has committed beyond it; or listed. */
+static void a_doubt_is_waited_for_or_listed(void **state)
+{
+    (void)state;
+    for (int how = 0; how < 3; how++) {
+        struct reign *r = reign_new();
+        struct report *report;
+        struct receipt_sum sum;
+        int64_t scratch[2 * PARTS];
+        struct waiting who[4];
+
+        r->fleet.spec.on_doubt = how == 1 ? DOUBT_LIST : DOUBT_WAIT;
+        r->fleet.spec.on_unreachable = how == 2 ? UNREACHABLE_FENCE : UNREACHABLE_REFUSE;
+        r->fleet.spec.deadline_ms = 60000;
+        for (int i = 0; i < PARTS; i++)
+            r->table[i].doubt = 50;
+        assert_int_equal(order_give(r, order_of(ORDER_SWITCH)), REPLY_ACCEPTED);
+        if (how == 0) {
+            static const struct {
+                int64_t committed, position;
+                enum local_state local;
+                int older;
+            } not_yet[] = { { 49, 60, LOCAL_ACTIVE, 0 }, { 50, 60, LOCAL_RELEASED, 0 }, { 50, 60, LOCAL_ACTIVE, 1 } };
+
+            for (size_t k = 0; k < ARRAY_COUNT(not_yet); k++) {
+                report = report_new(r, &r->members[BLUE]);
+                for (int i = 0; i < PARTS; i++) {
+                    entry(report, i)->committed = not_yet[k].committed;
+                    entry(report, i)->position = not_yet[k].position;
+                    entry(report, i)->local = not_yet[k].local;
+                    entry(report, i)->order -= (uint64_t)not_yet[k].older;
+                }
+                hear(r, report);
+                for (int i = 0; i < PARTS; i++)
+                    assert_int_equal(r->table[i].state, RIGHT_HELD);
+                assert_int_equal(switcher_waiting(&r->s, who, 4, r->now_ms), 1);
+                assert_string_equal(who[0].who, "blue");
+                assert_non_null(strstr(who[0].what, "does again on 2 partitions"));
+            }
+            for (int i = 0; i < PARTS; i++)
+                r->position[i] = 50;
+        }
+        obey(r, 8);
+        assert_int_equal(r->s.op.state, OP_OBSERVING);
+        receipt_sum(&sum, &r->s.op, scratch);
+        for (int i = 0; i < PARTS; i++)
+            if (r->forth[i].grant) {
+                assert_int_equal(r->forth[i].doubt, how == 0 ? OFFSET_NONE : 50);
+                assert_int_equal(r->table[i].doubt, OFFSET_NONE);
+            }
+        assert_true(how == 0 ? sum.listed_repeats == 0 : sum.listed_repeats > 2 * (50 - 20 - PARTS));
+        reign_free(r);
+    }
+}
+
+/* It comes up while its partition is released: what is below it is let pass, what is beyond goes back to be done again. */
+static void a_doubt_may_come_up_late(void **state)
+{
+    static const struct {
+        bool list, began;
+        int64_t doubt; /* it is released at 30 */
+        bool granted;
+        int64_t listed, left;
+    } cases[] = {
+        { false, true, 30, true, OFFSET_NONE, OFFSET_NONE },
+        { false, true, 31, false, OFFSET_NONE, 31 },
+        { true, true, 31, true, 31, OFFSET_NONE },
+        { true, true, 30, true, OFFSET_NONE, OFFSET_NONE },
+        { false, false, 99, true, OFFSET_NONE, OFFSET_NONE }, /* a start is committed before the first record */
+        { true, false, 99, true, OFFSET_NONE, OFFSET_NONE },
+    };
+
+    (void)state;
+    for (size_t k = 0; k < ARRAY_COUNT(cases); k++) {
+        struct reign *r = reign_new();
+        int i = 0;
+
+        r->fleet.spec.on_doubt = cases[k].list ? DOUBT_LIST : DOUBT_WAIT;
+        r->deaf[SWITCHER_READ_OFFSETS] = true;
+        order_give(r, order_of(ORDER_SWITCH));
+        obey(r, 2);
+        while (r->table[i].state != RIGHT_RELEASING)
+            i++;
+        for (int n = 0; n < PARTS; n++) {
+            r->position[n] = r->table[n].from = 30;
+            r->table[n].taken = cases[k].began;
+            r->table[n].doubt = cases[k].doubt;
+            if (!cases[k].began)
+                r->mark[n] = (struct mark){ MARK_EPOCH, 0 };
+        }
+        r->deaf[SWITCHER_READ_OFFSETS] = false;
+        speak(r, BLUE); /* where it stands now */
+        r->facts[i].token = 0;
+        r->facts[i].retry_ms = 0;
+        tick(r, 10);
+        assert_int_equal(r->table[i].state, cases[k].granted ? RIGHT_GRANTED : RIGHT_HELD);
+        assert_int_equal(r->table[i].holder, cases[k].granted ? GREEN : BLUE);
+        assert_int_equal(r->forth[i].doubt, cases[k].listed);
+        assert_int_equal(r->table[i].doubt, cases[k].left);
+        if (!cases[k].granted)
+            assert_true(r->table[i].taken && r->table[i].order > r->table[i].epoch);
+        reign_free(r);
+    }
+}
+
+/* --- ways back ------------------------------------------------------------------------------------------------------------------------- */
+
+/* A replay begins where the other color had begun, and says so; back again, or without being asked for, nothing is repeated. */
+static void a_replay_does_it_all_again(void **state)
+{
+    struct reign *r = reign_new();
+    struct order o = order_of(ORDER_ROLLBACK);
+    struct receipt_sum sum;
+    int64_t scratch[2 * PARTS];
+
+    (void)state;
+    order_give(r, order_of(ORDER_SWITCH));
+    for (int stage = 0; stage < 2; stage++) {
+        int in_second = 0;
+
+        obey(r, 8);
+        for (int i = 0; i < PARTS; i++)
+            in_second += r->forth[i].stage == 1;
+        assert_int_equal(in_second, 2); /* the receipt has it, too */
+        tick(r, 60000);
+    }
+    assert_int_equal(r->s.op.state, OP_COMPLETE);
+    for (int i = 0; i < PARTS; i++)
+        r->position[i] = 90;
+    o.replay = true;
+    assert_int_equal(order_give(r, o), REPLY_ACCEPTED);
+    obey(r, 8);
+    tick(r, 60000);
+    assert_int_equal(r->s.op.state, OP_COMPLETE);
+    for (int i = 0; i < PARTS; i++) {
+        assert_int_equal(r->table[i].holder, BLUE);
+        assert_int_equal(r->forth[i].from, 20 + i);
+        assert_int_equal(r->forth[i].committed, 90);
+        assert_int_equal(r->forth[i].repeat_to, 90);
+        assert_int_equal(r->back[i].replay_from, OFFSET_NONE);
+    }
+    receipt_sum(&sum, &r->s.op, scratch);
+    assert_int_equal(sum.listed_repeats, 70 + 69 + 68 + 67);
+    assert_int_equal(sum.gaps, 0);
+    reign_free(r);
+}
+
+/* On the way back a partition that was granted and never taken is ordered at once; nobody waits for who does not come. */
+static void who_never_took_it_is_not_waited_for(void **state)
+{
+    struct reign *r = reign_new();
+    int granted = 0, ordered = 0;
+
+    (void)state;
+    order_give(r, order_of(ORDER_SWITCH));
+    speak(r, GREEN);
+    speak(r, BLUE);
+    for (int i = 0; i < PARTS; i++)
+        granted += r->table[i].state == RIGHT_GRANTED;
+    assert_int_equal(granted, 2);
+    order_give(r, order_of(ORDER_ABORT));
+    for (int i = 0; i < PARTS; i++)
+        ordered += r->table[i].state == RIGHT_RELEASING;
+    assert_int_equal(ordered, 2);
+    obey(r, 8);
+    assert_int_equal(r->s.op.state, OP_ROLLED_BACK);
+    for (int i = 0; i < PARTS; i++) {
+        assert_int_equal(r->table[i].holder, BLUE);
+        assert_int_equal(r->position[i], 20 + i);
+    }
+    reign_free(r);
+}
+
+/* A stage has passed when every partition is seen to flow; on the way back the receipt's figures are waited for three seconds. */
+static void a_passage_is_proven_by_a_first_position(void **state)
+{
+    struct reign *r = reign_new();
+    struct waiting who[4];
+
+    (void)state;
+    r->no_first = true;
+    order_give(r, order_of(ORDER_SWITCH));
+    obey(r, 8);
+    assert_int_equal(r->s.op.state, OP_PASSING);
+    assert_int_equal(switcher_waiting(&r->s, who, 4, r->now_ms), 1);
+    assert_string_equal(who[0].who, "green");
+    assert_string_equal(who[0].what, "takes 0 granted partitions, fetches the first of 2");
+    r->no_first = false;
+    obey(r, 2);
+    assert_int_equal(r->s.op.state, OP_OBSERVING);
+    r->no_first = true;
+    order_give(r, order_of(ORDER_ABORT));
+    obey(r, 8);
+    tick(r, 2800);
+    assert_int_equal(r->s.op.state, OP_RETURNING);
+    tick(r, 300);
+    assert_int_equal(r->s.op.state, OP_ROLLED_BACK);
+    reign_free(r);
+}
+
+/* Why it was turned back is one thing, how it was judged another: who aborts a held switch fails no version. */
+static void an_abort_fails_no_version(void **state)
+{
+    const struct judge_policy policy = {
+        .mode = JUDGE_AUTO, .interval_ms = 1000, .warmup_ms = 1000, .on_worse = WORSE_HOLD
+    };
+    struct reign *r = observed(&policy, 0);
+
+    (void)state;
+    verdict(r, VERDICT_WORSE, false, 0);
+    assert_true(r->s.op.held);
+    order_give(r, order_of(ORDER_ABORT));
+    assert_int_equal(r->s.op.cause, CAUSE_OPERATOR);
+    assert_int_equal(r->fleet.failed_count, 0);
+    reign_free(r);
+}
+
+/* In two hands after a way back that did not end: a pause and a resume change no holder, and mend nothing; naming a color does. */
+static void two_hands_stay_two_until_a_color_is_named(void **state)
+{
+    struct reign *r = reign_new();
+    struct order o = order_of(ORDER_SWITCH);
+    enum color holder[PARTS];
+
+    (void)state;
+    o.stages = (struct stages){
+        .items = { { STAGE_NAMES, 1, 0 }, { STAGE_SHARE, 100, 0 } }, .count = 2, .names = { { 0, 0 } }, .name_count = 1
+    };
+    order_give(r, o);
+    obey(r, 8);
+    order_give(r, order_of(ORDER_ABORT));
+    r->members[GREEN].silent = true;
+    tick(r, 15000);
+    assert_int_equal(r->s.op.state, OP_NEEDS_OPERATOR);
+    assert_int_equal(r->table[0].holder, GREEN);
+    assert_int_equal(r->fleet.active, BLUE); /* who was: nobody has all */
+    r->members[GREEN].silent = false;
+    for (int i = 0; i < PARTS; i++)
+        holder[i] = r->table[i].holder;
+    assert_int_equal(order_give(r, order_of(ORDER_PAUSE)), REPLY_ACCEPTED);
+    obey(r, 8);
+    assert_int_equal(r->fleet.phase, PHASE_PAUSED);
+    assert_int_equal(order_give(r, order_of(ORDER_RESUME)), REPLY_ACCEPTED);
+    obey(r, 8);
+    assert_int_equal(r->s.op.state, OP_COMPLETE);
+    assert_int_equal(r->fleet.phase, PHASE_NEEDS_OPERATOR);
+    for (int i = 0; i < PARTS; i++)
+        assert_int_equal(r->table[i].holder, holder[i]);
+    o = order_of(ORDER_SWITCH);
+    o.to_given = true;
+    o.to = GREEN;
+    assert_int_equal(order_give(r, o), REPLY_ACCEPTED);
+    for (int stage = 0; stage < 2; stage++) {
+        obey(r, 8);
+        tick(r, 60000);
+    }
+    assert_int_equal(r->s.op.state, OP_COMPLETE);
+    assert_int_equal(r->fleet.phase, PHASE_STEADY);
+    assert_int_equal(r->fleet.active, GREEN);
+    assert_false(r->forth[0].taken); /* it was there already: not of this receipt */
+    assert_true(r->forth[1].taken && r->forth[2].taken && r->forth[3].taken);
+    reign_free(r);
+}
+
+/* Which a throttle keeps does not change while it is under way, and a way back wakes only what it has stopped itself. */
+static void a_throttle_knows_what_it_has_stopped(void **state)
+{
+    struct reign *r = reign_new();
+    struct order o = order_of(ORDER_THROTTLE);
+    struct report *report;
+    bool keep[PARTS];
+
+    (void)state;
+    o.keep = 2;
+    order_give(r, o);
+    for (int i = 0; i < PARTS; i++)
+        keep[i] = r->table[i].state == RIGHT_HELD;
+    for (int slow = 0; slow < PARTS; slow++) { /* one after the other */
+        report = report_new(r, &r->members[BLUE]);
+        for (int i = slow + 1; i < PARTS; i++)
+            if (r->table[i].state == RIGHT_RELEASING)
+                entry(report, i)->local = LOCAL_DRAINING;
+        hear(r, report);
+        tick(r, 10);
+        for (int i = 0; i < PARTS; i++)
+            assert_int_equal(keep[i], r->table[i].state == RIGHT_HELD);
+    }
+    assert_int_equal(r->s.op.state, OP_COMPLETE);
+    assert_int_equal(order_give(r, order_of(ORDER_PAUSE)), REPLY_ACCEPTED);
+    report = report_new(r, &r->members[BLUE]);
+    for (int i = 0; i < PARTS; i++)
+        if (keep[i])
+            entry(report, i)->local = LOCAL_DRAINING;
+    hear(r, report);
+    order_give(r, order_of(ORDER_ABORT));
+    obey(r, 8);
+    assert_int_equal(r->s.op.state, OP_ROLLED_BACK);
+    assert_int_equal(r->fleet.phase, PHASE_THROTTLED);
+    for (int i = 0; i < PARTS; i++)
+        assert_int_equal(r->table[i].state, keep[i] ? RIGHT_HELD : RIGHT_PAUSED);
+    reign_free(r);
+}
+
+/* --- a receipt's times -------------------------------------------------------------------------------------------------------------------- */
+
+/* The first to stop counts, and when it was heard first: nobody has worked on it since, however often that is said. */
+static void a_standstill_begins_with_who_stopped_first(void **state)
+{
+    struct reign *r = reign_new();
+    struct report *report;
+    int64_t stopped_us = 0;
+    int i = 0;
+
+    (void)state;
+    r->members[GREEN].silent = true;
+    order_give(r, order_of(ORDER_SWITCH));
+    while (r->table[i].state != RIGHT_RELEASING)
+        i++;
+    report = report_new(r, &r->members[BLUE]); /* still at it */
+    entry(report, i)->local = LOCAL_DRAINING;
+    entry(report, i)->drained_unix_us = 0;
+    hear(r, report);
+    assert_int_equal(r->forth[i].release_heard_unix_us, 0);
+    for (int k = 0; k < 3; k++) {
+        r->now_ms += 10;
+        stopped_us = stopped_us ? stopped_us : r->now_ms * 1000;
+        speak(r, BLUE);
+    }
+    r->members[GREEN].silent = false;
+    obey(r, 4);
+    assert_true(r->forth[i].taken);
+    assert_int_equal(r->forth[i].release_heard_unix_us, stopped_us);
+    assert_int_equal(r->forth[i].drained_unix_us, stopped_us);
+    assert_int_equal(r->forth[i].stopped_unix_us, stopped_us);
+    assert_int_equal(r->forth[i].released, r->forth[i].committed);
+    assert_string_equal(r->forth[i].released_by, "blue0");
+    assert_string_equal(r->forth[i].taken_by, "green1");
+    reign_free(r);
+}
+
+/* One who had lost the partition and did not know tells of a release, too: its offset is not the receipt's. */
+static void who_had_lost_it_says_nothing_of_its_end(void **state)
+{
+    struct reign *r = reign_new();
+    struct report *report;
+    int i = 0;
+
+    (void)state;
+    member_add(r, BLUE);
+    r->members[2].owns[0] = r->members[2].owns[1] = r->members[2].owns[2] = r->members[2].owns[3] = false;
+    obey(r, 2);
+    r->members[GREEN].silent = true;
+    order_give(r, order_of(ORDER_SWITCH));
+    while (r->table[i].state != RIGHT_RELEASING)
+        i++;
+    report = report_new(r, &r->members[BLUE]);
+    entry(report, i)->committed = 15;
+    hear(r, report);
+    assert_int_equal(r->forth[i].released, 15);
+    report = report_new(r, &r->members[BLUE]); /* now it knows */
+    entry(report, i)->owned = false;
+    entry(report, i)->local = LOCAL_STANDBY;
+    hear(r, report);
+    report = report_new(r, &r->members[2]);
+    entry(report, i)->owned = true;
+    hear(r, report);
+    r->members[GREEN].silent = false;
+    obey(r, 4);
+    assert_int_equal(r->forth[i].committed, 20 + i);
+    assert_int_equal(r->forth[i].released, OFFSET_NONE);
+    assert_string_equal(r->forth[i].released_by, "");
+    reign_free(r);
+}
+
+/* --- partitions are born --------------------------------------------------------------------------------------------------------------------- */
+
+/* Rule 8, in each phase; in mid-switch they go with the last stage; more than there is room for are left where they are. */
+static void partitions_are_born_where_the_fleet_is(void **state)
+{
+    static const int64_t first[PARTS + 2] = { 0, 0, 0, 7, 0, 0 };
+
+    (void)state;
+    for (int phase = 0; phase < PHASE_COUNT; phase++) {
+        struct reign *r = reign_new();
+        const bool rests =
+            phase == PHASE_PAUSED || phase == PHASE_PAUSING || phase == PHASE_THROTTLED || phase == PHASE_THROTTLING;
+
+        r->fleet.baton_count = PARTS - 1;
+        r->fleet.phase = (enum phase)phase;
+        r->fleet.active = GREEN;
+        for (int i = 0; i < PARTS; i++)
+            r->table[i].holder = GREEN;
+        r->facts[PARTS - 1].load_known = true; /* of nobody */
+        reign_step(r, (struct switcher_event){
+                          .type = SWITCHER_PARTITIONS, .partition_count = PARTS + 2, .first_offsets = first });
+        assert_int_equal(r->fleet.baton_count, PARTS);
+        assert_int_equal(r->table[PARTS - 1].partition, PARTS - 1);
+        assert_int_equal(r->table[PARTS - 1].from, 7);
+        assert_int_equal(r->table[PARTS - 1].holder, GREEN);
+        assert_int_equal(r->table[PARTS - 1].state, rests ? RIGHT_PAUSED : RIGHT_HELD);
+        assert_int_equal(r->table[PARTS - 1].epoch, r->fleet.version.epoch);
+        assert_true(r->table[PARTS - 1].taken && r->head_written);
+        assert_false(r->facts[PARTS - 1].load_known);
+        reign_free(r);
+    }
+}
+
+static void who_is_born_in_mid_switch_goes_with_the_last_stage(void **state)
+{
+    static const int64_t first[PARTS] = { 0, 0, 0, 7 };
+    struct reign *r = reign_new();
+    int stages = 0;
+
+    (void)state;
+    r->fleet.baton_count = PARTS - 1;
+    order_give(r, order_of(ORDER_SWITCH));
+    obey(r, 8);
+    assert_int_equal(r->s.op.state, OP_OBSERVING);
+    reign_step(r, (struct switcher_event){
+                      .type = SWITCHER_PARTITIONS, .partition_count = PARTS, .first_offsets = first });
+    r->position[3] = 7;
+    r->mark[3] = (struct mark){ MARK_EPOCH, r->table[3].epoch };
+    obey(r, 4);
+    assert_int_equal(r->s.op.state, OP_OBSERVING); /* it is none of this stage's */
+    assert_int_equal(r->table[3].holder, BLUE);
+    order_give(r, order_of(ORDER_PROMOTE));
+    obey(r, 8);
+    assert_int_equal(r->table[3].holder, GREEN);
+    r->fleet.baton_count = PARTS - 1; /* and one that is born when the last stage is observed goes after it */
+    reign_step(r, (struct switcher_event){
+                      .type = SWITCHER_PARTITIONS, .partition_count = PARTS, .first_offsets = first });
+    r->mark[3] = (struct mark){ MARK_EPOCH, r->table[3].epoch };
+    r->position[3] = 7;
+    assert_int_equal(r->table[3].holder, BLUE);
+    obey(r, 8);
+    assert_int_equal(r->table[3].holder, GREEN);
+    tick(r, 60000);
+    assert_int_equal(r->s.op.state, OP_COMPLETE);
+    for (int i = 0; i < PARTS; i++)
+        stages += r->table[i].holder == GREEN;
+    assert_int_equal(stages, PARTS);
+    reign_free(r);
+}
+
+/* --- a reign over what is left ------------------------------------------------------------------------------------------------------------------ */
+
+/* The head was written, its operation was not: what it had ordered nobody wants, and the phase is that of a fleet at rest. */
+static void an_order_of_nobody_is_taken_back(void **state)
+{
+    struct reign *r = reign_new();
+
+    (void)state;
+    r->table[1].state = RIGHT_RELEASING;
+    r->table[1].order = r->fleet.version.epoch;
+    r->fleet.phase = PHASE_PASSING;
+    r->fleet.deadline_unix_ms = 77;
+    switcher_reign(&r->s, 5, r->now_ms, r->now_ms * 1000);
+    assert_int_equal(r->fleet.phase, PHASE_STEADY);
+    assert_int_equal(r->fleet.deadline_unix_ms, 0);
+    tick(r, 10);
+    assert_int_equal(r->asked[SWITCHER_READ_GROUPS] > 0, true); /* at once: nobody's absence counts from before */
+    assert_int_equal(r->table[1].state, RIGHT_HELD);
+    assert_int_equal(r->table[1].order, r->fleet.version.epoch);
+    reign_free(r);
+}
+
+/* A grant that nobody has taken is not ordered on the way forth: its holder begins first, and ends where it says. */
+static void who_has_not_begun_is_not_ordered(void **state)
+{
+    struct reign *r = reign_new();
+
+    (void)state;
+    order_give(r, order_of(ORDER_PAUSE));
+    obey(r, 6);
+    r->members[BLUE].silent = true;
+    order_give(r, order_of(ORDER_RESUME));
+    tick(r, 5000);
+    assert_int_equal(r->s.op.state, OP_NEEDS_OPERATOR);
+    assert_int_equal(order_give(r, order_of(ORDER_SWITCH)), REPLY_ACCEPTED);
+    tick(r, 100);
+    for (int i = 0; i < PARTS; i++)
+        assert_int_equal(r->table[i].state, RIGHT_GRANTED);
+    r->members[BLUE].silent = false;
+    obey(r, 8);
+    assert_int_equal(r->s.op.state, OP_OBSERVING);
+    reign_free(r);
+}
+
 /* --- for people ---------------------------------------------------------------------------------------------------------------------- */
 
 static void who_is_waited_for_is_told(void **state)
@@ -1342,6 +2090,29 @@ int main(void)
         cmocka_unit_test(a_resume_that_stands_needs_an_operator),
         cmocka_unit_test(a_new_leader_has_what_is_left_of_the_time),
         cmocka_unit_test(nothing_happens_to_a_fleet_that_is_not),
+        cmocka_unit_test(who_has_it_in_hand_keeps_it),
+        cmocka_unit_test(everybody_has_to_have_applied_the_order),
+        cmocka_unit_test(the_reports_are_read_for_each_order),
+        cmocka_unit_test(a_report_counts_once),
+        cmocka_unit_test(the_newer_word_counts),
+        cmocka_unit_test(a_step_has_one_epoch),
+        cmocka_unit_test(an_old_listing_is_old),
+        cmocka_unit_test(what_a_lost_member_may_have_done_is_read),
+        cmocka_unit_test(a_doubt_that_is_told_is_written),
+        cmocka_unit_test(a_doubt_is_waited_for_or_listed),
+        cmocka_unit_test(a_doubt_may_come_up_late),
+        cmocka_unit_test(a_replay_does_it_all_again),
+        cmocka_unit_test(who_never_took_it_is_not_waited_for),
+        cmocka_unit_test(a_passage_is_proven_by_a_first_position),
+        cmocka_unit_test(an_abort_fails_no_version),
+        cmocka_unit_test(two_hands_stay_two_until_a_color_is_named),
+        cmocka_unit_test(a_throttle_knows_what_it_has_stopped),
+        cmocka_unit_test(a_standstill_begins_with_who_stopped_first),
+        cmocka_unit_test(who_had_lost_it_says_nothing_of_its_end),
+        cmocka_unit_test(partitions_are_born_where_the_fleet_is),
+        cmocka_unit_test(who_is_born_in_mid_switch_goes_with_the_last_stage),
+        cmocka_unit_test(an_order_of_nobody_is_taken_back),
+        cmocka_unit_test(who_has_not_begun_is_not_ordered),
         cmocka_unit_test(who_is_waited_for_is_told),
     };
 
