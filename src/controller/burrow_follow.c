@@ -9,9 +9,13 @@
  * Records are read when the first ends are known, for a commit without an end is dropped. Until the end that the log
  * had at the start is reached, commits count as replayed: a lag reckoned from today's end was not theirs.
  *
+ * Who owns what in a KIP-848 group its coordinator is asked, one group after the other, once its records say that something has
+ * changed: they name topics by id.
+ *
  * A topic that is not listed any more is deleted from the store; a list that could not be had deletes nothing.
  */
 #include <poll.h>
+#include <search.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -29,6 +33,7 @@
 #define RECORDS_A_TURN 500 /* under one lock: a reader waits for less than a millisecond */
 #define IDLE_MS_MAX 1000
 #define REPLAY_QUESTION 1
+#define OWNERS_SETTLE_MS 500 /* one change of a group is many records */
 
 struct burrow_follower {
     struct burrow_options options;
@@ -47,9 +52,14 @@ struct burrow_follower {
     struct kafka_tp *tps; /* all partitions of all topics */
     int *tp_counts;       /* partitions of the topic of each */
     int tp_count;
-    uint64_t ends_token, ends_out; /* 0: no question is out */
+    uint64_t token, ends_out; /* 0: no question is out */
     bool ends_known, replayed;
     int64_t ends_due_ms, topics_due_ms;
+    void *owners_now,
+        *owners_next; /* tsearch's: groups whose owners are asked, and those after them from owners_due_ms on */
+    uint64_t owners_out;
+    char owners_group[GROUP_NAME_MAX + 1];
+    int64_t owners_due_ms;
 };
 
 static struct burrow *store_new(const struct burrow_options *o)
@@ -172,7 +182,7 @@ static int topics_read(struct burrow_follower *f, struct kafka_handle *h, struct
 
 static void ends_ask(struct burrow_follower *f)
 {
-    f->ends_out = ++f->ends_token;
+    f->ends_out = ++f->token;
     if (f->tp_count == 0 || kafka_admin_ends(f->admin, f->ends_out, f->tps, f->tp_count, QUESTION_MS_MAX) < 0) {
         f->ends_known = f->ends_known || f->tp_count == 0;
         f->ends_out = 0;
@@ -209,6 +219,57 @@ static void on_owner(void *opaque, const char *topic, int32_t partition, const c
     burrow_owner(o->store, o->group, topic, partition, host, client_id);
 }
 
+static int compare_names(const void *a, const void *b)
+{
+    return strcmp(a, b);
+}
+
+static void owners_ask_later(struct burrow_follower *f, const char *group, int64_t wait_ms)
+{
+    if (!f->owners_next)
+        f->owners_due_ms = clock_ms() + wait_ms;
+    if (!tfind(group, &f->owners_next, compare_names))
+        must(tsearch(must(strdup(group)), &f->owners_next, compare_names));
+}
+
+static void owners_ask(struct burrow_follower *f, int64_t now_ms)
+{
+    char *group;
+
+    if (!f->replayed || f->owners_out)
+        return;
+    if (!f->owners_now && f->owners_next && now_ms >= f->owners_due_ms) {
+        f->owners_now = f->owners_next;
+        f->owners_next = NULL;
+    }
+    if (!f->owners_now)
+        return;
+    group = *(char **)f->owners_now; /* of a tree any will do: its root */
+    text_copy(f->owners_group, sizeof(f->owners_group), group);
+    tdelete(group, &f->owners_now, compare_names);
+    free(group);
+    f->owners_out = ++f->token;
+    kafka_admin_group(f->admin, f->owners_out, f->owners_group, QUESTION_MS_MAX);
+}
+
+static void owners_take(struct burrow_follower *f, const struct kafka_answer *a)
+{
+    f->owners_out = 0;
+    if (a->error == ERR_DENIED || (!a->error && !a->group.known))
+        return; /* they are not told, or too many; its next change is a new try */
+    if (a->error) {
+        owners_ask_later(f, f->owners_group, OPEN_AGAIN_MS);
+        return;
+    }
+    pthread_mutex_lock(&f->lock);
+    burrow_owners_clear(f->store, f->owners_group);
+    for (int i = 0; i < a->group.member_count; i++)
+        for (int k = 0; k < a->group_assigned_count[i]; k++)
+            burrow_owner(f->store, f->owners_group, a->group_assigned[i][k].topic, a->group_assigned[i][k].partition,
+                         a->group.members[i].host, a->group.members[i].client_id);
+    pthread_mutex_unlock(&f->lock);
+}
+
 /* Under the lock. */
 static void on_record(void *opaque, const struct kafka_record *rec)
 {
@@ -231,6 +292,9 @@ static void on_record(void *opaque, const struct kafka_record *rec)
     case KAFKA_COMMITS_GROUP:
         burrow_owners_clear(f->store, c.group);
         kafka_commits_owners(rec->value, rec->value_len, on_owner, &owning);
+        break;
+    case KAFKA_COMMITS_MEMBERS:
+        owners_ask_later(f, c.group, OWNERS_SETTLE_MS);
         break;
     case KAFKA_COMMITS_OTHER:
     case KAFKA_COMMITS_NEWER:
@@ -293,8 +357,11 @@ static void follow_turn(struct burrow_follower *f, struct kafka_handle *asker, s
     while ((a = kafka_admin_poll(f->admin))) {
         if (a->type == KAFKA_ANSWER_ENDS && a->token == f->ends_out)
             ends_take(f, a);
+        if (a->type == KAFKA_ANSWER_GROUP && a->token == f->owners_out)
+            owners_take(f, a);
         kafka_answer_free(a);
     }
+    owners_ask(f, now_ms);
 }
 
 /* From open to the first failure that needs a new beginning. */
@@ -305,7 +372,7 @@ static int follow(struct burrow_follower *f, struct errmsg *m)
     if (r < 0)
         return r;
     r = kafka_admin_open(&f->admin, kafka_reader_handle(f->reader), f->wake_fd, m);
-    f->ends_out = 0;
+    f->ends_out = f->owners_out = 0;
     f->ends_known = f->replayed = false;
     f->topics_due_ms = f->ends_due_ms = 0;
     if (r == ERR_OK)
@@ -319,7 +386,8 @@ static int follow(struct burrow_follower *f, struct errmsg *m)
         if (taken < 0 && taken != ERR_UNAVAILABLE)
             r = taken;
         if (taken < RECORDS_A_TURN)
-            wait_ms(f, f->ends_due_ms - clock_ms());
+            wait_ms(f, (f->owners_next && f->owners_due_ms < f->ends_due_ms ? f->owners_due_ms : f->ends_due_ms) -
+                           clock_ms());
     }
     return r;
 }
@@ -330,6 +398,9 @@ static void forget_all(struct burrow_follower *f)
     kafka_reader_close(f->reader);
     f->admin = NULL;
     f->reader = NULL;
+    tdestroy(f->owners_now, free);
+    tdestroy(f->owners_next, free);
+    f->owners_now = f->owners_next = NULL;
 }
 
 static void *run(void *opaque)

@@ -8,6 +8,7 @@
 #define VERSION_NEWEST 4
 #define KEY_COMMIT_NEWEST 1
 #define KEY_GROUP 2
+#define KEY_MEMBERS_NEWEST 8 /* from 3 on */
 
 /* What is left to read. A read beyond it, or of nonsense, breaks it for good: one look at the end is enough. */
 struct reader {
@@ -123,11 +124,11 @@ enum kafka_commits kafka_commits_decode(struct kafka_commit *ret, const void *ke
     ret->offset = ret->timestamp_ms = 0;
     if (k.broken)
         return KAFKA_COMMITS_BROKEN;
-    if (kind < 0 || kind > KEY_GROUP)
+    if (kind < 0 || kind > KEY_MEMBERS_NEWEST)
         return KAFKA_COMMITS_OTHER;
     take_text(&k, ret->group, sizeof(ret->group));
-    if (kind == KEY_GROUP)
-        return k.broken ? KAFKA_COMMITS_BROKEN : KAFKA_COMMITS_GROUP;
+    if (kind >= KEY_GROUP)
+        return k.broken ? KAFKA_COMMITS_BROKEN : kind == KEY_GROUP ? KAFKA_COMMITS_GROUP : KAFKA_COMMITS_MEMBERS;
     take_text(&k, ret->topic, sizeof(ret->topic));
     ret->partition = (int32_t)take_int(&k, 4);
     if (k.broken || !ret->topic[0] || ret->partition < 0)

@@ -3,7 +3,7 @@
  *
  * What OffsetFetch does not tell stands there: each single commit with its time, also one that repeats an offset, and which
  * client is given which partition. Value versions 0 to 4; newer ones are KAFKA_COMMITS_NEWER, other keys (those of
- * KIP-848 groups and of share groups) KAFKA_COMMITS_OTHER. Everything comes from a broker but may have been cut or
+ * share groups and of Streams groups) KAFKA_COMMITS_OTHER. Of KIP-848 groups only who has changed. Everything comes from a broker but may have been cut or
  * written by anybody: whatever does not parse is KAFKA_COMMITS_BROKEN, never a crash.
  */
 #ifndef KAFKA_COMMITS_H
@@ -19,6 +19,7 @@ enum kafka_commits {
     KAFKA_COMMITS_COMMIT, /* all fields */
     KAFKA_COMMITS_GONE,   /* a tombstone: group, topic, partition */
     KAFKA_COMMITS_GROUP,  /* a group's members have changed: group; kafka_commits_owners() tells them */
+    KAFKA_COMMITS_MEMBERS, /* the same of a KIP-848 group, whose records name topics by id: group; its coordinator tells them by name */
     KAFKA_COMMITS_OTHER,
     KAFKA_COMMITS_NEWER, /* of a commit: group, topic, partition */
     KAFKA_COMMITS_BROKEN,

@@ -88,7 +88,7 @@ static void tell(const rd_kafka_message_t *msg, lag_followed *each, void *opaque
     struct kafka_commit commit;
     const enum kafka_commits kind = kafka_commits_decode(&commit, msg->key, msg->key_len, msg->payload, msg->len);
 
-    if (kind != KAFKA_COMMITS_GROUP && kind != KAFKA_COMMITS_OTHER && commit.topic[0])
+    if (commit.topic[0])
         each(opaque, &commit, kind == KAFKA_COMMITS_COMMIT);
 }
 

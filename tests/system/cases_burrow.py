@@ -352,6 +352,15 @@ def today(w):
 
     for color in ("blue", "green"):  # the standby follows
         wait_until(lambda c=color: owned(f"{f.name}-{c}"), PATIENCE, lambda c=color: f"owners: {server.get(f'{at}{f.name}-{c}/lag')}", 0.3)
+    group = f"{f.name}-new"  # of the new protocol: its coordinator is asked who owns what
+    consumer = start_child([w.tools.bare, "--bootstrap.servers", w.kafka.bootstrap, "--group.id", group, "--topic", topic, "--group.protocol", "consumer",
+                            "--auto.offset.reset", "earliest", "--auto.commit.interval.ms", "200", "--out", f.path("new.txt")], f.path("new.log"))
+    try:
+        wait_until(lambda: owned(group), PATIENCE, lambda: f"owners: {server.get(f'{at}{group}/lag')}", 0.3)
+    finally:
+        end_child(consumer)
+    wait_until(lambda: all(not p["owner"] and not p["client_id"] for p in server.get(f"{at}{group}/lag")[1]["status"]["partitions"]), PATIENCE,
+               "nobody to own what the consumer has left", 0.3)
     committed = w.ask("committed", f"{f.name}-blue", topic)
     for p, c in committed.items():
         wait_until(lambda i=int(p), o=c["offset"]: owned(f"{f.name}-blue")[i]["end"]["offset"] >= o, PATIENCE, "commits to be seen", 0.2)

@@ -740,7 +740,12 @@ static void what_is_no_commit(void **state)
 
     (void)state;
     assert_int_equal(kafka_commits_decode(&c, k.at, k.len, v.at, v.len), KAFKA_COMMITS_NEWER);
-    k = key_of(3, "g", NULL, 0); /* of a KIP-848 group */
+    for (int kind = 3; kind <= 8; kind++) { /* of a KIP-848 group */
+        k = key_of(kind, "g", NULL, 0);
+        assert_int_equal(kafka_commits_decode(&c, k.at, k.len, NULL, 0), KAFKA_COMMITS_MEMBERS);
+        assert_string_equal(c.group, "g");
+    }
+    k = key_of(9, "g", NULL, 0); /* of a share group */
     assert_int_equal(kafka_commits_decode(&c, k.at, k.len, NULL, 0), KAFKA_COMMITS_OTHER);
     k = key_of(2, "g", NULL, 0);
     assert_int_equal(kafka_commits_decode(&c, k.at, k.len, NULL, 0), KAFKA_COMMITS_GROUP);
