@@ -7,6 +7,7 @@
 
 #include <cmocka.h>
 
+#include "core/burrow.h"
 #include "core/holder.h"
 #include "core/switch.h"
 #include "core/terms.h"
@@ -20,7 +21,9 @@ static void marks_are_read_back(void **state)
         struct mark mark;
     } cases[] = {
         { "baton/1 follow", { MARK_FOLLOW, 0 } },
+        { "baton/1 epoch=0", { MARK_EPOCH, 0 } },
         { "baton/1 epoch=1", { MARK_EPOCH, 1 } },
+        { "baton/1 epoch=01", { MARK_FOREIGN, 0 } },
         { "baton/1 epoch=9223372036854775807", { MARK_EPOCH, INT64_MAX } },
         { "", { MARK_FOREIGN, 0 } },
         { "baton/1 epoch=", { MARK_FOREIGN, 0 } },
@@ -240,10 +243,16 @@ static void a_head_says_how_many_there_are(void **state)
     assert_int_equal(fleet_find(&f, 0, 3), -1);
     f.batons[1].state = RIGHT_PAUSED;
     assert_int_equal(fleet_count_held(&f, BLUE), 1);
+    f.batons[1].state = RIGHT_GRANTED;
+    assert_int_equal(fleet_count_held(&f, BLUE), 2);
     assert_int_equal(fleet_count_held(&f, GREEN), 0);
     doc.kind = DOC_GONE;
     assert_int_equal(fleet_apply(&f, &doc), DOC_APPLIED);
     assert_false(f.exists);
+    assert_int_equal(f.baton_count, 0);
+    doc_whole(&doc, NULL, 0, 1, 3); /* of a topic that has no partitions yet */
+    assert_int_equal(fleet_apply(&f, &doc), DOC_APPLIED);
+    assert_true(f.exists);
     assert_int_equal(f.baton_count, 0);
 }
 
@@ -824,6 +833,133 @@ static void a_goodbye_is_said_until_it_is_heard(void **state)
     }
 }
 
+/* Deleted and made again, a fleet may have its partitions in another order: a member finds its own. */
+static void a_fleet_made_again_is_looked_through_anew(void **state)
+{
+    static const struct holder_topic_partition two[] = { { 0, 0 }, { 0, 1 } };
+    const struct doc gone = { .kind = DOC_GONE };
+    struct baton first[2] = { baton(0, RIGHT_HELD, BLUE, 5), baton(1, RIGHT_HELD, GREEN, 5) };
+    struct baton again[3] = { baton(2, RIGHT_HELD, GREEN, 9), baton(1, RIGHT_HELD, BLUE, 9),
+                              baton(0, RIGHT_HELD, GREEN, 9) };
+    struct life l;
+
+    (void)state;
+    life_begin(&l, BLUE);
+    doc_whole(&l.doc, first, 2, 1, 5);
+    life_step(&l, (struct holder_event){ .type = HOLDER_DOC, .doc = &l.doc, .doc_offset = 5, .log_position = 6 });
+    life_step(&l, (struct holder_event){ .type = HOLDER_ASSIGNED, .tps = two, .tp_count = 2 });
+    life_step(&l, (struct holder_event){ .type = HOLDER_LOG_END, .token = l.token, .log_position = 6 });
+    assert_int_equal(l.parts[0].state, PART_READING);
+    assert_int_equal(l.parts[1].state, PART_IDLE);
+    life_step(&l, (struct holder_event){ .type = HOLDER_DOC, .doc = &gone, .doc_offset = 6, .log_position = 7 });
+    life_answer(&l, HOLDER_OFFSETS, 3, (struct mark){ MARK_EPOCH, 5 });
+    assert_int_equal(l.parts[0].state, PART_IDLE);
+    doc_whole(&l.doc, again, 3, 1, 9);
+    life_step(&l, (struct holder_event){ .type = HOLDER_DOC, .doc = &l.doc, .doc_offset = 9, .log_position = 10 });
+    assert_int_equal(l.parts[0].state, PART_IDLE);
+    assert_int_equal(l.parts[1].state, PART_READING);
+    doc_whole(&l.doc, again, 1, 1, 10); /* and then there is only one */
+    life_step(&l, (struct holder_event){ .type = HOLDER_DOC, .doc = &l.doc, .doc_offset = 10, .log_position = 11 });
+    assert_int_equal(holder_deliver(&l.h, 1, 0, l.now_ms, 1), DELIVER_DROP);
+    life_step(&l, (struct holder_event){ .type = HOLDER_LOG_POSITION, .log_position = 4 });
+    assert_int_equal(l.h.log_position, 11); /* it never goes back */
+    life_step(&l, (struct holder_event){ .type = HOLDER_LOG_POSITION, .log_position = 40 });
+    assert_int_equal(l.h.log_position, 40);
+}
+
+/* Between the question and its answer the world may change: an answer that comes then begins nothing. */
+static void an_answer_that_comes_too_late_begins_nothing(void **state)
+{
+    static const struct holder_topic_partition tp = { 0, 0 };
+
+    (void)state;
+    for (int committing = 0; committing < 2; committing++)
+        for (int what = 0; what < 6; what++) {
+            struct life l;
+            uint64_t token;
+
+            life_begin(&l, BLUE);
+            life_doc(&l, RIGHT_HELD, BLUE, 5, 5, 100);
+            life_assign(&l);
+            if (committing)
+                life_answer(&l, HOLDER_OFFSETS, 140, (struct mark){ MARK_EPOCH, 5 });
+            assert_int_equal(l.parts[0].state, committing ? PART_STARTING : PART_READING);
+            token = l.token;
+            if (what == 0)
+                life_step(&l, (struct holder_event){ .type = HOLDER_REVOKED, .tps = &tp, .tp_count = 1 });
+            else if (what == 1)
+                life_step(&l, (struct holder_event){ .type = HOLDER_LOST, .tps = &tp, .tp_count = 1 });
+            else if (what == 2)
+                life_step(&l, (struct holder_event){ .type = HOLDER_CLOSE });
+            else if (what == 3)
+                life_doc(&l, RIGHT_HELD, GREEN, 6, 6, 100);
+            else if (what == 4)
+                life_doc(&l, RIGHT_PAUSED, BLUE, 5, 6, 100);
+            else
+                life_step(&l, (struct holder_event){
+                                  .type = HOLDER_DOC, .doc = &(struct doc){ .kind = DOC_GONE }, .log_position = 9 });
+            l.token = token;
+            l.trace[0] = '\0';
+            life_answer(&l, committing ? HOLDER_COMMITTED : HOLDER_OFFSETS, 140, (struct mark){ MARK_EPOCH, 5 });
+            assert_null(strstr(l.trace, "attach"));
+            assert_null(strstr(l.trace, "commit"));
+            assert_int_not_equal(l.parts[0].state, PART_ACTIVE);
+            assert_int_equal(holder_deliver(&l.h, 0, 140, l.now_ms, 1), DELIVER_DROP);
+        }
+}
+
+/* Ordered while it had not begun: it says where it stands all the same, so that there is an offset to pass on at. */
+static void who_has_not_begun_releases_where_it_would_have(void **state)
+{
+    struct report_part parts[4];
+    struct report r = { .parts = parts, .part_max = 4 };
+    struct life l;
+
+    (void)state;
+    life_begin(&l, BLUE);
+    life_doc(&l, RIGHT_RELEASING, BLUE, 5, 6, 100);
+    life_assign(&l);
+    l.trace[0] = '\0';
+    life_answer(&l, HOLDER_OFFSETS, 140, (struct mark){ MARK_EPOCH, 5 });
+    said(&l, "commit 140 baton/1 epoch=5\nreport\n");
+    life_answer(&l, HOLDER_COMMITTED, 0, (struct mark){ 0 });
+    said(&l, "report\n");
+    holder_report(&l.h, &r, 0);
+    assert_int_equal(parts[0].local, LOCAL_RELEASED);
+    assert_int_equal(parts[0].committed, 140);
+    assert_int_equal(parts[0].order, 6);
+    assert_int_equal(parts[0].first, OFFSET_NONE);
+    assert_true(r.ready && !r.goodbye);
+}
+
+/* A question of a standby that is on its way when it is told to go: nothing comes of the answer, and it says goodbye. */
+static void a_follow_commit_is_called_off_by_what_comes_between(void **state)
+{
+    static const struct holder_topic_partition tp = { 0, 0 };
+
+    (void)state;
+    for (int what = 0; what < 3; what++) {
+        struct life l;
+
+        life_begin(&l, GREEN);
+        life_doc(&l, RIGHT_HELD, BLUE, 5, 5, 0);
+        life_assign(&l);
+        l.now_ms += 20000;
+        life_step(&l, (struct holder_event){ .type = HOLDER_TICK });
+        assert_true(l.parts[0].follow_commit);
+        if (what == 0)
+            life_step(&l, (struct holder_event){ .type = HOLDER_CLOSE });
+        else if (what == 1)
+            life_step(&l, (struct holder_event){ .type = HOLDER_REVOKED, .tps = &tp, .tp_count = 1 });
+        else
+            life_doc(&l, RIGHT_GRANTED, GREEN, 6, 6, 40);
+        l.trace[0] = '\0';
+        life_answer(&l, HOLDER_ACTIVE_OFFSETS, 33, (struct mark){ MARK_EPOCH, 5 });
+        assert_null(strstr(l.trace, "follow"));
+        assert_false(l.parts[0].follow_commit);
+    }
+}
+
 /* --- orders ------------------------------------------------------------------------------------------------------- */
 
 static void a_large_member_speaks_now_and_then(void **state)
@@ -1009,6 +1145,23 @@ static void a_histogram_has_its_ends(void **state)
     assert_false(histogram_since(&since, &h, &old));
 }
 
+/* Of a group the worst partition counts; unknown is worse than good, and better than everything else. */
+static void a_group_is_as_its_worst_partition(void **state)
+{
+    static const struct {
+        enum burrow_status group, partition, worse;
+    } cases[] = {
+        { BURROW_OK, BURROW_OK, BURROW_OK },           { BURROW_OK, BURROW_UNKNOWN, BURROW_UNKNOWN },
+        { BURROW_UNKNOWN, BURROW_OK, BURROW_UNKNOWN }, { BURROW_UNKNOWN, BURROW_WARN, BURROW_WARN },
+        { BURROW_WARN, BURROW_UNKNOWN, BURROW_WARN },  { BURROW_OK, BURROW_STOP, BURROW_ERR },
+        { BURROW_ERR, BURROW_WARN, BURROW_ERR },       { BURROW_WARN, BURROW_STALL, BURROW_ERR },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+        assert_int_equal(burrow_group_worse(cases[i].group, cases[i].partition), cases[i].worse);
+}
+
 static void failures_are_told_by_class_and_no_more_than_fit(void **state)
 {
     static struct signals s, old, sum;
@@ -1123,8 +1276,7 @@ static void spoil(struct preflight *p, const char *how)
     IF("member-behind") p->reports[GREEN].applied.epoch = 1;
     IF("another-term") p->reports[GREEN].applied.term = 6;
     IF("eager-assignor")
-    p->reports[GREEN].eager = true,
-    p->op.stages.items[1] = p->op.stages.items[0], p->op.stages.count = 2;
+    p->reports[GREEN].eager = true, p->op.stages.items[1] = p->op.stages.items[0], p->op.stages.count = 2;
     IF("static-member") snprintf(p->reports[BLUE].instance_id, 8, "i0");
     IF("no-receiver") p->in.report_count = 1;
     IF("no-holder") p->reports[BLUE].color = GREEN, p->snapshot.groups[BLUE].member_count = 0;
@@ -1161,6 +1313,8 @@ static void spoil(struct preflight *p, const char *how)
         p->fleet.spec.judge.interval_ms = 5000;
     }
     IF("of-green") p->snapshot.groups[GREEN].unsupported = p->snapshot.groups[BLUE].unsupported = true;
+    IF("other-topic") p->reports[GREEN].parts[1].topic = 1;
+    IF("unnamed") p->reports[BLUE].member_id[0] = '\0';
     IF("half-owned") p->reports[GREEN].parts[1].owned = false;
     IF("both-expired") p->partitions[0].log_start = p->partitions[1].log_start = 11;
     IF("both-near")
@@ -1171,8 +1325,7 @@ static void spoil(struct preflight *p, const char *how)
     IF("start-unreadable") p->partitions[0].log_start = OFFSET_NONE;
     IF("listed-doubt") p->table[1].doubt = 15, p->op.on_doubt = DOUBT_LIST;
     IF("nameless")
-    p->reports[GREEN].member_id[0] = '\0',
-    p->snapshot.groups[GREEN].member_count = 0, p->reports[GREEN].ready = false;
+    p->reports[GREEN].member_id[0] = '\0', p->snapshot.groups[GREEN].member_count = 0, p->reports[GREEN].ready = false;
     IF("named")
     {
         for (int c = 0; c < COLOR_COUNT; c++)
@@ -1232,6 +1385,8 @@ static void every_fault_has_its_finding(void **state)
         { "observed-too-short", FINDING_REFUSAL },
         { "groups-unreadable of-green", FINDING_NOTE },
         { "uncovered-partition half-owned", FINDING_REFUSAL },
+        { "uncovered-partition other-topic", FINDING_REFUSAL },
+        { "unmanaged-consumer unnamed", FINDING_REFUSAL },
         { "expired-offset both-expired", FINDING_WARNING },
         { "retention-threatens both-near", FINDING_WARNING },
         { "log-unreadable start-unreadable", FINDING_REFUSAL },
@@ -1288,7 +1443,7 @@ static void what_is_almost_a_fault_is_none(void **state)
     static struct findings found;
 
     (void)state;
-    for (int i = 0; i < 12; i++) {
+    for (int i = 0; i < 14; i++) {
         memset(&found, 0, sizeof(found));
         preflight_good(&p);
         switch (i) {
@@ -1325,6 +1480,13 @@ static void what_is_almost_a_fault_is_none(void **state)
             break;
         case 8: /* in doubt, and done again since */
             p.table[1].doubt = 10;
+            break;
+        case 12: /* one more has come since the brokers were read */
+            p.snapshot.partition_count = 1;
+            p.partitions[1].log_end = OFFSET_NONE;
+            break;
+        case 13: /* behind, but far from the start */
+            p.partitions[0] = (struct partition_view){ { 345, 345 }, .log_start = 100, .log_end = 5000 };
             break;
         case 9: /* eager, but all at once */
             p.reports[GREEN].eager = true;
@@ -1454,6 +1616,11 @@ int main(void)
         cmocka_unit_test(what_is_almost_a_fault_is_none),
         cmocka_unit_test(more_findings_than_fit_are_counted),
         cmocka_unit_test(a_document_that_cannot_be_is_refused),
+        cmocka_unit_test(a_fleet_made_again_is_looked_through_anew),
+        cmocka_unit_test(an_answer_that_comes_too_late_begins_nothing),
+        cmocka_unit_test(who_has_not_begun_releases_where_it_would_have),
+        cmocka_unit_test(a_follow_commit_is_called_off_by_what_comes_between),
+        cmocka_unit_test(a_group_is_as_its_worst_partition),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

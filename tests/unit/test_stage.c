@@ -161,12 +161,102 @@ static void a_name_may_be_no_partition_of_the_fleet(void **state)
     assert_int_equal(stages_unknown_name(&s, &f), 1);
 }
 
+/* What was not written as a list of words, but read from a record: whoever made it, it holds together or it is refused. */
+static void a_list_from_elsewhere_is_looked_at(void **state)
+{
+    static const struct stages good = { .items = { { STAGE_NAMES, 2, 0 }, { STAGE_SHARE, 100, 0 } },
+                                        .count = 2,
+                                        .names = { { 0, 1 }, { 1, 2 } },
+                                        .name_count = 2 };
+
+    (void)state;
+    for (int fault = 0; fault < 14; fault++) {
+        struct stages s = good;
+
+        switch (fault) {
+        case 0:
+            assert_true(stages_valid(&s, &spec));
+            continue;
+        case 1:
+            s.count = 0;
+            break;
+        case 2:
+            s.count = STAGES_MAX + 1;
+            break;
+        case 3:
+            s.name_count = -1;
+            break;
+        case 4:
+            s.name_count = STAGE_NAMES_MAX + 1;
+            break;
+        case 5:
+            s.items[0].amount = 0;
+            break;
+        case 6:
+            s.items[0].first = -1;
+            break;
+        case 7: /* names beyond the last */
+            s.items[0].first = 1;
+            break;
+        case 8:
+            s.names[1].topic = 2;
+            break;
+        case 9:
+            s.names[1] = s.names[0];
+            break;
+        case 10: /* a name that is in no stage */
+            s.items[0].amount = 1;
+            break;
+        case 11: /* names in two stages that follow one another are one */
+            s = (struct stages){ .items = { { STAGE_NAMES, 1, 0 }, { STAGE_NAMES, 1, 1 }, { STAGE_SHARE, 100, 0 } },
+                                 .count = 3,
+                                 .names = { { 0, 1 }, { 1, 2 } },
+                                 .name_count = 2 };
+            break;
+        case 12:
+            s.items[1].amount = 101;
+            break;
+        default:
+            s.count = 1; /* it does not end */
+        }
+        if (stages_valid(&s, &spec))
+            fail_msg("fault %d", fault);
+    }
+}
+
+static void lists_have_bounds(void **state)
+{
+    struct errmsg m = { 0 };
+    struct stages s = { .count = 0 };
+
+    (void)state;
+    for (int i = 0; i < STAGE_NAMES_MAX; i++)
+        assert_int_equal(stages_add_name(&s, 0, i, &m), ERR_OK);
+    assert_int_equal(s.count, 1);
+    assert_int_equal(stages_add_name(&s, 0, STAGE_NAMES_MAX, &m), ERR_INVALID);
+    assert_non_null(strstr(m.text, "at most 64 partitions"));
+    assert_int_equal(s.name_count, STAGE_NAMES_MAX);
+    s = (struct stages){ .count = 0 };
+    for (int i = 1; i <= STAGES_MAX; i++) {
+        char word[8];
+
+        snprintf(word, sizeof(word), "%d", i);
+        assert_int_equal(stages_add(&s, &spec, word, &m), ERR_OK);
+    }
+    assert_int_equal(stages_add_name(&s, 0, 0, &m), ERR_INVALID);
+    assert_int_equal(stages_add(&s, &spec, "nothing like it/3", &m), ERR_INVALID);
+    assert_null(strstr(m.text, "did you mean"));
+    stages_pick(&s, NULL, NULL, 0); /* a fleet without partitions: nothing is picked */
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(lists_are_read_and_written),
         cmocka_unit_test(stages_are_like_the_whole),
         cmocka_unit_test(a_name_may_be_no_partition_of_the_fleet),
+        cmocka_unit_test(a_list_from_elsewhere_is_looked_at),
+        cmocka_unit_test(lists_have_bounds),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -364,6 +364,87 @@ static void a_baseline_keeps_only_what_was_steady(void **state)
     free(c);
 }
 
+/* --- what was so before --------------------------------------------------------------------------------------------------------- */
+
+/* What the old color did not do better is not held against the new one, be it ever so bad. */
+static void what_was_bad_before_is_no_fault(void **state)
+{
+    struct court *c = court_new(1 << METRIC_ERROR_RATE | 1 << METRIC_LATENCY);
+
+    (void)state;
+    c->policy.error_rate_limit_ppm = 50000;
+    c->policy.latency_p99_limit_ms = 100;
+    judge_init(&c->judge, &c->policy, c->progress, PARTS);
+    for (int i = 0; i < 60; i++) {
+        c->sample.of[BLUE] =
+            (struct judge_figures){ .counted = true, .records = 100, .errors = 90 + i % 3, .latency_known = true };
+        histogram_add(&c->sample.of[BLUE].latency, 900000, 100);
+        watch(c, BLUE);
+    }
+    begin(c);
+    c->sample.of[GREEN] =
+        (struct judge_figures){ .counted = true, .records = 100, .errors = 91, .latency_known = true };
+    histogram_add(&c->sample.of[GREEN].latency, 900000, 100);
+    assert_int_not_equal(looks(c, 40), VERDICT_WORSE);
+    assert_true(c->said.metrics[0].tolerated <= 0.95);
+    free(c);
+}
+
+/* Two partitions stand still, and nobody is heard of at the same look: what was seen first is what is said, and it stays. */
+static void the_first_reason_stays(void **state)
+{
+    struct court *c = court_new(0);
+
+    (void)state;
+    c->policy.mode = JUDGE_GUARD;
+    c->policy.no_progress_ms = 2 * LOOK_MS;
+    judge_init(&c->judge, &c->policy, c->progress, PARTS);
+    begin(c);
+    c->sample.lag_known = true;
+    c->sample.parts = c->parts;
+    c->sample.part_count = 2;
+    c->parts[0] = (struct judge_part){ .baton = 0, .position = 5, .end = 9 };
+    c->parts[1] = (struct judge_part){ .baton = 1, .position = 5, .end = 9 };
+    assert_int_equal(looks(c, 2), VERDICT_UNDECIDED);
+    c->sample.of[GREEN] = (struct judge_figures){ .counted = true, .records = 100, .errors = 100 };
+    assert_int_equal(look(c), VERDICT_WORSE);
+    assert_int_equal(c->said.rule, RULE_NO_PROGRESS);
+    says(c, "2 partitions have records waiting and have stood still for 20 s");
+    assert_int_equal(looks(c, 5), VERDICT_WORSE);
+    assert_int_equal(c->said.rule, RULE_NO_PROGRESS);
+    free(c);
+}
+
+/* Partitions come and go between two looks: what their ends add up to is no arrival. */
+static void partitions_that_come_are_no_arrivals(void **state)
+{
+    struct court *c = court_new(1 << METRIC_LAG);
+
+    (void)state;
+    judge_init(&c->judge, &c->policy, c->progress, PARTS);
+    begin(c);
+    for (int i = 0; i < 4; i++) {
+        behind(c, 10, 1000);
+        look(c);
+    }
+    assert_int_equal(c->judge.lag.arrivals, 100);
+    c->parts[1] = (struct judge_part){ .baton = 1, .position = 900000, .end = 900000 };
+    behind(c, 10, 1000);
+    c->sample.part_count = 2;
+    look(c);
+    assert_int_equal(c->judge.lag.arrivals, 100);
+    c->parts[1].end = c->parts[1].position = 0; /* made again: ends fall */
+    look(c);
+    assert_int_equal(c->judge.lag.arrivals, 100);
+    c->sample.now_ms += 60000; /* after a long gap the old figure counts no more */
+    c->parts[0].end += 70 * 50;
+    c->parts[0].position = c->parts[0].end;
+    look(c);
+    assert_int_equal(c->judge.lag.arrivals, 50);
+    assert_int_not_equal(c->said.verdict, VERDICT_WORSE);
+    free(c);
+}
+
 /* --- what is said ------------------------------------------------------------------------------------------------------------------ */
 
 static void why_there_is_no_verdict_is_said(void **state)
@@ -481,6 +562,9 @@ int main(void)
         cmocka_unit_test(a_baseline_is_of_the_other_color),
         cmocka_unit_test(an_ok_takes_so_many_records),
         cmocka_unit_test(every_word_is_read_back),
+        cmocka_unit_test(what_was_bad_before_is_no_fault),
+        cmocka_unit_test(the_first_reason_stays),
+        cmocka_unit_test(partitions_that_come_are_no_arrivals),
     };
 
     return cmocka_run_group_tests_name("verdict", tests, NULL, NULL);
