@@ -121,6 +121,7 @@ void led_report_take(struct led *l, struct report *report);
 void led_report_gone(struct led *l, const char *incarnation);
 /* What the judge says of this operation and stage. */
 void led_verdict_take(struct led *l, const struct judge_verdict *verdict, uint32_t number, int stage);
+void led_kept_take(struct led *l, const struct judge_kept *kept, uint32_t number);
 bool led_member(const struct led *l, int i, const struct report **ret, int64_t *ret_heard_ms);
 void reign_partitions_soon(struct controller *c);
 

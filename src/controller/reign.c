@@ -41,6 +41,7 @@ struct inbox_event {
     struct order *order;
     struct spec *spec;
     struct judge_verdict *verdict;
+    struct judge_kept *kept;
     int64_t *first_offsets;
     struct call *after; /* answered when what this changed is in the log */
 };
@@ -194,6 +195,7 @@ static void inbox_event_free(struct inbox_event *ie)
     free(ie->order);
     free(ie->spec);
     free(ie->verdict);
+    free(ie->kept);
     free(ie->first_offsets);
     free(ie);
 }
@@ -325,6 +327,16 @@ void led_verdict_take(struct led *l, const struct judge_verdict *verdict, uint32
     ie->ev.verdict = ie->verdict;
     ie->ev.number = number;
     ie->ev.stage = stage;
+}
+
+void led_kept_take(struct led *l, const struct judge_kept *kept, uint32_t number)
+{
+    struct inbox_event *ie = led_post(l, SWITCHER_KEPT);
+
+    ie->kept = must(malloc(sizeof(*kept)));
+    *ie->kept = *kept;
+    ie->ev.kept = ie->kept;
+    ie->ev.number = number;
 }
 
 static struct inbox_event *inbox_pop(struct led *l)

@@ -22,6 +22,7 @@
 #define QUERY_EVERY_MS 5000         /* Prometheus is not asked more often */
 #define QUERY_MS_MAX 4000
 #define PARTS_NONE UINT64_C(0)
+#define KEEP_EVERY_MS 10000 /* how much of the judge's evidence a lost leader takes with it */
 
 /* A query for one color, and its newest answer. */
 struct question {
@@ -45,8 +46,9 @@ struct watch {
     uint64_t owners[COLOR_COUNT];             /* who had which partition at the last look */
     uint64_t alive[COLOR_COUNT][MEMBERS_MAX]; /* members at the last look, by the hash of their incarnation */
     int alive_count[COLOR_COUNT];
-    uint32_t number; /* operation and stage that judge_begin() was told of */
-    int stage;
+    uint32_t number;  /* operation and stage that judge_begin() was told of */
+    int stage;        /* -1: none yet, and the yardstick is kept */
+    int64_t saved_ms; /* when the operation's record was last given what the next judge needs, 0: not of this stage */
     struct question questions[SIGNALS_MAX][COLOR_COUNT];
     struct judge_part *parts;
     struct judge_sample sample;
@@ -529,10 +531,46 @@ static void look(struct watch *w, const struct op *op, int64_t now_ms)
         judge_step(&w->judge, s);
         judge_explain(&w->judge, &verdict);
         led_verdict_take(w->e->led, &verdict, op->number, op->stage);
+        if (w->saved_ms == 0 || (op->judge == JUDGE_AUTO && now_ms - w->saved_ms >= KEEP_EVERY_MS)) {
+            struct judge_kept kept;
+
+            judge_keep(&w->judge, &kept, op->stage);
+            led_kept_take(w->e->led, &kept, op->number);
+            w->saved_ms = now_ms;
+        }
     } else if (op_ended(op) && w->e->mirror->fleet.phase == PHASE_STEADY) {
         judge_baseline(&w->judge, active, s);
     }
     keep(w, op, observing ? "look" : op_ended(op) ? "baseline" : "passing");
+}
+
+/*
+ * The yardstick is kept as soon as a switch has begun, and with a stage that has passed its judging begins: on that of another
+ * leader, or of a watch before this one, where there is one.
+ */
+static void begin(struct watch *w, const struct op *op, int64_t now_ms)
+{
+    const bool known = op->number == w->number; /* its yardstick is this watch's, or is in it already */
+    struct judge_policy policy = spec_judge(&w->e->mirror->fleet.spec);
+    struct judge_kept kept;
+
+    policy.mode = op->judge;
+    if (op->state == OP_PASSING && !known && !op->kept.known) {
+        judge_freeze(&w->judge, &kept, &policy, op->to, op->stages.count, now_ms);
+        led_kept_take(w->e->led, &kept, op->number);
+        w->number = op->number;
+        w->stage = -1;
+    }
+    if (op->state != OP_OBSERVING || (known && op->stage == w->stage))
+        return;
+    if (!known && op->kept.known)
+        judge_restore(&w->judge, &op->kept, op->judged ? &op->verdict : NULL, &policy, op->to, op->stages.count,
+                      op->stage, now_ms);
+    else
+        judge_begin(&w->judge, &policy, op->to, op->stages.count, now_ms);
+    w->number = op->number;
+    w->stage = op->stage;
+    w->saved_ms = 0;
 }
 
 int64_t watch_lag_ms(const struct entry *e)
@@ -553,15 +591,8 @@ void watch_tick(struct entry *e, int64_t now_ms)
         return;
     }
     w = watch_of(e);
-    if (s->op.state == OP_OBSERVING && s->op.number > 0 && s->op.judge != JUDGE_OFF &&
-        (s->op.number != w->number || s->op.stage != w->stage)) {
-        struct judge_policy policy = spec_judge(&f->spec);
-
-        policy.mode = s->op.judge;
-        judge_begin(&w->judge, &policy, s->op.to, s->op.stages.count, now_ms);
-        w->number = s->op.number;
-        w->stage = s->op.stage;
-    }
+    if (!op_ended(&s->op) && s->op.judge != JUDGE_OFF)
+        begin(w, &s->op, now_ms);
     ask_prometheus(w, now_ms);
     if (w->looked_ms > 0 && now_ms - w->looked_ms < w->policy.interval_ms)
         return;

@@ -8,7 +8,8 @@
  *
  * Only the leader watches. While nothing is under way the samples are the old color's baseline; from the moment a stage has
  * passed each is a look at the new one, until the switcher goes on. What could not be read is unknown in the sample: the judge
- * never takes silence for an answer. A new leader begins without a baseline, and says so by being undecided.
+ * never takes silence for an answer. Of a switch under way the operation's record keeps what a new leader's judge needs to go on
+ * (judge.h); a baseline for the next switch it gathers anew.
  */
 #ifndef CONTROLLER_WATCH_H
 #define CONTROLLER_WATCH_H

@@ -133,6 +133,18 @@ static double log_likelihood(double x, double n, double p0, double p1)
 
 /* --- metrics ---------------------------------------------------------------------------------------------------------------- */
 
+static const char *metric_name(const struct judge *j, int metric)
+{
+    static const char *const names[METRIC_SIGNAL] = {
+        [METRIC_ERROR_RATE] = "error_rate",
+        [METRIC_LATENCY] = "latency",
+        [METRIC_LAG] = "lag",
+        [METRIC_METADATA] = "metadata",
+    };
+
+    return metric < METRIC_SIGNAL ? names[metric] : j->policy.signals[metric - METRIC_SIGNAL].name;
+}
+
 /* Readings of a signal are sorted into the same buckets as times: by size, to an eighth. */
 static int signal_bucket(const struct signal_policy *p, double level)
 {
@@ -373,7 +385,8 @@ static void lag_read(struct judge *j, const struct judge_sample *s, double secon
         j->lag.arrivals = j->lag.arrivals > 0 ? j->lag.arrivals + weight * (rate - j->lag.arrivals) : rate;
     }
     if (!j->lag.known) {
-        j->lag.backlog = lag;
+        if (j->lag.backlog <= 0) /* or kept from another judge */
+            j->lag.backlog = lag;
         j->lag.before = lag;
         j->lag.at_ms = s->now_ms;
         j->lag.control_before = s->control_lag_known ? (double)s->control_lag : 0;
@@ -422,7 +435,7 @@ void judge_baseline(struct judge *j, enum color active, const struct judge_sampl
         memset(&j->lag, 0, sizeof(j->lag));
         memset(j->progress, 0, (size_t)j->progress_max * sizeof(*j->progress));
         blocks_drop(j, s->now_ms);
-        j->judging = false;
+        j->judging = j->restored = false;
         j->from = active;
         g->since_ms = j->last_ms = s->now_ms;
         return;
@@ -621,14 +634,21 @@ static void lag_freeze(struct judge *j, double z)
 void judge_begin(struct judge *j, const struct judge_policy *policy, enum color to, int stages, int64_t now_ms)
 {
     const double half = (double)policy->alpha_ppm / PPM / 2;
+    const bool restored = j->restored && color_other(to) == j->from; /* a later stage: the yardstick stays */
     int metrics = 0;
     double z;
 
     j->policy = *policy;
-    memset(j->cases, 0, sizeof(j->cases));
     for (int metric = 0; metric < JUDGE_METRICS_MAX; metric++) {
-        j->cases[metric].on = policy->mode == JUDGE_AUTO && metric_on(policy, metric);
-        metrics += j->cases[metric].on;
+        struct judge_case *c = &j->cases[metric];
+        const bool on = policy->mode == JUDGE_AUTO && metric_on(policy, metric);
+
+        if (!restored)
+            memset(c, 0, sizeof(*c));
+        c->on = on && (!restored || c->bet_count > 0);
+        c->looks = c->known_ms = 0;
+        c->over_limit = 0;
+        metrics += on;
     }
     if (metrics == 0)
         metrics = 1;
@@ -640,7 +660,7 @@ void judge_begin(struct judge *j, const struct judge_policy *policy, enum color 
         memset(j->generations, 0, sizeof(j->generations));
         memset(j->progress, 0, (size_t)j->progress_max * sizeof(*j->progress));
     }
-    for (int metric = 0; metric < JUDGE_METRICS_MAX; metric++)
+    for (int metric = 0; metric < JUDGE_METRICS_MAX && !restored; metric++)
         if (j->cases[metric].on && metric == METRIC_LAG)
             lag_freeze(j, z);
         else if (j->cases[metric].on)
@@ -661,6 +681,128 @@ void judge_begin(struct judge *j, const struct judge_policy *policy, enum color 
     j->verdict = VERDICT_UNDECIDED;
     j->rule = RULE_NONE;
     bets_open(j, now_ms);
+}
+
+/* --- one judge after another ------------------------------------------------------------------------------------------------------ */
+
+static int slow_bucket_of(const struct judge_policy *p)
+{
+    return histogram_bucket(p->latency_p99_limit_ms * 1000);
+}
+
+static int metric_by_name(const struct judge *j, const char *name)
+{
+    for (int metric = 0; metric < JUDGE_METRICS_MAX; metric++)
+        if (j->cases[metric].on && strcmp(metric_name(j, metric), name) == 0)
+            return metric;
+    return -1;
+}
+
+void judge_keep(const struct judge *j, struct judge_kept *ret, int stage)
+{
+    const struct judge_generation *g = j->generations;
+
+    memset(ret, 0, sizeof(*ret));
+    ret->known = true;
+    ret->stage = stage;
+    ret->begun = j->judging;
+    ret->evidence = j->evidence_ms != 0;
+    ret->steady = j->steady_ms != 0;
+    ret->after_ms = j->last_ms - j->began_ms;
+    ret->evidence_ms = ret->evidence ? j->last_ms - j->evidence_ms : 0;
+    ret->splits = j->splits;
+    ret->backlog = j->lag.backlog;
+    for (int i = 0; i < 2; i++) {
+        ret->records += g[i].spreads[METRIC_ERROR_RATE].n;
+        ret->errors += g[i].spreads[METRIC_ERROR_RATE].above[0];
+        ret->timed += g[i].spreads[METRIC_LATENCY].n;
+        ret->slow += g[i].spreads[METRIC_LATENCY].above[slow_bucket_of(&j->policy)];
+        ret->seconds += g[i].seconds;
+        ret->rate_max = g[i].rate_max > ret->rate_max ? g[i].rate_max : ret->rate_max;
+    }
+    for (int metric = 0; metric < JUDGE_METRICS_MAX; metric++)
+        for (int i = 0; i < j->cases[metric].bet_count && j->cases[metric].on; i++) {
+            struct judge_kept_bet *kept = &ret->bets[ret->bet_count++];
+
+            snprintf(kept->name, sizeof(kept->name), "%s", metric_name(j, metric));
+            kept->looks = j->cases[metric].looks;
+            kept->bet = j->cases[metric].bets[i];
+        }
+}
+
+void judge_freeze(struct judge *j, struct judge_kept *ret, const struct judge_policy *policy, enum color to, int stages,
+                  int64_t now_ms)
+{
+    judge_begin(j, policy, to, stages, now_ms);
+    j->judging = false;
+    judge_keep(j, ret, 0);
+}
+
+/* Numbers from a record: whatever they are, the judge works on with what it can work with. */
+static void bet_restore(struct judge_bet *b, const struct judge_bet *kept, bool begun)
+{
+    const struct judge_bet blank = *b;
+
+    *b = *kept;
+    b->bucket = kept->bucket < 0 ? 0 : kept->bucket < HISTOGRAM_BUCKETS ? kept->bucket : HISTOGRAM_BUCKETS - 1;
+    b->tolerated = kept->tolerated >= SHARE_FLOOR && kept->tolerated <= SHARE_CEILING ? kept->tolerated : SHARE_CEILING;
+    b->design = kept->design >= 1 && kept->design < 1e9 ? kept->design : 1e9;
+    for (int k = 0; k < JUDGE_ALTERNATIVES; k++)
+        b->log_stakes[k] = begun && fabs(kept->log_stakes[k]) <= LOG_MAX ? kept->log_stakes[k] : blank.log_stakes[k];
+    b->log_promote = begun && fabs(kept->log_promote) <= LOG_MAX ? kept->log_promote : 0;
+    if (!begun || !sane(b->n) || !sane(b->x) || !sane(b->late_n) || !sane(b->late_x) || !sane(b->control_n) ||
+        !sane(b->control_x))
+        b->n = b->x = b->late_n = b->late_x = b->control_n = b->control_x = 0;
+}
+
+void judge_restore(struct judge *j, const struct judge_kept *kept, const struct judge_verdict *verdict,
+                   const struct judge_policy *policy, enum color to, int stages, int stage, int64_t now_ms)
+{
+    const bool begun = kept->begun && kept->stage == stage;
+    struct judge_generation *g = &j->generations[0];
+
+    memset(j->generations, 0, sizeof(j->generations));
+    j->restored = false;
+    judge_begin(j, policy, to, stages, now_ms);
+    for (int metric = 0; metric < JUDGE_METRICS_MAX; metric++) {
+        struct judge_case *c = &j->cases[metric];
+        int bets = 0;
+
+        for (int i = 0; i < kept->bet_count && i < JUDGE_KEPT_MAX && c->on; i++)
+            if (strcmp(kept->bets[i].name, metric_name(j, metric)) == 0 && bets < c->bet_count) {
+                bet_restore(&c->bets[bets++], &kept->bets[i].bet, begun);
+                c->looks = begun ? kept->bets[i].looks : 0;
+            }
+    }
+    j->restored = true;
+    if (sane(kept->records) && sane(kept->errors) && kept->errors <= kept->records) {
+        g->spreads[METRIC_ERROR_RATE].n = kept->records;
+        g->spreads[METRIC_ERROR_RATE].above[0] = kept->errors;
+    }
+    if (sane(kept->timed) && sane(kept->slow) && kept->slow <= kept->timed) {
+        g->spreads[METRIC_LATENCY].n = kept->timed;
+        g->spreads[METRIC_LATENCY].above[slow_bucket_of(policy)] = kept->slow;
+    }
+    if (sane(kept->seconds) && sane(kept->rate_max)) {
+        g->seconds = kept->seconds;
+        g->rate_max = kept->rate_max;
+    }
+    if (!begun)
+        return;
+    j->began_ms = now_ms - kept->after_ms;
+    j->evidence_ms = kept->evidence ? now_ms - kept->evidence_ms : 0;
+    j->steady_ms = kept->steady ? now_ms : 0;
+    j->splits = kept->splits;
+    j->lag.backlog = sane(kept->backlog) ? kept->backlog : 0;
+    if (!verdict || verdict->verdict != VERDICT_WORSE)
+        return;
+    j->verdict = VERDICT_WORSE;
+    j->rule = verdict->rule;
+    j->worse_ms = now_ms;
+    snprintf(j->worse_why, sizeof(j->worse_why), "%.199s", verdict->sentence);
+    for (int i = 0; i < verdict->metric_count; i++)
+        if (verdict->metrics[i].state == METRIC_WORSE && metric_by_name(j, verdict->metrics[i].name) >= 0)
+            j->worse_metric = metric_by_name(j, verdict->metrics[i].name);
 }
 
 /* --- rules ----------------------------------------------------------------------------------------------------------------------- */
@@ -750,7 +892,7 @@ static void limits_look(struct judge *j, const struct judge_sample *s)
 {
     const struct judge_policy *p = &j->policy;
     const double error_limit = (double)p->error_rate_limit_ppm / PPM;
-    const int slow_bucket = histogram_bucket(p->latency_p99_limit_ms * 1000);
+    const int slow_bucket = slow_bucket_of(p);
     struct judge_slot *slot = window_slot(j, s->now_ms), sum;
     struct judge_open_block figures;
     double share, n;
@@ -963,18 +1105,6 @@ enum verdict judge_step(struct judge *j, const struct judge_sample *s)
 }
 
 /* --- for people ------------------------------------------------------------------------------------------------------------------- */
-
-static const char *metric_name(const struct judge *j, int metric)
-{
-    static const char *const names[METRIC_SIGNAL] = {
-        [METRIC_ERROR_RATE] = "error_rate",
-        [METRIC_LATENCY] = "latency",
-        [METRIC_LAG] = "lag",
-        [METRIC_METADATA] = "metadata",
-    };
-
-    return metric < METRIC_SIGNAL ? names[metric] : j->policy.signals[metric - METRIC_SIGNAL].name;
-}
 
 /* The bet that says most against the new color. */
 static const struct judge_bet *case_bet(const struct judge_case *c)

@@ -188,6 +188,7 @@ struct judge {
     int splits;
     int64_t looks;
     struct judge_case cases[JUDGE_METRICS_MAX];
+    bool restored; /* the yardstick is another judge's: there is no baseline to make one of */
 
     struct {
         bool known;
@@ -220,12 +221,43 @@ struct judge {
     char worse_why[200]; /* of a rule */
 };
 
+/*
+ * What a judge leaves to the one after it, when the leader is lost: the yardstick, and how the bets stand. A few kilobytes, in the
+ * operation's record. What was seen since it was last written is not counted twice and not made up for. The other rules (limits,
+ * no progress, crash loop, vanished) look at the last minutes only and begin anew.
+ */
+#define JUDGE_KEPT_MAX (JUDGE_METRICS_MAX + JUDGE_QUANTILES - 1)
+struct judge_kept {
+    bool known;
+    int stage;     /* of the switch: that of the bets */
+    bool begun;    /* the stage is being judged; else only the yardstick counts */
+    bool evidence; /* the new color has shown work, evidence_ms ago */
+    bool steady;   /* the backlog is worked off */
+    int64_t after_ms, evidence_ms;
+    int splits;
+    double backlog;
+    double records, errors, timed, slow, seconds, rate_max; /* of the old color: what limits and catching up ask for */
+    struct judge_kept_bet {
+        char name[SIGNAL_NAME_MAX + 1]; /* of the metric; latency has several */
+        int64_t looks;
+        struct judge_bet bet;
+    } bets[JUDGE_KEPT_MAX];
+    int bet_count;
+};
+
 /* `progress`: the caller's, one a baton. The judge is big (some 300 KB): on the heap. */
 void judge_init(struct judge *j, const struct judge_policy *policy, struct judge_progress *progress, int progress_max);
 /* The old color at work alone, steadily: once an interval while no operation is under way. */
 void judge_baseline(struct judge *j, enum color active, const struct judge_sample *s);
 /* A stage has passed: freezes the baseline, starts the clock. `stages`: of the whole switch; they share alpha. */
 void judge_begin(struct judge *j, const struct judge_policy *policy, enum color to, int stages, int64_t now_ms);
+/* The same as far as the yardstick goes, before anything has passed; the baseline goes on if nothing comes of it. */
+void judge_freeze(struct judge *j, struct judge_kept *ret, const struct judge_policy *policy, enum color to, int stages,
+                  int64_t now_ms);
+void judge_keep(const struct judge *j, struct judge_kept *ret, int stage);
+/* In place of judge_begin(), by another judge than the one that kept it. `verdict`: what that one had said last, NULL: nothing. */
+void judge_restore(struct judge *j, const struct judge_kept *kept, const struct judge_verdict *verdict,
+                   const struct judge_policy *policy, enum color to, int stages, int stage, int64_t now_ms);
 /* One look. `worse` stays until the next judge_begin(). */
 enum verdict judge_step(struct judge *j, const struct judge_sample *s);
 /* The verdict with its evidence, in sentences and in numbers. */

@@ -93,6 +93,7 @@ struct op {
     bool held;                    /* OBSERVING does not end by itself: for want of a verdict, or by order */
     struct judge_verdict verdict; /* the newest; judged: there is one */
     bool judged;
+    struct judge_kept kept;           /* for the judge of the next leader; of an operation under way only */
     uint64_t epoch_first, epoch_last; /* documents it made */
     struct pass *forth, *back;        /* caller's, one a baton, in the order of fleet.batons */
     int pass_count;

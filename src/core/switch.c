@@ -970,6 +970,14 @@ static void on_verdict(struct switcher *s, const struct switcher_event *ev)
     s->op.judged = true;
 }
 
+static void on_kept(struct switcher *s, const struct switcher_event *ev)
+{
+    if (op_ended(&s->op) || ev->number != s->op.number)
+        return;
+    s->op.kept = *ev->kept;
+    op_touch(s);
+}
+
 static void op_advance(struct switcher *s, const struct switcher_event *ev)
 {
     struct op *op = &s->op;
@@ -1610,6 +1618,9 @@ static void note(struct switcher *s, struct switcher_event *ev, struct switcher_
         break;
     case SWITCHER_VERDICT:
         on_verdict(s, ev);
+        break;
+    case SWITCHER_KEPT:
+        on_kept(s, ev);
         break;
     case SWITCHER_SPEC:
         on_spec(s, ev);

@@ -133,6 +133,7 @@ enum switcher_event_type {
     SWITCHER_ORDER,        /* order */
     SWITCHER_PARTITIONS, /* topic, readings: partition count and, in first[], their first offsets: born HELD by active (rule 8) */
     SWITCHER_VERDICT, /* verdict, number, stage: of which operation and stage; another's is void */
+    SWITCHER_KEPT,    /* kept, number: what the judge leaves to the next one */
     SWITCHER_SPEC,    /* spec: an edited fleet file (policies and appended topics) */
 };
 
@@ -162,6 +163,7 @@ struct switcher_event {
     const int64_t *first_offsets; /* one for each partition of the topic, the old ones too */
     const struct spec *spec;
     const struct judge_verdict *verdict;
+    const struct judge_kept *kept;
     uint32_t number;
     int stage;
 };

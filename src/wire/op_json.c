@@ -78,6 +78,8 @@ int op_encode(struct str *ret, const struct op *op, const struct fleet *f, struc
     json_put_bool(&o, "held", op->held);
     if (op->judged)
         verdict_put(&o, "verdict", &op->verdict);
+    if (op->kept.known && !op_ended(op))
+        kept_put(&o, "kept", &op->kept);
     json_put_uint(&o, "epoch_first", op->epoch_first);
     json_put_uint(&o, "epoch_last", op->epoch_last);
     return record_end(&o, start, m, "an operation");
@@ -124,7 +126,7 @@ static void read_stages(struct stages *s, const struct json_at *record)
 
 static void read_op(struct op *op, const struct json_at *record)
 {
-    struct json_at verdict;
+    struct json_at verdict, kept;
 
     op->number = (uint32_t)json_int(record, "number", 1, UINT32_MAX);
     json_name(record, "kind", &op->kind, op_kind_parse);
@@ -160,6 +162,8 @@ static void read_op(struct op *op, const struct json_at *record)
     op->judged = json_has(record, "verdict") && json_object_member(&verdict, record, "verdict");
     if (op->judged)
         verdict_read(&op->verdict, &verdict);
+    if (json_has(record, "kept") && json_object_member(&kept, record, "kept"))
+        kept_read(&op->kept, &kept);
     op->epoch_first = (uint64_t)record_count(record, "epoch_first");
     op->epoch_last = (uint64_t)record_count(record, "epoch_last");
 }

@@ -30,6 +30,9 @@ int64_t record_count(const struct json_at *at, const char *key);
 /* The judge's verdict, wherever it stands. */
 void verdict_put(struct json_out *o, const char *key, const struct judge_verdict *v);
 void verdict_read(struct judge_verdict *ret, const struct json_at *at);
+/* What it leaves to the judge of the next leader. */
+void kept_put(struct json_out *o, const char *key, const struct judge_kept *k);
+void kept_read(struct judge_kept *ret, const struct json_at *at);
 
 /* Is it a legal fleet name, request id, incarnation: what may stand in a key. */
 bool fleet_name_valid(const char *name);

@@ -1,10 +1,12 @@
 /*
  * verdict_json - what the judge said, with its evidence: the same object in the operation's record, in the receipt and on
- * the command line.
+ * the command line. And what it leaves to the judge of the next leader, in the record of an operation under way.
  */
 #include <math.h>
+#include <stddef.h>
 #include <string.h>
 
+#include "base/check.h"
 #include "wire/record_common.h"
 
 void verdict_put(struct json_out *o, const char *key, const struct judge_verdict *v)
@@ -76,5 +78,122 @@ void verdict_read(struct judge_verdict *ret, const struct json_at *at)
         const struct json_at item = json_item(&list, i);
 
         read_evidence(&ret->metrics[ret->metric_count++], &item);
+    }
+}
+
+static const size_t old_color[] = {
+    offsetof(struct judge_kept, records), offsetof(struct judge_kept, errors),  offsetof(struct judge_kept, timed),
+    offsetof(struct judge_kept, slow),    offsetof(struct judge_kept, seconds), offsetof(struct judge_kept, rate_max),
+};
+static const size_t yardstick[] = {
+    offsetof(struct judge_bet, share),
+    offsetof(struct judge_bet, tolerated),
+    offsetof(struct judge_bet, design),
+};
+static const size_t counts[] = {
+    offsetof(struct judge_bet, log_promote), offsetof(struct judge_bet, n),      offsetof(struct judge_bet, x),
+    offsetof(struct judge_bet, late_n),      offsetof(struct judge_bet, late_x), offsetof(struct judge_bet, control_n),
+    offsetof(struct judge_bet, control_x),
+};
+
+/* Numbers of a struct as a list. */
+static void put_reals(struct json_out *o, const char *key, const void *of, const size_t *at, size_t count)
+{
+    double value;
+
+    json_open(o, key, '[');
+    for (size_t i = 0; i < count; i++) {
+        memcpy(&value, (const char *)of + at[i], sizeof(value));
+        json_put_real(o, NULL, value);
+    }
+    json_close(o, ']');
+}
+
+static void read_reals(const struct json_at *at, const char *key, void *of, const size_t *where, size_t count)
+{
+    struct json_at list;
+    double value;
+
+    if (!json_array_member(&list, at, key, count))
+        return;
+    if (json_array_size(list.value) != count)
+        json_fail(at, key, "%zu numbers are wanted", count);
+    for (size_t i = 0; i < count && !at->reader->error; i++) {
+        const struct json_at item = json_item(&list, i);
+
+        value = json_real_or(&item, NULL, NAN);
+        memcpy((char *)of + where[i], &value, sizeof(value));
+    }
+}
+
+static void stakes_at(size_t ret[JUDGE_ALTERNATIVES])
+{
+    for (size_t i = 0; i < JUDGE_ALTERNATIVES; i++)
+        ret[i] = offsetof(struct judge_bet, log_stakes) + i * sizeof(double);
+}
+
+void kept_put(struct json_out *o, const char *key, const struct judge_kept *k)
+{
+    size_t stakes[JUDGE_ALTERNATIVES];
+
+    stakes_at(stakes);
+    json_open(o, key, '{');
+    json_put_int(o, "stage", k->stage);
+    json_put_bool(o, "begun", k->begun);
+    json_put_bool(o, "evidence", k->evidence);
+    json_put_bool(o, "steady", k->steady);
+    json_put_int(o, "after_ms", k->after_ms);
+    json_put_int(o, "evidence_ms", k->evidence_ms);
+    json_put_int(o, "splits", k->splits);
+    json_put_real(o, "backlog", k->backlog);
+    put_reals(o, "old", k, old_color, ARRAY_COUNT(old_color));
+    json_open(o, "bets", '[');
+    for (int i = 0; i < k->bet_count; i++) {
+        const struct judge_kept_bet *b = &k->bets[i];
+
+        json_open(o, NULL, '{');
+        json_put_text(o, "name", b->name);
+        json_put_int(o, "looks", b->looks);
+        json_put_bool(o, "usable", b->bet.usable);
+        json_put_int(o, "bucket", b->bet.bucket);
+        put_reals(o, "yardstick", &b->bet, yardstick, ARRAY_COUNT(yardstick));
+        put_reals(o, "stakes", &b->bet, stakes, ARRAY_COUNT(stakes));
+        put_reals(o, "counts", &b->bet, counts, ARRAY_COUNT(counts));
+        json_close(o, '}');
+    }
+    json_close(o, ']');
+    json_close(o, '}');
+}
+
+void kept_read(struct judge_kept *ret, const struct json_at *at)
+{
+    size_t stakes[JUDGE_ALTERNATIVES];
+    struct json_at list;
+
+    stakes_at(stakes);
+    memset(ret, 0, sizeof(*ret));
+    ret->known = true;
+    ret->stage = (int)json_int(at, "stage", 0, STAGES_MAX - 1);
+    ret->begun = json_flag(at, "begun");
+    ret->evidence = json_flag(at, "evidence");
+    ret->steady = json_flag(at, "steady");
+    ret->after_ms = record_count(at, "after_ms");
+    ret->evidence_ms = record_count(at, "evidence_ms");
+    ret->splits = (int)json_int(at, "splits", 0, INT32_MAX - 1);
+    ret->backlog = json_real_or(at, "backlog", 0);
+    read_reals(at, "old", ret, old_color, ARRAY_COUNT(old_color));
+    if (!json_array_member(&list, at, "bets", JUDGE_KEPT_MAX))
+        return;
+    for (size_t i = 0; i < json_array_size(list.value) && !at->reader->error; i++) {
+        const struct json_at item = json_item(&list, i);
+        struct judge_kept_bet *b = &ret->bets[ret->bet_count++];
+
+        json_copy_text(&item, "name", b->name, sizeof(b->name));
+        b->looks = record_count(&item, "looks");
+        b->bet.usable = json_flag(&item, "usable");
+        b->bet.bucket = (int)json_int(&item, "bucket", 0, HISTOGRAM_BUCKETS - 1);
+        read_reals(&item, "yardstick", &b->bet, yardstick, ARRAY_COUNT(yardstick));
+        read_reals(&item, "stakes", &b->bet, stakes, ARRAY_COUNT(stakes));
+        read_reals(&item, "counts", &b->bet, counts, ARRAY_COUNT(counts));
     }
 }

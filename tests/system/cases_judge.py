@@ -2,21 +2,22 @@
 down takes nothing back."""
 
 import json
+import signal
 import time
 
 from cases_switch import require
 from fleet import Test
-from kafka import free_ports, wait_until
+from kafka import end_child, free_ports, wait_until
 
 RATE = 600  # records a second
 BASELINE = 12  # looks at blue alone
 
 
-def judged(w, judge, **spec):
-    """A fleet that is looked at every second, up, with a baseline."""
+def judged(w, judge, controllers=1, **spec):
+    """A fleet that is looked at every second, up."""
     f = w.fleet({"in": 4}, spec={"judge": {"interval": "1s", "warmup": "2s", "metrics": ["error_rate"], **judge}, **spec})
     f.worse = f.path("worse")
-    f.up(blue=2, green=2, rate=RATE, worse=f.worse)
+    f.up(blue=2, green=2, controllers=controllers, rate=RATE, worse=f.worse)
     return f
 
 
@@ -62,6 +63,28 @@ def worse(w):
     with open(path, "w", encoding="utf-8") as file:
         json.dump(f.api("GET", f"/v1/fleets/{f.name}/signals"), file)
     f.cli("judge", "--replay", path, "--policy", f.fleet_file(), address=[]).expect(0, "worse: error_rate")
+    f.stop_producers()
+    f.wait_drained()
+    f.expect_clean()
+
+
+def new_leader(w):
+    """kill -9 of the leader while a stage is observed: the next one judges on the old one's yardstick, though blue has nothing left to do."""
+    f = judged(w, {"mode": "auto"}, controllers=2, switch={"observe": "5m"})
+    wait_baseline(f)
+    f.cli("switch", f.name, "--no-wait").expect(0)
+    f.wait_op(1, ("observing",))
+    wait_looks(f, 4)
+    end_child(f.leader().child, signal.SIGKILL)
+    wait_until(f.leader, 60, "a new leader", 0.2)
+    wait_looks(f, 3)
+    with open(f.worse, "w", encoding="utf-8") as file:
+        file.write("200 0\n")
+    op = f.wait_ended(1, 60)
+    require(op["state"] == "rolled-back" and op["cause"] == "verdict", f"{op}")
+    verdict = f.api("GET", f"/v1/fleets/{f.name}/switches/1/receipt")["verdict"]
+    errors = next(m for m in verdict["metrics"] if m["name"] == "error_rate")
+    require(verdict["rule"] == "evidence" and errors["state"] == "worse" and errors["expected"] is not None, f"{verdict}")
     f.stop_producers()
     f.wait_drained()
     f.expect_clean()
@@ -115,6 +138,7 @@ def vanished(w):
 
 TESTS = [
     Test("judge-worse", worse),
+    Test("judge-new-leader", new_leader),
     Test("judge-healthy", healthy),
     Test("judge-prometheus-down", prometheus_down),
     Test("judge-vanished", vanished),

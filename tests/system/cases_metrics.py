@@ -193,7 +193,7 @@ def throttle_when(w):
     f.spec["prometheus"] = {"url": p.url}
     f.spec["throttle_when"] = {"signal": "query", "query": "max(database_load)", "above": 100, "until": 50, "for": "2s", "rest": "2s",
                                "partitions": "25%"}
-    f.up(blue=2, green=1, controllers=2, rate=RATE)
+    f.up(blue=2, green=1, rate=RATE)
     sees = lambda: f.status()["throttle_when"]  # noqa: E731
     working = lambda: sum(x["state"] != "paused" for x in f.status()["partitions"])  # noqa: E731
     phase = lambda wanted: wait_until(lambda: f.status()["phase"] == wanted, 60, lambda: f"{wanted}, not {f.status()['phase']}, {sees()}", 0.2)  # noqa: E731
@@ -210,8 +210,9 @@ def throttle_when(w):
     wait_until(lambda: sees()["figure"] is None, 40, lambda: f"it to be unknown, not {sees()}", 0.2)
     require(f.status()["phase"] == "throttled", "a Prometheus that is down has let the fleet go")
     f.cli("status", f.name).expect(0, "throttle_when: query is unknown")
-    end_child(f.leader().child, signal.SIGKILL)
-    f.leader()
+    f.add_controller()
+    end_child(f.controllers[0].child, signal.SIGKILL)
+    wait_until(f.leader, 60, "a new leader", 0.2)
     require(f.status()["phase"] == "throttled" and working() == 3, f"after a new leader {working()} work")
     p.start()
     phase("steady")

@@ -97,6 +97,18 @@ static int64_t worse_after(struct bench *b, struct world *w, int looks, double w
     return -1;
 }
 
+/* The judge is lost with its leader, and another one goes on with what was kept. */
+static void next_leader(struct bench *b, int kept_stage, int stage)
+{
+    struct judge_kept kept;
+
+    judge_keep(b->judge, &kept, kept_stage);
+    memset(b->judge, 0xa5, sizeof(*b->judge));
+    bench_start(b);
+    b->now_ms += 7654321; /* another machine's clock */
+    judge_restore(b->judge, &kept, b->verdict.verdict ? &b->verdict : NULL, &b->policy, GREEN, 2, stage, b->now_ms);
+}
+
 /* --- histograms -------------------------------------------------------------------------------------------------------------- */
 
 static void histograms_are_exact_to_an_eighth(void **state)
@@ -526,6 +538,98 @@ static void nonsense_is_safe(void **state)
     bench_free(b);
 }
 
+static void a_judge_goes_on_where_another_was(void **state)
+{
+    int64_t alone, after;
+
+    (void)state;
+    for (int late = 0; late < 2; late++) {
+        struct bench *b = bench_new();
+        struct world w = { .random = 11, .rate = 20, .errors = 0.01, .median_ms = 20, .sigma = 0.5 }, same;
+
+        b->policy.metrics |= 1 << METRIC_LATENCY;
+        bench_start(b);
+        baseline(b, &w, 100);
+        assert_int_equal(worse_after(b, &w, 5, 3, 1), -1); /* three times as many errors, and not yet surely */
+        same = w;
+        alone = worse_after(b, &w, 100, 3, 1);
+        assert_true(alone > 0);
+
+        w = (struct world){ .random = 11, .rate = 20, .errors = 0.01, .median_ms = 20, .sigma = 0.5 };
+        bench_start(b);
+        b->now_ms = 1000000;
+        baseline(b, &w, 100);
+        worse_after(b, &w, 5, 3, 1);
+        judge_explain(b->judge, &b->verdict);
+        next_leader(b, 0, late); /* the next stage has passed meanwhile: its bets begin anew, on the same yardstick */
+        after = worse_after(b, &same, 100, 3, 1);
+        if (late)
+            assert_true(after >= alone);
+        else
+            assert_int_equal(after, alone); /* to the look */
+        judge_explain(b->judge, &b->verdict);
+        assert_int_equal(b->verdict.rule, RULE_EVIDENCE);
+        assert_true(b->verdict.metrics[0].expected > 0.005 && b->verdict.metrics[0].expected < 0.02);
+        next_leader(b, 0, 0);
+        assert_int_equal(look(b), VERDICT_WORSE); /* what was said stays said */
+        assert_int_equal(b->verdict.metrics[0].state, METRIC_WORSE);
+        bench_free(b);
+    }
+}
+
+/* A leader that judges a later stage on the yardstick that was kept does not make one of nothing. */
+static void the_yardstick_outlives_stages_and_leaders(void **state)
+{
+    struct bench *b = bench_new();
+    struct world w = { .random = 12, .rate = 20, .errors = 0.01 };
+    double expected;
+
+    (void)state;
+    bench_start(b);
+    baseline(b, &w, 100);
+    look(b);
+    expected = b->verdict.metrics[0].expected;
+    next_leader(b, 0, 1);
+    judge_begin(b->judge, &b->policy, GREEN, 3, b->now_ms);
+    assert_true(worse_after(b, &w, 200, 5, 1) > 0);
+    judge_explain(b->judge, &b->verdict);
+    assert_true(b->verdict.metrics[0].expected == expected);
+    for (int i = 0; i < 20; i++) { /* and a healthy one is said to be so */
+        next_leader(b, 1, 2);
+        assert_int_equal(worse_after(b, &w, 10, 1, 1), -1);
+    }
+    bench_free(b);
+}
+
+/* A switch that comes to nothing before it was observed leaves the baseline as it was. */
+static void what_was_frozen_too_early_goes_on(void **state)
+{
+    struct bench *b = bench_new();
+    struct world w = { .random = 13, .rate = 20, .errors = 0.01 };
+    struct judge_kept kept, later;
+
+    (void)state;
+    bench_start(b);
+    baseline(b, &w, 100);
+    look(b);
+    bench_start(b);
+    for (int i = 0; i <= 50; i++) {
+        b->sample.now_ms = b->now_ms += b->policy.interval_ms;
+        world_figures(&w, &b->sample.of[BLUE], b->now_ms, b->policy.interval_ms, 1, 1);
+        judge_baseline(b->judge, BLUE, &b->sample);
+    }
+    judge_freeze(b->judge, &kept, &b->policy, GREEN, 1, b->now_ms);
+    assert_true(kept.known && !kept.begun && kept.bet_count == 1 && kept.bets[0].bet.usable && kept.records > 5000);
+    for (int i = 0; i <= 50; i++) {
+        b->sample.now_ms = b->now_ms += b->policy.interval_ms;
+        world_figures(&w, &b->sample.of[BLUE], b->now_ms, b->policy.interval_ms, 1, 1);
+        judge_baseline(b->judge, BLUE, &b->sample);
+    }
+    judge_freeze(b->judge, &later, &b->policy, GREEN, 1, b->now_ms);
+    assert_true(later.records > 1.8 * kept.records);
+    bench_free(b);
+}
+
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
@@ -539,6 +643,9 @@ int main(void)
         cmocka_unit_test(a_process_that_starts_again_and_again),
         cmocka_unit_test(a_color_that_vanishes),
         cmocka_unit_test(limits_and_the_breaker),
+        cmocka_unit_test(a_judge_goes_on_where_another_was),
+        cmocka_unit_test(the_yardstick_outlives_stages_and_leaders),
+        cmocka_unit_test(what_was_frozen_too_early_goes_on),
         cmocka_unit_test(what_is_missing_is_neither_good_nor_bad),
         cmocka_unit_test(nonsense_is_safe),
     };

@@ -758,6 +758,69 @@ static void test_op(void **state)
     free_fleet(f);
 }
 
+/* What the judge leaves to the next one comes back as it went, and is not kept longer than it is needed. */
+static void test_op_kept(void **state)
+{
+    struct fleet *f = new_fleet(1, 3);
+    struct op *op = new_op(3), *back = new_op(3);
+    struct str text = new_text(), again = new_text();
+    struct judge_kept *k = &op->kept;
+    struct errmsg m = { 0 };
+
+    (void)state;
+    fill_op(op);
+    op->state = OP_OBSERVING;
+    *k = (struct judge_kept){ .known = true,
+                              .stage = 2,
+                              .begun = true,
+                              .evidence = true,
+                              .steady = true,
+                              .after_ms = INT64_MAX,
+                              .evidence_ms = 1,
+                              .splits = 7,
+                              .backlog = 1e14,
+                              .records = 1234567,
+                              .errors = 12,
+                              .timed = 5,
+                              .slow = 4,
+                              .seconds = 0.25,
+                              .rate_max = 1e6,
+                              .bet_count = JUDGE_KEPT_MAX };
+    for (int i = 0; i < JUDGE_KEPT_MAX; i++) {
+        memset(k->bets[i].name, 'a', SIGNAL_NAME_MAX);
+        k->bets[i].looks = i;
+        k->bets[i].bet = (struct judge_bet){ .usable = i % 2,
+                                             .bucket = HISTOGRAM_BUCKETS - 1 - i,
+                                             .share = i == 3 ? NAN : 0.015625 * i,
+                                             .tolerated = 0.5,
+                                             .design = 1 + i,
+                                             .log_stakes = { -700, 0.5, i },
+                                             .log_promote = -1.25,
+                                             .n = 1e9,
+                                             .late_x = i };
+    }
+    assert_int_equal(op_encode(&text, op, f, &m), ERR_OK);
+    assert_int_equal(op_decode(back, text.buf, text.len, &m), ERR_OK);
+    assert_true(back->kept.known && back->kept.bet_count == JUDGE_KEPT_MAX && back->kept.after_ms == INT64_MAX);
+    assert_true(isnan(back->kept.bets[3].bet.share) && back->kept.bets[4].bet.log_stakes[2] == 4);
+    back->kept.bets[3].bet.share = k->bets[3].bet.share; /* no two NANs are the same */
+    assert_memory_equal(&back->kept, k, sizeof(*k));
+    assert_int_equal(op_encode(&again, back, f, &m), ERR_OK);
+    assert_string_equal(text.buf, again.buf);
+    assert_true(text.len < 16384);
+    op->state = OP_COMPLETE;
+    str_clear(&text);
+    assert_int_equal(op_encode(&text, op, f, &m), ERR_OK);
+    assert_null(strstr(text.buf, "\"kept\""));
+    assert_int_equal(op_decode(back, text.buf, text.len, &m), ERR_OK);
+    assert_false(back->kept.known);
+    str_free(&text);
+    str_free(&again);
+    free_op(op);
+    free_op(back);
+    free_fleet(f);
+}
+
 /* The judge's word comes back as it went, with what could not be known. */
 static void test_op_verdict(void **state)
 {
@@ -1642,6 +1705,7 @@ int main(void)
         cmocka_unit_test(test_broken_documents),
         cmocka_unit_test(test_document_skips_unknown),
         cmocka_unit_test(test_op),
+        cmocka_unit_test(test_op_kept),
         cmocka_unit_test(test_op_verdict),
         cmocka_unit_test(test_passes),
         cmocka_unit_test(test_worst_passes_fit),
