@@ -22,6 +22,7 @@
 
 struct member {
     bool exists, silent, unlisted; /* silent: it is written to, and does not answer */
+    bool idle;                     /* Kafka has given it nothing: it has no partition to tell of */
     struct report report;          /* what it says each time, but for its parts */
     bool owns[PARTS];
 };
@@ -50,7 +51,8 @@ struct reign {
     uint32_t dropped;
     struct group_view groups[COLOR_COUNT];
     int64_t now_ms;
-    bool op_written, head_written;
+    bool op_written, head_written; /* by the last event, and the answers to what it asked for */
+    int depth;
 };
 
 static void reign_step(struct reign *r, struct switcher_event ev);
@@ -63,6 +65,7 @@ static void read_offsets(struct reign *r, const struct switcher_effect *e, const
         const int b = batons[e->first + i];
 
         readings[i] = (struct switcher_reading){ .baton = b, .offset = r->position[b], .mark = r->mark[b] };
+        assert_true(e->type != SWITCHER_READ_OFFSETS || e->color == r->table[b].holder);
         if (e->type != SWITCHER_READ_OFFSETS)
             readings[i].offset = e->type == SWITCHER_READ_ENDS ? r->ends : r->starts;
     }
@@ -164,13 +167,16 @@ static void reign_step(struct reign *r, struct switcher_event ev)
     switcher_effects_clear(&r->fx);
     memset(&r->s.dirty, 0, sizeof(r->s.dirty));
     switcher_step(&r->s, &ev, &r->fx);
-    r->op_written = r->s.dirty.op;
-    r->head_written = r->s.dirty.head;
+    if (r->depth++ == 0)
+        r->op_written = r->head_written = false;
+    r->op_written = r->op_written || r->s.dirty.op;
+    r->head_written = r->head_written || r->s.dirty.head;
     free(ev.report);
     fx = r->fx;
     memcpy(batons, r->batons, sizeof(batons));
     for (int i = 0; i < fx.count; i++)
         answer(r, &fx.items[i], batons);
+    r->depth--;
 }
 
 static void tick(struct reign *r, int64_t later_ms)
@@ -214,7 +220,7 @@ static struct report *report_new(struct reign *r, struct member *m)
     m->report.applied = r->fleet.version;
     *report = m->report;
     report->parts = (struct report_part *)(report + 1);
-    for (int i = 0; i < r->fleet.baton_count; i++)
+    for (int i = 0; i < r->fleet.baton_count && !m->idle; i++)
         report->parts[report->part_count++] = part_of(r, m, i);
     return report;
 }
@@ -421,6 +427,7 @@ static void a_stage_goes_as_its_policy_says(void **state)
                 assert_int_equal(op->state, OP_OBSERVING);
                 assert_false(op->held);
                 tick(r, 1);
+                assert_true(r->op_written); /* whatever it is now */
             }
         }
         if (now != cases[i].now || then != cases[i].after)
@@ -1053,6 +1060,9 @@ static void one_member_too_many_stops_everything(void **state)
     }
     assert_true(r->s.members_overflow);
     assert_int_equal(order_give(r, order_of(ORDER_SWITCH)), REPLY_REFUSED);
+    assert_true(r->s.findings.total > 0);
+    assert_true(r->s.findings.count == FINDINGS_MAX || /* so many are not listed that it may not have fitted in */
+                strcmp(r->s.findings.items[r->s.findings.count - 1].code, "too-many-members") == 0);
     assert_int_equal(order_give(r, order_of(ORDER_PAUSE)), REPLY_ACCEPTED);
     obey(r, 8);
     for (int i = 0; i < PARTS; i++)
@@ -1125,12 +1135,26 @@ static void what_retention_took_is_in_the_receipt(void **state)
     obey(r, 8);
     assert_int_equal(r->s.op.state, OP_OBSERVING);
     assert_int_equal(r->asked[SWITCHER_READ_STARTS], 1); /* it failed, and is not asked again at once */
-    reign_step(r, (struct switcher_event){ .type = SWITCHER_STARTS, .token = r->token[SWITCHER_READ_STARTS] - 1 });
+    for (int what = 0; what < 4; what++) { /* of another question; unread; none; of a partition that is not there */
+        const struct switcher_reading reading = { .baton = what == 3 ? PARTS : 0,
+                                                  .offset = what == 2 ? OFFSET_NONE : 26,
+                                                  .failed = what == 1 };
+
+        r->deaf[SWITCHER_READ_STARTS] = true;
+        tick(r, 1000);
+        reign_step(r, (struct switcher_event){ .type = SWITCHER_STARTS,
+                                               .token = r->token[SWITCHER_READ_STARTS] - (what == 0),
+                                               .readings = &reading,
+                                               .reading_count = 1 });
+    }
+    for (int i = 0; i < PARTS; i++)
+        assert_int_equal(r->forth[i].log_start, OFFSET_NONE);
+    r->deaf[SWITCHER_READ_STARTS] = false;
     r->fails[SWITCHER_READ_STARTS] = false;
     tick(r, 1000);
-    assert_int_equal(r->asked[SWITCHER_READ_STARTS], 2);
+    assert_int_equal(r->asked[SWITCHER_READ_STARTS], 6);
     tick(r, 2000);
-    assert_int_equal(r->asked[SWITCHER_READ_STARTS], 2); /* it is known */
+    assert_int_equal(r->asked[SWITCHER_READ_STARTS], 6); /* it is known */
     receipt_sum(&sum, &r->s.op, scratch);
     assert_int_equal(sum.passed, 2);
     for (int i = 0; i < PARTS; i++)
@@ -1329,8 +1353,7 @@ static void everybody_has_to_have_applied_the_order(void **state)
 
         r->fleet.spec.deadline_ms = 60000;
         member_add(r, (enum color)c);
-        for (int i = 0; i < PARTS; i++)
-            r->members[2].owns[i] = false;
+        r->members[2].idle = true;
         obey(r, 2);
         order_give(r, order_of(ORDER_SWITCH));
         r->members[2].silent = true;
@@ -1352,10 +1375,12 @@ static void the_reports_are_read_for_each_order(void **state)
     int asked;
 
     (void)state;
+    r->members[BLUE].silent = true;
     order_give(r, order_of(ORDER_PAUSE));
+    order_give(r, order_of(ORDER_ABORT)); /* taken back: the grant is the same */
+    r->members[BLUE].silent = false;
     obey(r, 6);
-    order_give(r, order_of(ORDER_RESUME));
-    obey(r, 6);
+    assert_int_equal(r->s.op.state, OP_ROLLED_BACK);
     r->deaf[SWITCHER_READ_REPORTS] = true;
     asked = r->asked[SWITCHER_READ_OFFSETS];
     order_give(r, order_of(ORDER_PAUSE));
@@ -1599,6 +1624,7 @@ static void a_doubt_may_come_up_late(void **state)
         { true, true, 30, true, OFFSET_NONE, OFFSET_NONE },
         { false, false, 99, true, OFFSET_NONE, OFFSET_NONE }, /* a start is committed before the first record */
         { true, false, 99, true, OFFSET_NONE, OFFSET_NONE },
+        { false, true, 32, false, OFFSET_NONE, 32 }, /* begun, as its mark shows, and not heard of yet */
     };
 
     (void)state;
@@ -1614,7 +1640,7 @@ static void a_doubt_may_come_up_late(void **state)
             i++;
         for (int n = 0; n < PARTS; n++) {
             r->position[n] = r->table[n].from = 30;
-            r->table[n].taken = cases[k].began;
+            r->table[n].taken = cases[k].began && cases[k].doubt != 32;
             r->table[n].doubt = cases[k].doubt;
             if (!cases[k].began)
                 r->mark[n] = (struct mark){ MARK_EPOCH, 0 };
@@ -1747,13 +1773,12 @@ static void an_abort_fails_no_version(void **state)
 }
 
 /* In two hands after a way back that did not end: a pause and a resume change no holder, and mend nothing; naming a color does. */
-static void two_hands_stay_two_until_a_color_is_named(void **state)
+static void two_hands(enum color to)
 {
     struct reign *r = reign_new();
     struct order o = order_of(ORDER_SWITCH);
     enum color holder[PARTS];
 
-    (void)state;
     o.stages = (struct stages){
         .items = { { STAGE_NAMES, 1, 0 }, { STAGE_SHARE, 100, 0 } }, .count = 2, .names = { { 0, 0 } }, .name_count = 1
     };
@@ -1779,18 +1804,26 @@ static void two_hands_stay_two_until_a_color_is_named(void **state)
         assert_int_equal(r->table[i].holder, holder[i]);
     o = order_of(ORDER_SWITCH);
     o.to_given = true;
-    o.to = GREEN;
+    o.to = to;
     assert_int_equal(order_give(r, o), REPLY_ACCEPTED);
+    assert_int_equal(r->s.op.from, color_other(to));
     for (int stage = 0; stage < 2; stage++) {
         obey(r, 8);
         tick(r, 60000);
     }
     assert_int_equal(r->s.op.state, OP_COMPLETE);
     assert_int_equal(r->fleet.phase, PHASE_STEADY);
-    assert_int_equal(r->fleet.active, GREEN);
-    assert_false(r->forth[0].taken); /* it was there already: not of this receipt */
-    assert_true(r->forth[1].taken && r->forth[2].taken && r->forth[3].taken);
+    assert_int_equal(r->fleet.active, to);
+    for (int i = 0; i < PARTS; i++) /* who was there already is not of this receipt */
+        assert_int_equal(r->forth[i].taken, holder[i] != to);
     reign_free(r);
+}
+
+static void two_hands_stay_two_until_a_color_is_named(void **state)
+{
+    (void)state;
+    two_hands(GREEN);
+    two_hands(BLUE);
 }
 
 /* Which a throttle keeps does not change while it is under way, and a way back wakes only what it has stopped itself. */
@@ -1963,6 +1996,8 @@ static void who_is_born_in_mid_switch_goes_with_the_last_stage(void **state)
     r->mark[3] = (struct mark){ MARK_EPOCH, r->table[3].epoch };
     r->position[3] = 7;
     assert_int_equal(r->table[3].holder, BLUE);
+    tick(r, 10);
+    assert_int_equal(r->s.op.state, OP_PASSING); /* not observed as long as it is on its way */
     obey(r, 8);
     assert_int_equal(r->table[3].holder, GREEN);
     tick(r, 60000);
@@ -2015,6 +2050,168 @@ static void who_has_not_begun_is_not_ordered(void **state)
     obey(r, 8);
     assert_int_equal(r->s.op.state, OP_OBSERVING);
     reign_free(r);
+}
+
+/* A held stage is not let go by an undecided, whoever sees better now. */
+static void an_undecided_ends_no_hold(void **state)
+{
+    const struct judge_policy policy = {
+        .mode = JUDGE_AUTO, .interval_ms = 1000, .warmup_ms = 1000, .on_undecided = UNDECIDED_ROLLBACK
+    };
+    struct reign *r = observed(&policy, 0);
+
+    (void)state;
+    verdict(r, VERDICT_UNDECIDED, true, 0);
+    tick(r, 60000);
+    assert_true(r->s.op.held);
+    verdict(r, VERDICT_UNDECIDED, false, 0);
+    tick(r, 60000);
+    assert_true(r->s.op.held && r->s.op.state == OP_OBSERVING);
+    verdict(r, VERDICT_OK, false, 0);
+    assert_int_equal(r->s.op.stage, 1);
+    reign_free(r);
+}
+
+/* A word of the operator that is sent twice is heard once; a plan under its number is still a plan. */
+static void a_word_is_heard_once(void **state)
+{
+    struct reign *r = reign_new();
+    struct order o = order_of(ORDER_PROMOTE);
+
+    (void)state;
+    order_give(r, order_of(ORDER_SWITCH));
+    obey(r, 8);
+    snprintf(o.request_id, sizeof(o.request_id), "once");
+    assert_int_equal(order_give(r, o), REPLY_ACCEPTED);
+    assert_int_equal(r->s.op.stage, 1);
+    obey(r, 8);
+    assert_int_equal(r->s.op.state, OP_OBSERVING);
+    assert_int_equal(order_give(r, o), REPLY_ACCEPTED);
+    assert_int_equal(r->s.op.state, OP_OBSERVING);
+    o = order_of(ORDER_SWITCH);
+    snprintf(o.request_id, sizeof(o.request_id), "once");
+    o.dry_run = true;
+    assert_int_equal(order_give(r, o), REPLY_PLANNED);
+    reign_free(r);
+}
+
+/* A throttle that only lets more work has no way back: it would have to stop them, which is another order. */
+static void more_work_has_no_way_back(void **state)
+{
+    struct reign *r = reign_new();
+    struct order o = order_of(ORDER_THROTTLE);
+
+    (void)state;
+    o.keep = 1;
+    order_give(r, o);
+    obey(r, 8);
+    r->members[BLUE].silent = true;
+    o.keep = 3;
+    assert_int_equal(order_give(r, o), REPLY_ACCEPTED);
+    order_give(r, order_of(ORDER_ABORT));
+    told(r, REPLY_CONFLICT, "no way back");
+    tick(r, 5000);
+    assert_int_equal(r->s.op.state, OP_NEEDS_OPERATOR);
+    r->members[BLUE].silent = false;
+    obey(r, 4);
+    assert_int_equal(at_work(r), 3);
+    reign_free(r);
+}
+
+/* A grant is taken by who answers it, not by who is at work by an older word. */
+static void an_older_word_takes_no_grant(void **state)
+{
+    struct reign *r = reign_new();
+    struct report *report;
+    int i = 0;
+
+    (void)state;
+    order_give(r, order_of(ORDER_SWITCH));
+    while (r->table[i].state != RIGHT_RELEASING)
+        i++;
+    speak(r, GREEN);
+    speak(r, BLUE);
+    report = report_new(r, &r->members[GREEN]);
+    entry(report, i)->order--;
+    hear(r, report);
+    assert_int_equal(r->table[i].state, RIGHT_GRANTED);
+    assert_false(r->table[i].taken);
+    speak(r, GREEN);
+    assert_int_equal(r->table[i].state, RIGHT_HELD);
+    reign_free(r);
+}
+
+/* Only who held what is passed, or holds what is observed, turns a switch back by going. */
+static void whose_loss_turns_back_depends_on_when(void **state)
+{
+    (void)state;
+    for (int observing = 0; observing < 2; observing++)
+        for (int c = 0; c < COLOR_COUNT; c++) {
+            struct reign *r = reign_new();
+            const bool turns = observing ? c == GREEN : c == BLUE;
+
+            r->fleet.spec.deadline_ms = 600000;
+            r->fleet.spec.observe_ms = 600000;
+            r->ends = 20;
+            member_add(r, (enum color)c);
+            r->members[2].idle = true;
+            obey(r, 2);
+            r->no_first = !observing;
+            order_give(r, order_of(ORDER_SWITCH));
+            obey(r, 8);
+            assert_int_equal(r->s.op.state, observing ? OP_OBSERVING : OP_PASSING);
+            r->members[2].silent = r->members[2].unlisted = true;
+            for (int i = 0; i < 30 && !r->forgotten[0]; i++) {
+                obey(r, 1);
+                tick(r, 990);
+            }
+            assert_non_null(strstr(r->forgotten, "2"));
+            assert_int_equal(r->s.op.cause, turns ? CAUSE_MEMBER_GONE : CAUSE_NONE);
+            reign_free(r);
+        }
+}
+
+/* Between the question for a committed offset and its answer: another question, a failure, somebody who comes. */
+static void an_offset_is_believed_as_long_as_all_is_quiet(void **state)
+{
+    (void)state;
+    for (int what = 0; what < 5; what++) {
+        struct reign *r = reign_new();
+        struct switcher_reading reading = { .offset = 20, .mark = { MARK_EPOCH, 1 } };
+        struct switcher_event ev = { .type = SWITCHER_OFFSETS, .readings = &reading, .reading_count = 1 };
+        int i = 0;
+
+        r->fleet.spec.deadline_ms = 600000;
+        r->deaf[SWITCHER_READ_OFFSETS] = true;
+        order_give(r, order_of(ORDER_SWITCH));
+        obey(r, 4);
+        while (r->table[i].state != RIGHT_RELEASING)
+            i++;
+        r->position[i] = reading.offset;
+        speak(r, BLUE);
+        reading.baton = i;
+        ev.token = r->token[SWITCHER_READ_OFFSETS];
+        if (what == 0) {
+            tick(r, 15001); /* asked again meanwhile */
+            assert_int_not_equal(r->token[SWITCHER_READ_OFFSETS], ev.token);
+        } else if (what == 1)
+            ev.failed = true;
+        else if (what == 2)
+            reading.failed = true;
+        else if (what == 3) { /* who has read the table before the order, and owns it */
+            struct report *report;
+
+            member_add(r, BLUE);
+            report = report_new(r, &r->members[2]);
+            report->applied.epoch = 1;
+            entry(report, i)->order = 1;
+            hear(r, report);
+        }
+        r->deaf[SWITCHER_READ_OFFSETS] = what < 4;
+        reign_step(r, ev);
+        assert_int_equal(r->table[i].holder, what < 4 ? BLUE : GREEN);
+        reign_free(r);
+    }
 }
 
 /* --- for people ---------------------------------------------------------------------------------------------------------------------- */
@@ -2113,6 +2310,12 @@ int main(void)
         cmocka_unit_test(who_is_born_in_mid_switch_goes_with_the_last_stage),
         cmocka_unit_test(an_order_of_nobody_is_taken_back),
         cmocka_unit_test(who_has_not_begun_is_not_ordered),
+        cmocka_unit_test(an_undecided_ends_no_hold),
+        cmocka_unit_test(a_word_is_heard_once),
+        cmocka_unit_test(more_work_has_no_way_back),
+        cmocka_unit_test(an_older_word_takes_no_grant),
+        cmocka_unit_test(whose_loss_turns_back_depends_on_when),
+        cmocka_unit_test(an_offset_is_believed_as_long_as_all_is_quiet),
         cmocka_unit_test(who_is_waited_for_is_told),
     };
 
