@@ -29,10 +29,18 @@ static void dlq_configure(rd_kafka_conf_t *conf, void *opaque)
 int dlq_open(struct dlq **ret, const struct kafka_settings *settings, const char *topic, int wake_fd, dlq_said *said,
              void *opaque, struct errmsg *m)
 {
+    /* One request at a time: a broker that does not know the producer yet takes its second request though it has refused
+     * the first (NOT_ENOUGH_REPLICAS), and librdkafka then says that the first is in, too. */
+    /* clang-format off */
     static const char *const extra[] = {
-        "enable.idempotence",       "true",  "acks", "all", "message.timeout.ms", "30000",
-        "allow.auto.create.topics", "false", NULL
+        "enable.idempotence", "true",
+        "acks", "all",
+        "max.in.flight.requests.per.connection", "1",
+        "message.timeout.ms", "30000",
+        "allow.auto.create.topics", "false",
+        NULL
     };
+    /* clang-format on */
     struct dlq *d = calloc(1, sizeof(*d));
     int partitions = 0, r;
 
