@@ -115,6 +115,18 @@ static int count_partitions(struct producer *p, int timeout_ms)
     return count > p->partitions ? count : p->partitions;
 }
 
+/*
+ * One to each partition, and acknowledged before the next. A broker that does not know the producer yet takes its second
+ * request though it has refused the first (NOT_ENOUGH_REPLICAS), and librdkafka then says that the first is in, too.
+ */
+static void introduce(struct producer *p)
+{
+    for (int i = 0; i < p->partitions; i++)
+        produce(p, i);
+    if (rd_kafka_flush(p->rk, FLUSH_MS_MAX) != RD_KAFKA_RESP_ERR_NO_ERROR)
+        die("flush", "the first records were not acknowledged in time");
+}
+
 static void run(struct producer *p, double rate, double seconds, bool grows)
 {
     int64_t began = now_ns(CLOCK_MONOTONIC), looked = began, due_last = 0;
@@ -209,7 +221,8 @@ int main(int argc, char **argv)
             die(name, "unknown option");
     }
     if (!p.topic_name || rate < 0 || rate > RATE_MAX || p.pad < 0 || p.pad > PAD_MAX)
-        die("usage", "--bootstrap HOST:PORT --topic T [--rate N] [--seconds N] [--out FILE] [--linger-ms N] [--pad BYTES] [--grows]");
+        die("usage", "--bootstrap HOST:PORT --topic T [--rate N] [--seconds N] [--out FILE] [--linger-ms N] [--pad "
+                     "BYTES] [--grows]");
 
     sigaction(SIGTERM, &action, NULL);
     sigaction(SIGINT, &action, NULL);
@@ -229,6 +242,8 @@ int main(int argc, char **argv)
     }
     if (p.partitions == 0)
         die(p.topic_name, "no such topic, or no broker");
+    if (rate > 0)
+        introduce(&p);
     run(&p, rate, seconds, grows);
     if (rd_kafka_flush(p.rk, FLUSH_MS_MAX) != RD_KAFKA_RESP_ERR_NO_ERROR)
         die("flush", "not all records were acknowledged in time");
