@@ -190,6 +190,7 @@ class Member(system.Member):
 
     def start(self):
         self.asleep_since = None
+        self.version = self.fleet.versions[self.color]
         super().start()
         self.fleet.proxy.actor(self.name, self.child)
         return self
@@ -226,8 +227,8 @@ class Fleet(system.Fleet):
     def __init__(self, brokers, tools, folder, name, partitions, rate, spec, member_options):
         self.proxy = brokers.proxy
         self.asleep = []
-        super().__init__(brokers, tools, folder, name, {f"{name}.in": partitions}, replication=BROKERS, spec=spec,
-                         member_options=member_options)
+        super().__init__(brokers, tools, folder, name, {f"{name}.in": partitions}, replication=BROKERS, member_options=member_options)
+        self.spec = spec  # and nothing else: the file may be the least there is
         for i in range(CONTROLLERS):
             self.controllers.append(Controller(self, i))
         for color in system.COLORS:
@@ -248,8 +249,16 @@ class Fleet(system.Fleet):
 
     def all_ready(self):
         colors = self.status()["colors"]
-        ready = {m["client_id"] for c in colors.values() for m in c["members"] if m["ready"]}
-        return ready >= {m.name for m in self.members}
+        ready = {(m["client_id"], m["version"]) for c in colors.values() for m in c["members"] if m["ready"]}
+        return ready >= {(m.name, m.version) for m in self.members}
+
+    def next_version(self, color):
+        """What members of the color that start from now on are."""
+        major, minor = self.versions[color].split(".")
+        self.versions[color] = f"{major}.{int(minor) + 1}"
+
+    def outdated(self, color):
+        return [m for m in self.of(color, alive=False) if m.version != self.versions[color]]
 
     def files(self):
         """Without those of workers that were killed before they opened one."""

@@ -11,6 +11,7 @@ import collections
 import signal
 import time
 
+from fleet import COLORS
 from kafka import Failure
 
 AT_ONCE_MAX = 5
@@ -19,15 +20,18 @@ SECOND_ODDS = 0.15
 LONG_ODDS = 0.3
 SHORT_SECONDS = (0.1, 2.0)
 LONG_SECONDS = (2.0, 14.0)  # past the session and past the time after which a member is thought gone
+SPOIL_SECONDS = 10  # the judge has to see it
+RENEW_SECONDS = 1  # for a goodbye
+CRASH_SECONDS = 2  # between two deaths of a loop: long enough to have been heard
 CALMS = (0.8, 2, 4)  # mean seconds between two faults; each round draws one
 
 
 class Fault:
     """One that lasts. `strikes`: the names of parts and links that no other fault may strike meanwhile. `end` makes it good,
-    and when `settled` says so, everything is as before."""
+    and when `settled` says so, everything is as before. `again` is called all the while."""
 
-    def __init__(self, what, whom, strikes, end, settled=lambda: True):
-        self.what, self.whom, self.strikes, self.end, self.settled = what, whom, strikes, end, settled
+    def __init__(self, what, whom, strikes, end, settled=lambda: True, again=lambda: None):
+        self.what, self.whom, self.strikes, self.end, self.settled, self.again = what, whom, strikes, end, settled, again
         self.until = 0.0
         self.ended = False
 
@@ -52,12 +56,13 @@ class Storm:
     def _brokers_down(self):
         return sum(any(isinstance(s, str) and s.startswith("kafka-") for s in f.strikes) for f in self.faults)
 
-    def _part(self, kinds):
+    def _part(self, kinds, color=None):
         """A part that nothing strikes yet; None when the dice say one that cannot be."""
         kind = self.random.choices(list(kinds), kinds.values())[0]
         if kind in self.spared:
             return None
-        parts = [p for p in self.fleet.parts() if p.kind == kind and p.name not in self.struck()]
+        parts = [p for p in self.fleet.parts()
+                 if p.kind == kind and p.name not in self.struck() and (color is None or p.color == color)]
         if not parts or kind == "broker" and not self._broker_allowed():
             return None
         return self.random.choice(parts)
@@ -82,6 +87,9 @@ class Storm:
         part = self._part({"member": 5, "controller": 3, "broker": 2})
         if part is None:
             return None
+        return self._restart(part)
+
+    def _restart(self, part):
         part.child.send_signal(signal.SIGTERM)
 
         def end():
@@ -89,6 +97,38 @@ class Storm:
             part.start()
 
         return Fault("restart", part.kind, [part.name], end, part.serves)
+
+    def vanish(self, color=None):
+        """All members of a color at once."""
+        color = color or self.random.choice(COLORS)
+        members = self.fleet.of(color, alive=False)
+        if "member" in self.spared or any(m.name in self.struck() for m in members):
+            return None
+        for m in members:
+            m.kill()
+
+        def end():
+            for m in members:
+                m.start()
+
+        return Fault("vanish", "color", [m.name for m in members], end)
+
+    def crash_loop(self, color=None):
+        """One member dies again and again, a while after each start."""
+        part = self._part({"member": 1}, color)
+        if part is None:
+            return None
+        part.kill()
+        part.start()
+        dies = [time.monotonic() + CRASH_SECONDS]
+
+        def again():
+            if time.monotonic() >= dies[0]:
+                part.kill()
+                part.start()
+                dies[0] = time.monotonic() + CRASH_SECONDS
+
+        return Fault("crash loop", part.kind, [part.name], lambda: None, again=again)
 
     def freeze(self):
         part = self._part({"member": 5, "controller": 3, "broker": 2, "producer": 1})
@@ -139,11 +179,19 @@ class Storm:
         up, down = self.random.choice((("cut", "-"), ("-", "cut"), ("cut", "cut"), ("cut", "cut")))
         return self._spoil("isolate" if up == down else "isolate one way", part.kind, links, up, down, [part.name])
 
+    def renew(self, part):
+        """A part that nothing strikes is started again on purpose. Of the others, who is down will be; who sleeps stays what it is."""
+        if part.name not in self.struck():
+            fault = self._restart(part)
+            fault.until = time.monotonic() + RENEW_SECONDS
+            self.faults.append(fault)
+            self.note(f"renew {part.name}")
+
     # -- looking after them -------------------------------------------------------------------------------------
 
     def supervise(self):
-        """Starts again who ended by itself, as an orchestrator would: a process that finds no broker at its start may give up.
-        One that crashed is a failure."""
+        """Faults end when their time is over. Who ended by itself is started again, as an orchestrator would: a process that finds
+        no broker at its start may give up. One that crashed is a failure."""
         struck = self.struck()
         for part in self.fleet.parts():
             code = None if part.name in struck else part.child.poll()
@@ -158,9 +206,19 @@ class Storm:
             fault = Fault("", "", [part.name], lambda: None, part.serves)
             fault.ended = True
             self.faults.append(fault)
+        now = time.monotonic()
         for f in list(self.faults):
-            if f.ended and f.settled():
+            if not f.ended and now >= f.until:
+                self._end(f)
+            elif not f.ended:
+                f.again()
+            elif f.settled():
                 self.faults.remove(f)
+
+    def _end(self, fault):
+        fault.end()
+        fault.ended = True
+        self.note(f"end {fault.what} {_names(fault.strikes)}")
 
     # -- blowing -------------------------------------------------------------------------------------------------
 
@@ -170,13 +228,8 @@ class Storm:
         self.next = time.monotonic()
 
     def blow(self):
-        now = time.monotonic()
-        for f in list(self.faults):
-            if not f.ended and now >= f.until:
-                f.end()
-                f.ended = True
-                self.note(f"end {f.what} {_names(f.strikes)}")
         self.supervise()
+        now = time.monotonic()
         if now < self.next or len(self.faults) >= AT_ONCE_MAX:
             return
         self.next = now + self.random.expovariate(1 / self.calm_s)
@@ -185,22 +238,29 @@ class Storm:
         fault = draw(self)
         if fault is None:
             return
-        seconds = self.random.uniform(*(LONG_SECONDS if self.random.random() < LONG_ODDS else SHORT_SECONDS))
+        seconds = self.random.uniform(*(LONG_SECONDS if draw in LONG_KINDS or self.random.random() < LONG_ODDS else SHORT_SECONDS))
         if second and fault.whom == "broker":
             seconds = min(seconds, SECOND_SECONDS)
             self.counts["two at once", "broker"] += 1
-        fault.until = now + (0 if draw is Storm.reset else seconds)
+        self._begin(fault, 0 if draw is Storm.reset else seconds)
+
+    def spoil(self, color):
+        """What is wrong with a version that fails: one of its processes dies again and again, or none stays."""
+        fault = self.random.choice((self.vanish, self.crash_loop, self.crash_loop))(color)
+        if fault:
+            self._begin(fault, SPOIL_SECONDS)
+
+    def _begin(self, fault, seconds):
+        fault.until = time.monotonic() + seconds
         self.faults.append(fault)
         self.counts[fault.what, fault.whom] += 1
-        self.note(f"{fault.what} {_names(fault.strikes)} for {fault.until - now:.1f} s")
+        self.note(f"{fault.what} {_names(fault.strikes)} for {seconds:.1f} s")
 
     def calm(self):
         """Every fault ends now. Who was struck may still be starting: supervise() until none is left."""
         for f in self.faults:
             if not f.ended:
-                f.end()
-                f.ended = True
-                self.note(f"end {f.what} {_names(f.strikes)}")
+                self._end(f)
         self.proxy.say("clear")
         self.note("calm")
 
@@ -214,7 +274,10 @@ KINDS = (
     (Storm.delay, 4),
     (Storm.throttle, 3),
     (Storm.reset, 3),
+    (Storm.vanish, 1),
+    (Storm.crash_loop, 1),
 )
+LONG_KINDS = (Storm.vanish, Storm.crash_loop)
 
 
 def _about(links):
