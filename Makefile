@@ -71,8 +71,8 @@ check: all ## seconds: unit tests, layers, a short simulation; no services
 embedded: all ## half a minute: library, controller and Kafka adapter on the embedded broker
 	@scripts/test.py --build $(BUILD) embedded
 
-test: all setup-test setup-fuzz setup-model kafka ## everything: check, embedded, sanitizers, fuzzing, long simulation, model, system tests on a real Apache Kafka
-	@scripts/test.py --build $(BUILD) --asan $(ASAN) --tsan $(TSAN) --fuzz $(FUZZ) unit sim embedded asan tsan fuzz long model system
+test: all setup-test setup-fuzz setup-model kafka ## everything: check, embedded, sanitizers, fuzzing, long simulation, model, system tests and chaos on a real Apache Kafka
+	@scripts/test.py --build $(BUILD) --asan $(ASAN) --tsan $(TSAN) --fuzz $(FUZZ) unit sim embedded asan tsan fuzz long model system chaos
 
 asan: $(ASAN)/build.ninja ## check and embedded under AddressSanitizer and UBSan, in build-asan/
 	@scripts/test.py --build $(BUILD) --asan $(ASAN) asan

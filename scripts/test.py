@@ -24,6 +24,7 @@ SHOWN_LINES_MAX = 200
 RETOLD_LINES_MAX = 12  # of a failed program, under the table: who reads only the end of a log knows what failed
 FUZZ_SECONDS = 60
 MODEL_SECONDS_MAX = 600
+CHAOS_SECONDS_MAX = 900
 SYSTEM_SECONDS_MAX = 1500  # all of make test stays under 45 minutes on two cores
 EMBEDDED_AT_ONCE = 4  # they wait more than they work
 retold = []
@@ -161,9 +162,13 @@ def system(args):
     return own_sum(args, 'tests/system/run.py', SYSTEM_SECONDS_MAX)
 
 
-def own_sum(args, program, seconds_max):
+def chaos(args):
+    return own_sum(args, 'tests/chaos/chaos.py', CHAOS_SECONDS_MAX, '--switches', '25', '--file', 'short')
+
+
+def own_sum(args, program, seconds_max, *options):
     """A program that shows its own progress and ends with its own sum."""
-    command = [sys.executable, '-u', str(ROOT / program)]
+    command = [sys.executable, '-u', str(ROOT / program), *options]
     environment = {**os.environ, 'BATON_BUILD': str(args.build)}
     sums = []
     child_out, child_in = os.pipe()
@@ -198,6 +203,7 @@ SUITES = {
     'long': (long, 'long simulation'),
     'model': (model, 'every state of the model of the protocol'),
     'system': (system, 'system tests on Apache Kafka'),
+    'chaos': (chaos, '25 switches on three brokers while everything breaks, audited'),
 }
 
 
