@@ -163,10 +163,15 @@ static bool caught_up_since(const struct burrow_window *w)
     return false;
 }
 
-/* C8 */
+/* C8: what stands beyond the end was committed in another log, or in one that was longer. */
 static bool end_is_below(const struct burrow_window *w)
 {
-    return w->end_count > 0 && w->ends[w->end_count - 1] < newest(w)->offset && sampled_after(w, w->end_count - 1);
+    if (w->end_count == 0 || !sampled_after(w, w->end_count - 1))
+        return false;
+    for (int i = 0; i < w->count; i++)
+        if (w->commits[i].offset > w->ends[w->end_count - 1])
+            return true;
+    return false;
 }
 
 /* C9 */
@@ -251,12 +256,16 @@ static bool run_is_warning(const struct run *run)
 /* At one offset, with work to do, for the whole window or for longer than is usual. */
 static bool is_stalled(const struct burrow_window *w, uint64_t allowed_lag, int64_t quiet)
 {
-    int first = w->count;
+    int first = w->count, known = 0;
 
-    while (first > 0 && w->commits[first - 1].offset == newest(w)->offset && lag_counts(&w->commits[first - 1]) &&
-           w->commits[first - 1].lag > allowed_lag)
-        first--;
-    if (w->count - first < EVIDENCE_COMMITS)
+    for (; first > 0 && w->commits[first - 1].offset == newest(w)->offset; first--) {
+        if (!lag_counts(&w->commits[first - 1]))
+            continue;
+        if (w->commits[first - 1].lag <= allowed_lag)
+            break;
+        known++;
+    }
+    if (known < EVIDENCE_COMMITS)
         return false;
     return first == 0 || minus(newest(w)->timestamp_ms, w->commits[first].timestamp_ms) > quiet;
 }

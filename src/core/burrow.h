@@ -24,7 +24,8 @@
  *   C6 a lag that stays equal is WARN                  WARN needs a lag that grew
  *   C7 lags not known (back-fill) count as growing     UNKNOWN until 3 commits were seen when they were made. A commit
  *                                                      that was replayed has no lag of its own: the end is a later one
- *   C8 an end below the committed offset: lag 0, OK    sampled after the commit: UNKNOWN, the topic was made anew or cut
+ *   C8 an end below the committed offset: lag 0, OK;   sampled after the last commit: UNKNOWN, the topic was made anew or
+ *      once the group commits in the new log: REWIND   cut, as long as a commit beyond the end is in the window
  *   C9 lag 1 that never goes, on a topic that does     UNKNOWN: a transaction's marker, or a last record that was never
  *      not move: STALL or STOP for ever                committed as done
  *   C10 a deleted group stays, as STOP, for 7 days     its tombstones are heard, it is gone (burrow_store.h)

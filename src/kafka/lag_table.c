@@ -736,8 +736,9 @@ struct lag_row lag_table_row(const struct lag_table *t, const struct lag_entry *
         ret.why = rd_kafka_err2str(part->code);
     else if (ret.lag.state == LAG_UNREAD)
         ret.why = e->known.trouble;
-    if (ret.lag.state == LAG_KNOWN)
-        ret.time = ret.lag.records == 0 ? (struct time_lag){ .state = TIME_LAG_KNOWN }
-                                        : curve_time_lag(&part->curve, end - ret.lag.records, ends_ms);
+    if (ret.lag.state == LAG_KNOWN && ret.lag.records == 0)
+        ret.time.state = TIME_LAG_KNOWN;
+    else if (ret.lag.state == LAG_KNOWN && end == part->end) /* the curve knows nothing of what is not yet decided */
+        ret.time = curve_time_lag(&part->curve, end - ret.lag.records, ends_ms);
     return ret;
 }

@@ -222,6 +222,24 @@ static const struct paper papers[] = {
     /* C8 */
     { "10:40 20:50 30:60 40:70", 10000, 1000, 0, "OK", "UNKNOWN", 20, 0 },
     { "10:40 20:50 30:60 40:70", 10000, 1000, 0, "OK", "OK", 40, 0 },
+    { "500:0 500:0 3:7 5:5", 10000, 1000, 0, "REWIND", "UNKNOWN", 10, 0 }, /* the group is at work in the new one */
+    { "500:0 500:0 3:7 500:9", 10000, 1000, 0, "OK", "OK", 509, 0 },       /* the new one has outgrown the old */
+    /* set back and on by hand */
+    { "100:0 200:0 50:200 80:170", 10000, 1000, 0, "REWIND", "REWIND", 0, 0 },
+    { "10:500 20:490 510:0 510:0 510:30", 10000, 1000, 0, "OK", "OK", 0, 0 },
+    { "30:10 20:20 30:15", 10000, 1000, 0, "OK", "OK", 0, 0 },
+    /* clocks: all at one moment, from the future */
+    { "10:90 20:80 30:70", 0, 1000, 0, "STOP", "OK", 0, 0 },
+    { "10:90 20:80 30:70", 10000, -60000, 0, "OK", "OK", 0, 0 },
+    { "10:50 10:50 10:50", 10000, -60000, 0, "STALL", "STALL", 0, 0 },
+    /* a lag in the middle that is not known hides no stall, and makes none */
+    { "10:-1", 0, 1000, 10, "STOP", "UNKNOWN", 0, 0 },
+    { "10:50 10:-1 10:50 10:50", 10000, 1000, 0, "STALL", "STALL", 0, 0 },
+    { "10:-1 10:-1 10:50 10:50 10:50", 10000, 1000, 0, "STALL", "STALL", 0, 0 },
+    { "10:-1 10:-1 10:50 10:50", 10000, 1000, 0, "STALL", "UNKNOWN", 0, 0 },
+    { "10:50 10:-1 10:0 10:50 10:50", 10000, 1000, 0, "OK", "OK", 0, 0 },
+    /* after a decrease it grows, but not to where it was */
+    { "10:100 20:90 30:95 40:97 50:99", 10000, 1000, 0, "OK", "OK", 0, 0 },
 };
 
 static void the_table_of_differences(void **state)

@@ -378,6 +378,8 @@ static void test_other_logs(void **state)
     w->table.parts[lag_table_part_find(&w->table, "orders", 2)].read_high = 14;
     known(w);
     expect(w, "g", "orders/0 ahead-of-log 0, orders/1 ahead-of-log 0, orders/2 known 2");
+    assert_int_equal(lag_table_row(&w->table, lag_table_find(&w->table, "g"), 2, w->now_ms).time.state,
+                     TIME_LAG_UNKNOWN);
     /* a topic of the same name with another id: old commits are another log's, a new one is not */
     w->table.topics[lag_table_topic(&w->table, "orders")]->remade_unix_ms = w->now_ms + 10000;
     begin(w);
@@ -408,6 +410,68 @@ static void test_partitions_without_commit(void **state)
         expect(w, "g", "audit/0 known 0, orders/0 no-commit 0, orders/1 known 1, orders/2 no-commit 0");
         assert_int_equal(lag_table_find(&w->table, "g")->known.unknown, 2);
     }
+}
+
+static void look(struct world *w, const char *committed, int64_t end_0)
+{
+    begin(w);
+    commits(w, "g", committed);
+    lag_table_wanted(&w->table);
+    end(w, "orders", 0, end_0, -1);
+    known(w);
+}
+
+static void expect_age(struct world *w, enum time_lag_state state, int64_t ms)
+{
+    const struct time_lag time = lag_table_row(&w->table, lag_table_find(&w->table, "g"), 0, w->now_ms).time;
+
+    assert_int_equal(time.state, state);
+    assert_int_equal(time.ms, ms);
+}
+
+/* Looks are ten seconds apart. */
+static void test_ages(void **state)
+{
+    struct world *w = *state;
+
+    look(w, "orders/0=100", 100);
+    expect_age(w, TIME_LAG_KNOWN, 0); /* idle: no age, whatever is not known of the past */
+    look(w, "orders/0=100", 200);
+    expect_age(w, TIME_LAG_KNOWN, 10000);
+    look(w, "orders/0=150", 300);
+    expect_age(w, TIME_LAG_KNOWN, 15000);
+    look(w, "orders/0=20", 300); /* set back by hand, to before our first look */
+    expect(w, "g", "orders/0 known 280");
+    expect_age(w, TIME_LAG_AT_LEAST, 30000);
+    look(w, "orders/0=299", 300); /* what is left is the marker of a transaction: no reader gets past it */
+    expect(w, "g", "orders/0 known 1");
+    expect_age(w, TIME_LAG_KNOWN, 20100);
+    /* made again, with lower offsets: the old log's times are no guide to the new one's */
+    look(w, "orders/0=299", 40);
+    expect(w, "g", "orders/0 ahead-of-log 0");
+    expect_age(w, TIME_LAG_UNKNOWN, 0);
+    look(w, "orders/0=10", 60);
+    expect(w, "g", "orders/0 known 50");
+    expect_age(w, TIME_LAG_AT_LEAST, 10000);
+    look(w, "orders/0=50", 60);
+    expect_age(w, TIME_LAG_KNOWN, 15000);
+    /* a leader that did not answer: no lag and no age, and then both again */
+    look(w, "orders/0=50", OFFSET_UNKNOWN);
+    expect(w, "g", "orders/0 end-unread 0");
+    expect_age(w, TIME_LAG_UNKNOWN, 0);
+    look(w, "orders/0=50", 60);
+    expect_age(w, TIME_LAG_KNOWN, 35000);
+    /* grown: nothing is committed in the new partition, and its end is asked from the next look on */
+    w->table.topics[lag_table_topic(&w->table, "orders")]->partition_count = 2;
+    look(w, "orders/0=60", 60);
+    expect(w, "g", "orders/0 known 0, orders/1 no-commit 0");
+    begin(w);
+    lag_table_keep(&w->table, "g");
+    lag_table_wanted(&w->table);
+    end(w, "orders", 0, 60, -1);
+    end(w, "orders", 1, 5, -1);
+    known(w);
+    expect(w, "g", "orders/0 known 0, orders/1 no-commit 0");
 }
 
 static void test_log_starts(void **state)
@@ -471,6 +535,7 @@ int main(void)
         WITH_WORLD(test_groups_come_and_go),
         WITH_WORLD(test_what_cannot_be_read_is_unknown),
         WITH_WORLD(test_not_asked_is_not_unread),
+        WITH_WORLD(test_ages),
         WITH_WORLD(test_only_what_was_committed),
         WITH_WORLD(test_what_is_followed),
         WITH_WORLD(test_other_logs),
