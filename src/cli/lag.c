@@ -20,6 +20,7 @@
 #include "cli/pick.h"
 #include "cli/render.h"
 #include "controller/lag_view.h"
+#include "kafka/admin.h"
 #include "kafka/client.h"
 #include "kafka/lag.h"
 #include "kafka/lag_exact.h"
@@ -56,20 +57,11 @@ static void source_close(struct source *s)
 
 static int source_open(struct source *s, struct errmsg *m)
 {
-    /* clang-format off: a pair a line */
-    const char *const extra[] = {
-        "group.id", GROUP, "enable.auto.commit", "false", "enable.metrics.push", "false", "allow.auto.create.topics",
-        "false",    NULL
-    };
-    /* clang-format on */
     const struct lag_reader_config config = { .follow = s->cli->args.times[OPT_WATCH] && !s->group ? s->settings : NULL,
                                               .groups = s->group ? &s->group : NULL,
                                               .group_count = s->group ? 1 : 0 };
-    struct kafka_settings *common = kafka_settings_common(s->settings);
-    int r = common ? kafka_handle_open(&s->handle, RD_KAFKA_CONSUMER, "lag", common, extra, NULL, NULL, m)
-                   : err_set(m, ERR_NOMEM, "copy settings");
+    int r = kafka_asker_open(&s->handle, s->settings, GROUP, m);
 
-    kafka_settings_free(common);
     if (r == ERR_OK)
         r = kafka_handle_connect(&s->handle, CONNECT_MS, m);
     if (r == ERR_OK)

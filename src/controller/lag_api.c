@@ -27,22 +27,6 @@ struct lags_sampler {
     bool troubled;
 };
 
-static int own_handle(struct lags_sampler *s, const struct controller *c, struct errmsg *m)
-{
-    /* clang-format off: a pair a line */
-    static const char *const extra[] = {
-        "group.id", GROUP, "enable.auto.commit", "false", "enable.metrics.push", "false", "allow.auto.create.topics",
-        "false",    NULL
-    };
-    /* clang-format on */
-    struct kafka_settings *common = kafka_settings_common(c->settings);
-    int r = common ? kafka_handle_open(&s->own, RD_KAFKA_CONSUMER, "lag", common, extra, NULL, NULL, m)
-                   : err_set(m, ERR_NOMEM, "copy settings");
-
-    kafka_settings_free(common);
-    return r;
-}
-
 int sampler_open(struct controller *c, struct errmsg *m)
 {
     const bool all = c->config.lag == CONTROLLER_LAG_ALL;
@@ -56,7 +40,7 @@ int sampler_open(struct controller *c, struct errmsg *m)
     c->sampler = calloc(1, sizeof(*c->sampler));
     ASSERT(c->sampler != NULL);
     if (all)
-        r = own_handle(c->sampler, c, m);
+        r = kafka_asker_open(&c->sampler->own, c->settings, GROUP, m);
     if (r == ERR_OK)
         r = lag_reader_open(&c->sampler->reader, all ? &c->sampler->own : kafka_reader_handle(c->control), c->wake_fd,
                             &config, m);
