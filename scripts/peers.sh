@@ -1,7 +1,7 @@
 #!/bin/sh
 # peers.sh - brings the clients that `baton run` is measured against: for Python, Node and Go, in exact versions.
 #
-#   scripts/peers.sh          prints the folder, one that does not change: python/ (a venv), node/, go/ (a consumer, built)
+#   scripts/peers.sh [python] prints the folder, one that does not change: python/ (a venv), node/, go/ (a consumer, built)
 #
 # A language whose interpreter is missing is left out. Into BATON_CACHE, ~/.cache/baton; nothing is done twice.
 set -eu
@@ -45,6 +45,10 @@ go_consumer() {
 }
 
 if command -v python3 >/dev/null; then done_once python python; fi
+if [ "${1:-}" = python ]; then
+    echo "$into"
+    exit 0
+fi
 if command -v npm >/dev/null; then done_once node node_client || echo "peers: no client for Node" >&2; fi
 if command -v go >/dev/null; then done_once "go-$(cksum <"$root/bench/run_peer.go" | cut -d' ' -f1)" go_consumer; fi
 echo "$into"

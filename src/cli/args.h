@@ -81,6 +81,9 @@ enum option_id {
     OPT_RETRIES,
     OPT_DLQ,
     OPT_GRACE,
+    /* of `agent` */
+    OPT_APPLICATION,
+    OPT_APPLICATION_TOKEN_FILE,
     OPT_COUNT
 };
 

@@ -144,6 +144,11 @@ const struct option options[OPT_COUNT] = {
         .help = "Where records that failed go, with headers that say why; means --on-error dlq." },
     [OPT_GRACE] = { OPT(OPT_GRACE, "grace", 0, "TIME"),
         .help = "After SIGTERM: how long to finish, commit and leave; 25s when it is left out." },
+    [OPT_APPLICATION] = { OPT(OPT_APPLICATION, "application", 0, "URL"),
+        .help = "The application beside it, as in http://127.0.0.1:8081; it serves /baton/v1/lifecycle there, or at the path "
+                "that is given." },
+    [OPT_APPLICATION_TOKEN_FILE] = { OPT(OPT_APPLICATION_TOKEN_FILE, "application-token-file", 0, "FILE"),
+        .complete = COMPLETE_FILE, .help = "The application's token, if it wants one: one line." },
     [OPT_LAG] = { OPT(OPT_LAG, "lag", 0, "WHICH"), .choices = "fleets|all|off", .complete = COMPLETE_CHOICES,
         .help = "Whose lags to sample: those of the fleets' groups when it is left out, or of all groups of the cluster." },
     [OPT_LAG_INTERVAL] = { OPT(OPT_LAG_INTERVAL, "lag-interval", 0, "TIME"),
@@ -295,6 +300,19 @@ const struct command commands[] = {
                     { "baton run payments --color blue --order key --concurrency 4 -- ./consumer", "four processes" },
                     { "baton run payments --color blue --dlq payments.failed -- node consumer.mjs", "dead letters" },
                     { "baton run payments --color green --to http://127.0.0.1:8080/", "CloudEvents by HTTP" } } },
+    { .name = "agent", .arguments = "FLEET", .arg_min = 1, .arg_max = 1, .output = "",
+      .options = BIT(OPT_COLOR) | BIT(OPT_APP_VERSION) | BIT(OPT_APPLICATION) | BIT(OPT_APPLICATION_TOKEN_FILE) | BIT(OPT_LISTEN) |
+                 BIT(OPT_MEMBER_TOKEN_FILE) | BIT(OPT_GRACE) | BIT(OPT_LOG_FORMAT) | BIT(OPT_LOG_LEVEL),
+      .complete = { COMPLETE_FLEET }, .run = cmd_agent,
+      .help = "Run beside an application with a consumer of its own, and hold and release its partitions.",
+      .details = "The application serves a small document over HTTP (docs/lifecycle.md); the agent is the member of the fleet. It "
+                 "hears from the controller through Kafka, or through --server. Serves /v1/agent, /healthz, /readyz and /prestop "
+                 "at --listen (127.0.0.1:8090 when it is left out; other addresses than loopback need --token-file, which "
+                 "/healthz and /readyz do not ask for). SIGTERM, or /prestop, holds everything, lets the application commit and "
+                 "leave its group, within --grace; 124 when that was too short.",
+      .examples = { { "baton agent payments --color blue --application http://127.0.0.1:8081", "beside an application on port 8081" },
+                    { "baton agent payments --color blue --application http://127.0.0.1:8081 --server http://10.0.0.5:8080",
+                      "without rights on Baton's topics" } } },
     { .name = "demo", .arguments = "", .options = BIT(OPT_RATE), .run = cmd_demo,
       .help = "Show all of it in under a minute, with an audit at the end.",
       .details = "Starts an embedded broker (or uses a Kafka given by --bootstrap), a controller, a producer and 2 "

@@ -66,6 +66,8 @@ struct mark mark_parse(const char *metadata, size_t len)
     const size_t head = strlen(MARK_EPOCH_TEXT);
     struct mark mark = { .kind = MARK_EPOCH };
 
+    if (len > 0 && metadata[len - 1] == '\0')
+        len--; /* confluent-kafka for Python sends the end of its C text along */
     if (len == strlen(MARK_FOLLOW_TEXT) && memcmp(metadata, MARK_FOLLOW_TEXT, len) == 0)
         return (struct mark){ .kind = MARK_FOLLOW };
     if (len <= head || len > head + 19 || memcmp(metadata, MARK_EPOCH_TEXT, head) != 0 ||

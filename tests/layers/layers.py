@@ -28,8 +28,9 @@ LAYERS = {
     'src/http': (['http'] + ADAPTERS, ['event2/', 'openssl/', 'curl/', 'jansson.h']),
     'src/member': (['member', 'baton'] + SHELL, ['librdkafka/', 'jansson.h']),
     'src/run': (['run', 'baton', 'kafka', 'http', 'base'], ['librdkafka/', 'jansson.h']),
+    'src/agent': (['agent'] + SHELL, ['event2/', 'jansson.h']),
     'src/controller': (['controller'] + SHELL, ['librdkafka/', 'event2/', 'jansson.h', 'zlib.h']),
-    'src/cli': (['cli', 'run', 'controller', 'member', 'baton'] + SHELL, None),
+    'src/cli': (['cli', 'agent', 'run', 'controller', 'member', 'baton'] + SHELL, None),
     'include/baton': (['baton'], []),
     'examples': (['baton'], None),
 }

@@ -30,6 +30,7 @@ import traceback
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 sys.dont_write_bytecode = True
 
+import cases_agent
 import cases_auditor
 import cases_burrow
 import cases_channel
@@ -57,7 +58,7 @@ KINDS = {
     "three": {"nodes": 3, "heap_mb": 320},
 }
 
-TESTS = (cases_faults.TESTS + cases_auditor.TESTS + cases_switch.TESTS + cases_handover.TESTS + cases_judge.TESTS + cases_lag.TESTS + cases_metrics.TESTS + cases_channel.TESTS + cases_run.TESTS + cases_refusals.TESTS + cases_burrow.TESTS + cases_switch.LAST +
+TESTS = (cases_faults.TESTS + cases_auditor.TESTS + cases_switch.TESTS + cases_handover.TESTS + cases_judge.TESTS + cases_lag.TESTS + cases_metrics.TESTS + cases_channel.TESTS + cases_run.TESTS + cases_agent.TESTS + cases_refusals.TESTS + cases_burrow.TESTS + cases_switch.LAST +
          cases_refusals.LAST)
 
 

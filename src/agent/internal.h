@@ -1,0 +1,153 @@
+/*
+ * internal - the agent's one struct, as its four parts see it.
+ *
+ *     follow.c       channel -> documents, the log's end, acknowledgements
+ *     member.c       the holder's effects -> words for the application; what the application says -> events
+ *     application.c  requests to the application
+ *     agent.c        the loop, the endpoints, the end
+ *
+ * One thread, one loop. The agent lives as long as it likes; a `life` is one process of the application, and one incarnation
+ * of a member: when the application comes up anew, a new holder begins, and the old incarnation goes as that of any process that
+ * crashed (PROTOCOL rule 9), with its doubt.
+ */
+#ifndef AGENT_INTERNAL_H
+#define AGENT_INTERNAL_H
+
+#include "agent/agent.h"
+#include "agent/application.h"
+#include "core/holder.h"
+#include "core/terms.h"
+
+#define WHY_MAX 512
+#define ENDS_MAX 32
+#define LIVES_MAX 8
+#define SHADOW_MAX 4 /* records in a shadow: a power of two */
+
+enum ask_state { ASK_NONE, ASK_APPLICATION, ASK_BROKERS };
+
+/* Beside every partition of the holder: what the application was told of it, and says. */
+struct slot {
+    int64_t assignment; /* the application's, 0: the slot is free */
+    enum word_told word;
+    uint64_t told; /* revision in which this word was told first */
+    uint64_t epoch;
+    int64_t from;
+    struct mark mark;
+    bool busy;   /* it was told to run, and has not shown yet that it stopped and committed */
+    bool leaks;  /* it hands over records unasked: reported as at work, whatever the holder says */
+    bool former; /* Kafka has taken it away */
+    int64_t heard_position, heard_committed; /* since it was made ready: the newest, and the highest */
+
+    /* The holder's commit that is outstanding. */
+    enum ask_state ask;
+    uint64_t ask_token;
+    int64_t ask_offset, ask_ms;
+    struct mark ask_mark;
+    bool ask_withdrawn;  /* took too long: answered with a failure once the application has acted upon `hold` */
+    bool ask_reading;    /* a question to the brokers is out */
+    int64_t ask_read_ms; /* the next one, not before */
+
+    struct observed_part seen; /* the newest it said of this assignment */
+    bool named;                /* ... in its newest document */
+    int64_t end;               /* the log reached at least so far, OFFSET_NONE: not asked yet */
+    int64_t end_asked_ms;
+};
+
+enum life_state {
+    LIFE_NONE,   /* no application has answered yet */
+    LIFE_FOUND,  /* it has; the control log is not read yet, or the fleet is not there */
+    LIFE_TAKING, /* all is to be held, so that the holder begins with nothing at work */
+    LIFE_ON
+};
+
+enum question_type { QUESTION_OFFSETS, QUESTION_ACTIVE, QUESTION_WITNESS, QUESTION_END };
+struct question { /* to the brokers */
+    struct question *next;
+    enum question_type type;
+    uint64_t token;        /* the admin's */
+    uint64_t holder_token; /* of OFFSETS and ACTIVE */
+    uint64_t life;
+    int count;
+    struct holder_part_at parts[];
+};
+
+struct agent {
+    const struct agent_config *config;
+    struct event_base *base;
+    int wake_fd;
+    char why[WHY_MAX]; /* what it waits for, "" */
+    int failed;        /* an error that ends it, with `why`; 0: none */
+
+    /* follow.c */
+    struct channel *channel;
+    struct kafka_admin *admin;
+    char control_topic[320], reports_topic[320];
+    struct fleet fleet;
+    struct doc doc;
+    struct terms terms;
+    bool unreadable[1 + SHARDS_MAX];
+    int unreadable_count;
+    int64_t unreadable_at;
+    char *held_head;
+    size_t held_head_len;
+    int64_t held_head_offset;
+    bool control_read, log_restarted, control_told;
+    int64_t control_retry_ms;
+    struct {
+        uint64_t token;
+        bool refused;
+    } ends[ENDS_MAX];
+
+    /* member.c */
+    enum life_state life;
+    uint64_t life_number;
+    char incarnation[INCARNATION_MAX + 1];
+    char instance[INSTANCE_MAX + 1];
+    char former_lives[LIVES_MAX][INSTANCE_MAX + 1];
+    int former_life_count;
+    char replaced[INCARNATION_MAX + 1]; /* the agent before us at this process: gets its goodbye */
+    struct holder holder;
+    struct slot *slots; /* as many as the holder's parts */
+    struct holder_effects fx;
+    struct report report;
+    struct question *questions;
+    uint64_t question_last;
+    uint64_t report_refused;
+    uint64_t revision;  /* of what the application shall be told */
+    int64_t changed_ms; /* when it was last raised */
+    bool leave;         /* of the application: leave the group */
+    bool over;          /* the goodbye is acknowledged */
+    char host[HOST_MAX + 1];
+
+    /* the application, as it answered last */
+    struct application *application;
+    struct observed *seen; /* its newest, NULL: none of this life */
+    int64_t heard_ms;      /* when it answered rightly */
+    uint64_t accepted;     /* revision that it took */
+    int64_t put_ms;        /* the last PUT */
+    char trouble[WHY_MAX]; /* why it cannot be believed or reached just now, "" */
+    char witness[WHY_MAX]; /* what the brokers say otherwise, "" */
+    bool taken_over;       /* another agent speaks with it */
+};
+
+/* follow.c */
+void follow_turn(struct agent *a);
+void follow_ask_end(struct agent *a, uint64_t token);
+void follow_close(struct agent *a);
+
+/* member.c */
+int member_open(struct agent *a, struct errmsg *m);
+void member_close(struct agent *a);
+/* A step of the holder; only in LIFE_ON. */
+void member_step(struct agent *a, struct holder_event ev);
+void member_heard(struct agent *a, struct application_answer *answer);
+void member_turn(struct agent *a);
+/* Is something on its way, so that the application should be looked at soon? */
+bool member_restless(const struct agent *a);
+int member_desired(struct agent *a, struct str *ret, struct errmsg *m);
+void member_reported(struct agent *a, const struct kafka_appended *appended);
+void member_answered(struct agent *a, const struct kafka_answer *answer);
+/* "" when all is as it should be: for /readyz. */
+const char *member_unready(const struct agent *a);
+
+#endif

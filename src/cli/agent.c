@@ -1,0 +1,78 @@
+/*
+ * agent - `baton agent`: the command line of src/agent, checked and handed on.
+ */
+#include <string.h>
+
+#include "agent/agent.h"
+#include "base/log.h"
+#include "cli/api.h"
+#include "kafka/client.h"
+
+#define LISTEN_STANDARD "127.0.0.1:8090"
+#define GRACE_STANDARD_MS 25000
+#define GRACE_MS_MIN 6000 /* commit and leave take five seconds of it */
+#define GRACE_MS_MAX 3600000
+
+static const char *listen_of(const struct args *a)
+{
+    for (int i = 0; i < a->many_count; i++)
+        if (a->many_id[i] == OPT_LISTEN)
+            return a->many[i];
+    return LISTEN_STANDARD;
+}
+
+static int config_of(struct agent_config *ret, const struct args *a, struct errmsg *m)
+{
+    int64_t grace_ms = GRACE_STANDARD_MS;
+    int r;
+
+    if (!a->value[OPT_COLOR])
+        return err_set(m, ERR_INVALID, "which color? Give --color blue or --color green");
+    if (!a->value[OPT_APPLICATION])
+        return err_set(m, ERR_INVALID, "which application? Give --application http://127.0.0.1:PORT");
+    if (a->value[OPT_GRACE] &&
+        (r = parse_duration_ms(&grace_ms, a->value[OPT_GRACE], GRACE_MS_MIN, GRACE_MS_MAX, m)) < 0)
+        return err_wrap(m, r, "--grace");
+    *ret = (struct agent_config){
+        .fleet = a->words[0],
+        .color = word_is(a->value[OPT_COLOR], "green") ? GREEN : BLUE,
+        .version = a->value[OPT_APP_VERSION],
+        .prefix = a->value[OPT_PREFIX],
+        .channel = a->times[OPT_SERVER] ? CHANNEL_HTTP : CHANNEL_KAFKA,
+        .controllers = a->times[OPT_SERVER] ? a->value[OPT_SERVER] : "",
+        .token_file = a->value[OPT_MEMBER_TOKEN_FILE],
+        .ca_file = a->value[OPT_CA_FILE],
+        .application = a->value[OPT_APPLICATION],
+        .application_token_file = a->value[OPT_APPLICATION_TOKEN_FILE],
+        .listen = listen_of(a),
+        .listen_token_file = a->value[OPT_TOKEN_FILE],
+        .grace_ms = grace_ms,
+    };
+    return ERR_OK;
+}
+
+int cmd_agent(struct cli *cli)
+{
+    struct kafka_settings *settings = NULL;
+    struct agent_config config;
+    struct errmsg m = { 0 };
+    int code = EXITS_DONE, r;
+
+    cli_log_settings(&cli->args);
+    r = config_of(&config, &cli->args, &m);
+    if (r == ERR_OK)
+        r = kafka_settings_of(&settings, cli, &m);
+    if (r == ERR_OK && !kafka_settings_get(settings, "bootstrap.servers"))
+        r = err_set(&m, ERR_INVALID, "which Kafka? Give --bootstrap HOST:PORT, or bootstrap.servers in --config FILE");
+    if (r < 0) {
+        code = EXITS_USAGE;
+    } else {
+        config.kafka = settings;
+        r = agent_run(&config, &m);
+        code = r < 0 ? exit_of_error(r) : EXITS_DONE;
+    }
+    if (r < 0)
+        cli_fail(cli, code, "%s", m.text);
+    kafka_settings_free(settings);
+    return code;
+}

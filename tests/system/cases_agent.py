@@ -1,0 +1,268 @@
+"""`baton agent`: applications whose consumer is their own (confluent-kafka, by integrations/python), audited as any other."""
+
+import http.client
+import http.server
+import json
+import os
+import signal
+import subprocess
+import threading
+import time
+import urllib.error
+import urllib.request
+
+from cases_switch import audit_note, require, there_and_back
+from fleet import Member, Test
+from kafka import Failure, ROOT, end_child, free_ports, start_child, wait_until
+
+APP = os.path.join(ROOT, "tests", "system", "agent_app.py")
+
+
+def python_with_kafka():
+    r = subprocess.run([os.path.join(ROOT, "scripts", "peers.sh"), "python"], capture_output=True, text=True, check=False)
+    path = os.path.join(r.stdout.strip(), "python", "bin", "python")
+    if r.returncode != 0 or not os.access(path, os.X_OK):
+        raise Failure(f"confluent-kafka could not be brought: {r.stderr[-500:]}")
+    return path
+
+
+class Between:
+    """Stands between an agent and its application, and changes what the application answers."""
+
+    def __init__(self, port, to):
+        between = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+            wbufsize = -1
+
+            def do_GET(self):
+                between.pass_on(self, self.rfile.read(int(self.headers.get("Content-Length") or 0)))
+
+            do_PUT = do_GET
+
+            def log_message(self, *_):
+                pass
+
+        self.to, self.change = to, None
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", port), Handler)
+        self.server.daemon_threads = True
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+    def pass_on(self, handler, body):
+        headers = {"Content-Type": "text/plain"}
+        try:
+            c = http.client.HTTPConnection("127.0.0.1", self.to, timeout=5)
+            c.request(handler.command, handler.path, body or None, {"Content-Type": "application/json"})
+            answer = c.getresponse()
+            status, text = answer.status, answer.read()
+            c.close()
+        except OSError:
+            status, text = 502, b"nobody"
+        change = self.change
+        if change and status == 200:
+            status, text = change(status, text, headers)
+        try:
+            handler.send_response(status)
+            for k, v in {**headers, "Content-Length": str(len(text))}.items():
+                handler.send_header(k, v)
+            handler.end_headers()
+            handler.wfile.write(text)
+        except OSError:
+            pass  # the agent did not wait for it
+
+
+def document(change):
+    """A change of each entry of a partition."""
+    def changed(status, text, headers):
+        d = json.loads(text)
+        for p in d["observed"]["partitions"]:
+            change(p)
+        return status, json.dumps(d).encode()
+    return changed
+
+
+def slowly(status, text, headers):
+    time.sleep(4)  # twice what it is given
+    return status, text
+
+
+def redirect(status, text, headers):
+    headers["Location"] = "http://127.0.0.1:1/"
+    return 302, b""
+
+
+def elsewhere(p):
+    if p["position"] is not None and p["state"] in ("held", "draining"):
+        p.update(state="held", position=p["position"] + 5, committed=p["position"] + 5, in_flight=0)
+
+
+# What goes wrong, and what the agent must say of it.
+TROUBLES = (
+    (lambda *_: (500, b"Internal Server Error"), "it answered 500"),
+    (lambda *_: (200, b"<html><body>Welcome</body></html>"), "no lifecycle document"),
+    (lambda status, text, _: (status, text[:len(text) // 2]), "no lifecycle document"),
+    (redirect, "a redirect"),
+    (slowly, "did not answer within 2 s"),
+    (document(lambda p: p.update(partition=p["partition"] + 1)), "says nothing any more"),
+)
+
+
+class Pair(Member):
+    """An application and its agent, one member of the fleet."""
+
+    def __init__(self, fleet, color, name, options):
+        super().__init__(fleet, color, name, {})
+        self.python, self.agent_options = python_with_kafka(), options
+        self.port, self.agent_port, self.between_port = free_ports(3)
+        self.between = None
+        self.agent = None
+        self.agent_log = fleet.path(f"{name}-agent.log")
+
+    def start(self):
+        if self.between_port and self.between is None and self.tampered:
+            self.between = Between(self.between_port, self.port)
+        self.start_app()
+        return self.start_agent()
+
+    def start_app(self):
+        f = self.fleet
+        self.files.append(f.path(f"{self.name}-{len(self.files)}.txt"))
+        with open(self.files[-1], "ab"):
+            pass
+        argv = [self.python, APP, "--out", self.files[-1], "--hold", self.hold_path, "--color", self.color, "--port", str(self.port)]
+        for t in f.topics:
+            argv += ["--topic", t]
+        for k, v in {"bootstrap.servers": f.kafka.bootstrap, "client.id": self.name, "group.id": f"{f.name}-{self.color}",
+                     "session.timeout.ms": 6000, "heartbeat.interval.ms": 1000}.items():
+            argv += ["-X", f"{k}={v}"]
+        self.child = start_child(argv, self.log)
+        return self
+
+    def start_agent(self):
+        f = self.fleet
+        self.agent = start_child([f.tools.baton, "agent", f.name, "--color", self.color, "--app-version", f.versions[self.color],
+                                  "--bootstrap", f.kafka.bootstrap, *f.prefix_option, "--log-level", "debug", "--application",
+                                  f"http://127.0.0.1:{self.between_port if self.between else self.port}", "--listen", f"127.0.0.1:{self.agent_port}", *self.agent_options],
+                                 self.agent_log)
+        return self
+
+    def ask(self, path, seconds=10, port=None):
+        """(status, text) of the agent."""
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{port or self.agent_port}{path}", timeout=seconds) as r:
+                return r.status, r.read().decode()
+        except urllib.error.HTTPError as e:
+            return e.code, e.read().decode()
+        except OSError as e:
+            return 0, str(e)
+
+    def state(self):
+        status, text = self.ask("/v1/agent")
+        return json.loads(text) if status == 200 else {"state": f"{status} {text}", "partitions": [], "ready": False}
+
+    def wait_ready(self, seconds=60):
+        wait_until(lambda: self.state()["ready"], seconds, lambda: f"the agent of {self.name} to be ready: {self.state()}")
+
+    def leave(self, seconds=30):
+        """As a pod ends: the hook first, then SIGTERM for both."""
+        status, text = self.ask("/prestop", seconds)
+        require(status == 200, f"/prestop of {self.name}: {status} {text}")
+        require(end_child(self.agent, signal.SIGTERM, seconds) == 0, f"the agent of {self.name} did not end well, see {self.agent_log}")
+        super().leave(seconds)
+
+    def kill(self):
+        end_child(self.agent, signal.SIGKILL)
+        super().kill()
+
+    def rss_kb(self):
+        with open(f"/proc/{self.agent.pid}/status", encoding="ascii") as f:
+            return next(int(line.split()[1]) for line in f if line.startswith("VmRSS"))
+
+
+def add(f, color, options=(), tampered=False):
+    count = sum(m.color == color for m in f.members)
+    m = Pair(f, color, f"{f.name}-{color}-{count}", list(options))
+    m.tampered = tampered
+    f.members.append(m)
+    return m.start()
+
+
+def up(f, blue=1, green=1, rate=500, options=(), tampered=False):
+    return f.up(blue, green, rate=rate, add=lambda color: add(f, color, options, tampered))
+
+
+def agent_switch(w):
+    """There and back under load with two applications a color; then all leave by the hook: nothing lost, nothing repeated."""
+    f = w.fleet({"in": 6})
+    up(f, 2, 2)
+    a = there_and_back(f, 6)
+    rss = max(m.rss_kb() for m in f.members)
+    for m in f.members:
+        m.leave()
+    return f"{audit_note(a)}, agent's RSS {rss} kB"
+
+
+def agent_crash(w):
+    """An application, then an agent, then both are killed under load and come up anew: found within a second, and a switch goes through."""
+    f = w.fleet({"in": 4})
+    up(f)
+    blue = f.members[0]
+    old = blue.state()["application"]["instance"]
+
+    end_child(blue.child, signal.SIGKILL)
+    blue.start_app()
+    began = time.monotonic()
+    wait_until(lambda: blue.ask("/baton/v1/lifecycle", port=blue.port)[0] == 200, 60, "the new application to answer", 0.01)
+    answered = time.monotonic()
+    wait_until(lambda: blue.state()["application"]["instance"] not in ("", old), 60, "the agent to find it", 0.01)
+    found = time.monotonic() - answered
+    require(found < 1, f"the new application was found after {found:.1f} s (it took {answered - began:.1f} s to start)")
+    f.wait_flowing()
+
+    end_child(blue.agent, signal.SIGKILL)
+    f.wait_flowing()  # by itself, as it was told last
+    blue.start_agent()
+    blue.wait_ready()
+    f.wait_flowing()
+    f.switch_when_allowed(seconds=120).expect(0)
+    f.wait_flowing()
+    a = f.expect_clean(within=True)
+    return f"found in {found * 1000:.0f} ms, {a['repeated_within']} again within a color"
+
+
+def agent_lies(w):
+    """An application that answers nonsense, late, or untruly: the switch waits, the agent says for whom and why, all goes back at the deadline."""
+    f = w.fleet({"in": 2})
+    up(f, rate=200, tampered=True)
+    blue = f.members[0]
+
+    def refused(*lies):
+        number = f.number() + 1
+        f.hold("blue")
+        command = f.switch("--deadline", "12s")
+        wait_until(lambda: f.number() >= number and "releasing" in f.states(), 60, "the order", 0.01)
+        blue.between.change = lies[0][0]
+        f.unhold()
+        for change, words in lies:
+            blue.between.change = change
+            wait_until(lambda: words in blue.state()["why"], 20, lambda: f"the agent to say '{words}': {blue.state()}")
+        answer = command.wait(90)
+        require(answer.code == 6 and f.active() == "blue", f"not rolled back: {answer.code} {answer.err}")
+        blue.between.change = None
+        blue.wait_ready()
+        f.wait_flowing()
+        f.wait_plan()
+
+    refused(*TROUBLES)
+    refused((document(elsewhere), "the brokers have"))
+    f.switch_when_allowed().expect(0)
+    f.wait_flowing()
+    return audit_note(f.expect_clean(within=True))
+
+
+TESTS = [
+    Test("agent-lies", agent_lies),
+    Test("agent-crash", agent_crash),
+    Test("agent-switch", agent_switch),
+]
