@@ -324,7 +324,7 @@ static void part_reconcile(struct holder *h, struct holder_part *p, const struct
 static void on_doc(struct holder *h, const struct holder_event *ev)
 {
     const bool head = ev->doc->kind == DOC_WHOLE || ev->doc->kind == DOC_HEAD;
-    const struct doc gone = { .kind = DOC_GONE };
+    static const struct doc gone = { .kind = DOC_GONE };
 
     h->log_position = ev->log_position;
     /*
@@ -790,6 +790,7 @@ static void report_if_due(struct holder *h, int64_t now_ms, struct holder_effect
 void holder_step(struct holder *h, const struct holder_event *ev, struct holder_effects *fx)
 {
     const bool was_closed = h->closed;
+    unsigned wanted = 0;
 
     for (int i = 0; i < h->part_max; i++) /* not before: the last step's effects still named them */
         if (part_over(&h->parts[i]))
@@ -819,9 +820,12 @@ void holder_step(struct holder *h, const struct holder_event *ev, struct holder_
     acknowledge(h);
     if (h->abandoned && !h->leave_asked)
         commit_before_leaving(h, ev->now_ms);
-    for (size_t i = 0; i < ARRAY_COUNT(wants); i++)
+    for (int i = 0; i < h->part_max; i++)
+        wanted |= h->parts[i].want;
+    for (size_t i = 0; i < ARRAY_COUNT(wants) && wanted; i++)
         gather(h, wants[i].want, wants[i].type, wants[i].answered, fx);
-    gather_log_end(h, fx);
+    if (wanted & WANT_LOG_END)
+        gather_log_end(h, fx);
     if (h->answer_assign) {
         h->answer_assign = false;
         effect(fx, HOLDER_ANSWER_ASSIGN);

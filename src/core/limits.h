@@ -11,6 +11,7 @@
 #define BATONS_MAX 16384 /* partitions of a fleet */
 #define SHARD_BATONS 512 /* batons in one record of the control log */
 #define MEMBERS_MAX 512  /* members of a fleet, both colors */
+#define SIGNALS_MAX 8    /* of a fleet's own, for the judge */
 #define FINDINGS_MAX 64  /* findings of one preflight; more are counted, not kept */
 #endif
 #define SHARDS_MAX (BATONS_MAX / SHARD_BATONS)

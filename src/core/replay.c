@@ -92,7 +92,7 @@ static void mark(struct replay_fleet *f, const struct replay_key *key, struct re
 
 static void step_gone(struct replay_fleet *f, const struct replay_key *key, struct replay_change *ret)
 {
-    const struct doc gone = { .kind = DOC_GONE };
+    static const struct doc gone = { .kind = DOC_GONE };
 
     if (!ret->op && (key->kind == REPLAY_OP || key->kind == REPLAY_PASSES))
         return;

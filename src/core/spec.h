@@ -15,7 +15,6 @@
 /* METRIC_SIGNAL + i: signal i of the fleet file. */
 enum judge_metric { METRIC_ERROR_RATE, METRIC_LATENCY, METRIC_LAG, METRIC_METADATA, METRIC_SIGNAL };
 
-#define SIGNALS_MAX 8
 #define SIGNAL_NAME_MAX 31
 #define SIGNAL_QUERY_MAX 511
 #define URL_MAX 255

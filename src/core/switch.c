@@ -44,6 +44,7 @@ static const uint32_t right_next[RIGHT_COUNT] = {
 /* One epoch a step: everything that a step changes goes into one batch. */
 static uint64_t touch(struct switcher *s, int64_t now_unix_us)
 {
+    s->surveyed = false;
     if (!s->bumped) {
         s->bumped = true;
         s->fleet->version.epoch++;
@@ -280,6 +281,7 @@ static void throttle_pick(struct switcher *s);
 
 static void survey(struct switcher *s)
 {
+    s->surveyed = true;
     if (s->op.kind == OP_THROTTLE && !op_ended(&s->op))
         throttle_pick(s);
     for (int i = 0; i < s->fleet->baton_count; i++)
@@ -394,6 +396,7 @@ static int member_works(const struct switcher *s, const struct report *r, int *b
 
 static void op_touch(struct switcher *s)
 {
+    s->surveyed = false;
     s->dirty.op = true;
     s->op.epoch_last = s->fleet->version.epoch;
 }
@@ -1036,6 +1039,7 @@ static void member_gone(struct switcher *s, struct switcher_member *m, const str
     char why[256];
 
     member_forget(m, fx);
+    s->surveyed = false;
     if (op_ended(&s->op) || !passing_between_colors(&s->op) || s->op.on_unreachable == UNREACHABLE_FENCE)
         return;
     if (!(s->op.state == OP_PASSING && m->report->color == s->op.from) &&
@@ -1726,7 +1730,8 @@ void switcher_step(struct switcher *s, struct switcher_event *ev, struct switche
         return;
     s->now_ms = ev->now_ms;
     s->bumped = false;
-    survey(s);
+    if (!s->surveyed)
+        survey(s);
     note(s, ev, fx);
     survey(s);
     advance(s, ev, fx);

@@ -184,6 +184,7 @@ struct switcher {
     int64_t deadline_ms;   /* of the present state of the operation, by this reign's monotonic clock */
     int64_t home_ms;       /* since when all is home on the way back, 0: it is not */
     bool bumped;           /* this step has raised the epoch already */
+    bool surveyed;         /* the facts are as batons, reports and operation say: nothing has changed since */
     struct switcher_dirty dirty;
     uint64_t token_last;
     uint64_t barrier_asked,

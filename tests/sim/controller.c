@@ -76,18 +76,15 @@ static const struct doc *doc_present(const struct controller *c, enum doc_kind k
 {
     const int first = kind == DOC_SHARD ? shard * SHARD_BATONS : 0, left = c->fleet.baton_count - first;
     const int count = kind == DOC_SHARD && left > SHARD_BATONS ? SHARD_BATONS : left;
-    struct doc *doc = arena(sizeof(*doc));
+    struct doc *doc = arena_raw(sizeof(*doc));
 
     doc->kind = kind;
     doc->version = c->fleet.version;
     doc->shard = shard;
     doc->fleet = c->fleet;
     doc->fleet.baton_count = count;
-    doc->fleet.batons = NULL;
-    if (kind == DOC_HEAD)
-        return doc;
-    doc->fleet.batons = arena((size_t)count * sizeof(struct baton));
-    memcpy(doc->fleet.batons, &c->fleet.batons[first], (size_t)count * sizeof(struct baton));
+    doc->fleet.batons =
+        kind == DOC_HEAD ? NULL : arena_copy(&c->fleet.batons[first], (size_t)count * sizeof(struct baton));
     return doc;
 }
 
@@ -95,22 +92,19 @@ static const struct op *passes_present(const struct controller *c, int shard)
 {
     const size_t first = (size_t)shard * SHARD_BATONS, max = (size_t)c->fleet.baton_max;
     const size_t count = max - first < SHARD_BATONS ? max - first : SHARD_BATONS;
-    struct op *op = arena(sizeof(*op));
+    struct op *op = arena_raw(sizeof(*op)); /* nothing else of it is looked at */
 
     op->number = c->switcher.op.number;
-    op->forth = arena(count * sizeof(struct pass));
-    op->back = arena(count * sizeof(struct pass));
-    memcpy(op->forth, &c->forth[first], count * sizeof(struct pass));
-    memcpy(op->back, &c->back[first], count * sizeof(struct pass));
+    op->forth = arena_copy(&c->forth[first], count * sizeof(struct pass));
+    op->back = arena_copy(&c->back[first], count * sizeof(struct pass));
     op->pass_count = (int)count;
     return op;
 }
 
 static const struct op *op_present(const struct controller *c)
 {
-    struct op *op = arena(sizeof(*op));
+    struct op *op = arena_copy(&c->switcher.op, sizeof(*op));
 
-    *op = c->switcher.op;
     op->forth = op->back = NULL;
     return op;
 }
@@ -198,8 +192,7 @@ static void fill_groups(struct world *w, struct group_view *groups)
         g->member_count = group_members(w, (enum color)c, members);
         g->members = arena((size_t)(g->member_count + 1) * sizeof(*g->members));
         for (int i = 0; i < g->member_count; i++)
-            snprintf(g->members[i].member_id, sizeof(g->members[i].member_id), "%s",
-                     w->members[members[i]].incarnation);
+            text_copy(g->members[i].member_id, sizeof(g->members[i].member_id), w->members[members[i]].incarnation);
     }
 }
 

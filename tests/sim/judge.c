@@ -570,7 +570,9 @@ void world_run(struct world_result *ret, const struct world_config *config, uint
     struct world *w = present = &world;
 
     arena_reset();
-    memset(w, 0, sizeof(*w));
+    memset(w->controllers, 0, (size_t)w->config.controllers * sizeof(w->controllers[0]));
+    memset(w->members, 0, (size_t)w->incarnations * sizeof(w->members[0]));
+    memset(w, 0, offsetof(struct world, controllers));
     memset(ret, 0, sizeof(*ret));
     w->config = *config;
     w->dice = seed;

@@ -194,7 +194,7 @@ int main(int argc, char **argv)
 {
     struct options o = { .seed = 1 };
     struct sums s = { 0 };
-    double began, took;
+    double began, took, cpu;
     int missing = 0, unmet;
 
     if (argc == 2 && strcmp(argv[1], "--help") == 0)
@@ -218,19 +218,21 @@ int main(int argc, char **argv)
         run(o.only ? o.only : named ? world_at((int)(turn % world_count())) : NULL, o.seed + (uint64_t)n, &o, &s);
     }
     took = now_s() - began;
+    cpu = (double)clock() / CLOCKS_PER_SEC; /* what others take of the machine does not count */
     if (o.coverage || (s.worlds >= COVERAGE_WORLDS_MIN && !o.only))
         missing = coverage_print(stdout, o.coverage);
     unmet = s.worlds < COVERAGE_WORLDS_MIN || o.only ? 0 : missing; /* so few need not have met everything */
 
     printf("%" PRId64 " passed, %" PRId64 " failed\n", s.worlds - s.broken, s.broken + (unmet > 0));
-    printf("{\"sim\":{\"worlds\":%" PRId64 ",\"broken\":%" PRId64
-           ",\"seconds\":%.1f,\"worlds_per_second\":%.0f,\"with_a_whole_switch\":%" PRId64 ",\"events\":%" PRId64
-           ",\"faults\":%" PRId64 ",\"records\":%" PRId64 ",\"completed\":%" PRId64 ",\"rolled_back\":%" PRId64
-           ",\"needs_operator\":%" PRId64 ",\"refused\":%" PRId64 ",\"failovers\":%" PRId64
-           ",\"repeats_listed\":%" PRId64 ",\"repeats_in_color\":%" PRId64 ",\"rest_ms_max\":%" PRId64
-           ",\"never_met\":%d}}\n",
-           s.worlds, s.broken, took, (double)s.worlds / (took > 0 ? took : 1), s.whole, s.events, s.faults, s.records,
-           s.completed, s.rolled_back, s.need_operator, s.refused, s.failovers, s.listed, s.in_color, s.home_ms_max,
-           missing);
+    printf(
+        "{\"sim\":{\"worlds\":%" PRId64 ",\"broken\":%" PRId64
+        ",\"seconds\":%.1f,\"worlds_per_second\":%.0f,\"worlds_per_cpu_second\":%.0f,\"with_a_whole_switch\":%" PRId64
+        ",\"events\":%" PRId64 ",\"faults\":%" PRId64 ",\"records\":%" PRId64 ",\"completed\":%" PRId64
+        ",\"rolled_back\":%" PRId64 ",\"needs_operator\":%" PRId64 ",\"refused\":%" PRId64 ",\"failovers\":%" PRId64
+        ",\"repeats_listed\":%" PRId64 ",\"repeats_in_color\":%" PRId64 ",\"rest_ms_max\":%" PRId64
+        ",\"never_met\":%d}}\n",
+        s.worlds, s.broken, took, (double)s.worlds / (took > 0 ? took : 1), (double)s.worlds / (cpu > 0 ? cpu : 1),
+        s.whole, s.events, s.faults, s.records, s.completed, s.rolled_back, s.need_operator, s.refused, s.failovers,
+        s.listed, s.in_color, s.home_ms_max, missing);
     return s.broken > 0 || unmet > 0;
 }

@@ -114,10 +114,10 @@ static struct report *report_of(struct world *w, struct member *m)
 
     r->part_max = w->partitions_max;
     r->parts = arena((size_t)r->part_max * sizeof(*r->parts));
-    snprintf(r->fleet, sizeof(r->fleet), "f");
-    snprintf(r->incarnation, sizeof(r->incarnation), "%s", m->incarnation);
-    snprintf(r->member_id, sizeof(r->member_id), "%s", m->incarnation);
-    snprintf(r->version, sizeof(r->version), "%s", color_name(m->color));
+    text_copy(r->fleet, sizeof(r->fleet), "f");
+    text_copy(r->incarnation, sizeof(r->incarnation), m->incarnation);
+    text_copy(r->member_id, sizeof(r->member_id), m->incarnation);
+    text_copy(r->version, sizeof(r->version), color_name(m->color));
     r->eager = w->groups[m->color].protocol == GROUP_EAGER;
     holder_report(&m->holder, r, clock_of_unix_us(w, &m->clock));
     rules_report_made(w, (int)(m - w->members), r);
@@ -188,13 +188,15 @@ static void member_effect(struct world *w, int n, const struct holder_effects *f
 static void member_step(struct world *w, int n, struct holder_event *ev)
 {
     struct member *m = &w->members[n];
-    struct holder_effects fx = { .parts = m->at, .part_max = 4 * w->partitions_max };
+    struct holder_effects fx;
     enum part_state before[PARTITIONS_MAX];
 
     for (int i = 0; i < w->partitions_max && w->trace; i++)
         before[i] = m->parts[i].state;
     ev->now_ms = clock_of_ms(w, &m->clock);
     ev->now_unix_us = clock_of_unix_us(w, &m->clock);
+    fx.parts = m->at;
+    fx.part_max = 4 * w->partitions_max;
     holder_effects_clear(&fx);
     holder_step(&m->holder, ev, &fx);
     for (int i = 0; i < w->partitions_max && w->trace; i++)

@@ -92,7 +92,7 @@ struct chunk {
 
 static struct chunk *chunks, *present;
 
-void *arena(size_t bytes)
+void *arena_raw(size_t bytes)
 {
     void *p;
 
@@ -117,8 +117,17 @@ void *arena(size_t bytes)
     }
     p = present->bytes + present->used;
     present->used += bytes;
-    memset(p, 0, bytes);
     return p;
+}
+
+void *arena(size_t bytes)
+{
+    return memset(arena_raw(bytes), 0, bytes);
+}
+
+void *arena_copy(const void *from, size_t bytes)
+{
+    return bytes ? memcpy(arena_raw(bytes), from, bytes) : arena_raw(bytes);
 }
 
 void arena_reset(void)

@@ -13,6 +13,7 @@
 #include <stdlib.h>
 
 #include "base/check.h"
+#include "base/str.h"
 #include "core/holder.h"
 #include "core/replay.h"
 #include "core/switch.h"
@@ -245,9 +246,7 @@ struct world {
     int log_count, log_room;
     struct report_record *reports;
     int report_count, report_room;
-    struct member members[LIVES_MAX];
     struct group groups[COLOR_COUNT];
-    struct controller controllers[CONTROLLERS_MAX];
     int leader; /* as the brokers have it */
     int partitions, partitions_max;
     int incarnations;
@@ -289,6 +288,10 @@ struct world {
 
     struct world_result *result;
     bool trace;
+
+    /* Large: of the last world only what was used is cleared. */
+    struct controller controllers[CONTROLLERS_MAX];
+    struct member members[LIVES_MAX];
 };
 
 /* queue.c */
@@ -299,6 +302,8 @@ bool chance(struct world *w, int in_1000);
 bool strikes(struct world *w, enum fault f, int in_1000);
 int64_t hop_ms(struct world *w); /* one message's way */
 void *arena(size_t bytes);       /* zeroed */
+void *arena_raw(size_t bytes);   /* as it comes */
+void *arena_copy(const void *from, size_t bytes);
 void arena_reset(void);
 void put(struct world *w, struct at at);
 struct at take(struct world *w);

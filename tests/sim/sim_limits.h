@@ -7,5 +7,6 @@
 #define SHARD_BATONS 4
 #define MEMBERS_MAX 48
 #define FINDINGS_MAX 8
+#define SIGNALS_MAX 1
 
 #endif
