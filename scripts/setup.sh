@@ -28,6 +28,7 @@ build module    libevent_pthreads  libevent-dev
 build module    libevent_openssl   libevent-dev
 build module    openssl            libssl-dev
 build module    libcurl            libcurl4-openssl-dev
+build module    hiredis            libhiredis-dev
 build module    jansson            libjansson-dev
 build module    libfyaml           libfyaml-dev
 build module    smartcols          libsmartcols-dev

@@ -3,7 +3,11 @@
 
 static const struct channel_ops *ops_of(enum channel_kind kind)
 {
-    return kind == CHANNEL_HTTP ? &channel_http : &channel_kafka;
+    static const struct channel_ops *const ways[] = {
+        [CHANNEL_KAFKA] = &channel_kafka, [CHANNEL_HTTP] = &channel_http, [CHANNEL_REDIS] = &channel_redis
+    };
+
+    return ways[kind];
 }
 
 int channel_reach(const struct channel_config *config, int timeout_ms, struct errmsg *m)

@@ -11,6 +11,7 @@
  *
  *   kafka   reads baton.control and writes baton.reports itself
  *   http    a controller does both for it: server-sent events down, POST up; needs no rights on Baton's topics
+ *   redis   the same through a Redis, in which the controller that leads keeps the fleet's records
  *
  * Thread: the one that opened it. Nothing here waits except open, reach and close.
  */
@@ -19,18 +20,20 @@
 
 #include "kafka/log.h"
 
-enum channel_kind { CHANNEL_KAFKA, CHANNEL_HTTP };
+enum channel_kind { CHANNEL_KAFKA, CHANNEL_HTTP, CHANNEL_REDIS };
 
 #define CHANNEL_SERVERS_MAX 8
 
 struct channel_config {
     enum channel_kind kind;
-    const struct kafka_settings *kafka; /* for `kafka`, and for the questions of either to the brokers */
+    const struct kafka_settings *kafka; /* for `kafka`, and for the questions of each to the brokers */
     const char *fleet;
     const char *control_topic, *reports_topic; /* of `kafka` */
-    const char *servers;                       /* of `http`: "http://a:8080,http://b:8080", up to CHANNEL_SERVERS_MAX */
-    const char *token_file, *ca_file;          /* of `http`; "" for none */
-    int wake_fd;                               /* an eventfd, written to when there is something to poll */
+    const char *prefix;                        /* before the names of the keys of `redis`; "" for none */
+    const char *servers;              /* "http://a:8080,http://b:8080" or "redis://a:6379", up to CHANNEL_SERVERS_MAX */
+    const char *token_file, *ca_file; /* of `http`, and of `redis` (there it holds the password); "" for none */
+    const char *cert_file;            /* of `redis`; "" for none */
+    int wake_fd;                      /* an eventfd, written to when there is something to poll */
 };
 
 struct channel;
@@ -88,6 +91,6 @@ struct channel {
     const struct channel_ops *ops;
 };
 
-extern const struct channel_ops channel_kafka, channel_http;
+extern const struct channel_ops channel_kafka, channel_http, channel_redis;
 
 #endif

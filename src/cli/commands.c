@@ -82,6 +82,15 @@ const struct option options[OPT_COUNT] = {
     [OPT_CONNECTIONS] = { OPT(OPT_CONNECTIONS, "connections", 0, "COUNT"),
         .help = "HTTP connections at a time, half of which may be event streams; 256 when it is left out. A member with "
                 "baton.channel=http has two." },
+    [OPT_REDIS] = { OPT(OPT_REDIS, "redis", 0, "URL"),
+        .help = "A Redis for members with baton.channel=redis: redis://USER@HOST:PORT/DB, rediss:// for TLS; several, parted "
+                "by commas, are tried in turn." },
+    [OPT_REDIS_PASSWORD_FILE] = { OPT(OPT_REDIS_PASSWORD_FILE, "redis-password-file", 0, "FILE"), .complete = COMPLETE_FILE,
+        .help = "Its password, one line." },
+    [OPT_REDIS_CA] = { OPT(OPT_REDIS_CA, "redis-ca", 0, "FILE"), .complete = COMPLETE_FILE,
+        .help = "Certificates (PEM) that sign that of rediss://, instead of the system's." },
+    [OPT_REDIS_CERT] = { OPT(OPT_REDIS_CERT, "redis-cert", 0, "FILE"), .complete = COMPLETE_FILE,
+        .help = "A certificate and its key (PEM), for a rediss:// server that asks its clients for one." },
     [OPT_OPEN_READS] = { OPT(OPT_OPEN_READS, "open-reads", 0, NULL), .help = "Reading needs no token, changing does." },
     [OPT_TLS_CERT] = { OPT(OPT_TLS_CERT, "tls-cert", 0, "FILE"), .complete = COMPLETE_FILE,
         .help = "Certificate chain (PEM) to serve https with." },
@@ -275,7 +284,7 @@ const struct command commands[] = {
                  "first; elsewhere it needs --yes.",
       .examples = { { "baton fleet delete payments --yes", "without being asked" } } },
     { .name = "serve", .arguments = "", .output = "",
-      .options = BIT(OPT_LISTEN) | BIT(OPT_ADVERTISE) | BIT(OPT_MEMBER_TOKEN_FILE) | BIT(OPT_CONNECTIONS) | BIT(OPT_OPEN_READS) | BIT(OPT_LAG) | BIT(OPT_LAG_INTERVAL) | BIT(OPT_TLS_CERT) | BIT(OPT_TLS_KEY) |
+      .options = BIT(OPT_LISTEN) | BIT(OPT_ADVERTISE) | BIT(OPT_MEMBER_TOKEN_FILE) | BIT(OPT_CONNECTIONS) | BIT(OPT_REDIS) | BIT(OPT_REDIS_PASSWORD_FILE) | BIT(OPT_REDIS_CA) | BIT(OPT_REDIS_CERT) | BIT(OPT_OPEN_READS) | BIT(OPT_LAG) | BIT(OPT_LAG_INTERVAL) | BIT(OPT_TLS_CERT) | BIT(OPT_TLS_KEY) |
                  BIT(OPT_PROMETHEUS_AUTH_FILE) | BIT(OPT_PROMETHEUS_CA) |
                  BIT(OPT_METRICS_PARTITIONS) | BIT(OPT_METRICS_KAFKA_EXPORTER) | BIT(OPT_SESSION) | BIT(OPT_TOPICS_KEEP) | BIT(OPT_BURROW) | BIT(OPT_LOG_FORMAT) | BIT(OPT_LOG_LEVEL),
       .run = cmd_serve, .help = "Run a controller: the HTTP API, and the lead when no other has it.",

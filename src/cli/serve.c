@@ -19,6 +19,7 @@
 #include "core/limits.h"
 #include "kafka/client.h"
 #include "kafka/log.h"
+#include "redis/client.h"
 
 #define METRICS_PARTITIONS_STANDARD 1000
 #define METRICS_PARTITIONS_MAX 100000
@@ -139,6 +140,10 @@ int cmd_serve(struct cli *cli)
     const char *listen[LISTEN_MAX];
     struct kafka_settings *settings;
     struct burrow_options burrow;
+    const struct redis_config redis = { .servers = a->value[OPT_REDIS],
+                                        .password_file = a->value[OPT_REDIS_PASSWORD_FILE],
+                                        .ca_file = a->value[OPT_REDIS_CA],
+                                        .cert_file = a->value[OPT_REDIS_CERT] };
     struct controller_config config;
     struct event_base *base;
     struct errmsg m = { 0 };
@@ -158,6 +163,8 @@ int cmd_serve(struct cli *cli)
     burrow_options_default(&burrow);
     if (a->value[OPT_BURROW] && burrow_options_set(&burrow, a->value[OPT_BURROW], &m) < 0)
         return cli_fail(cli, EXITS_USAGE, "--burrow: %s", m.text);
+    if (!redis.servers && (redis.password_file || redis.ca_file || redis.cert_file))
+        return cli_fail(cli, EXITS_USAGE, "which Redis? Give --redis URL, such as redis://10.0.0.7:6379");
     if (a->times[OPT_SERVER])
         return cli_fail(cli, EXITS_USAGE, "'serve' is the server: give it --bootstrap HOST:PORT, not --server");
     if (a->value[OPT_LAG_INTERVAL] &&
@@ -179,6 +186,7 @@ int cmd_serve(struct cli *cli)
     config.lag_interval_ms = lag_interval_ms;
     config.metrics_partitions_max = (int)metrics_partitions;
     config.burrow = a->value[OPT_BURROW] ? &burrow : NULL;
+    config.redis = redis.servers ? &redis : NULL;
     config.connections_max = (int)connections;
     files_max_raise(connections + FILES_BESIDE);
     code = base ? serve_run(cli, base, &config) : cli_fail(cli, EXITS_FAILED, "cannot make an event loop");

@@ -13,6 +13,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "controller/internal.h"
+#include "controller/keeper.h"
 #include "http/parse.h"
 #include "http/server.h"
 
@@ -293,8 +294,10 @@ static void on_plan_reading(void *opaque, struct reading *r)
               : err_set(&m, ERR_NOT_FOUND, "the fleet has been deleted meanwhile");
     if (error < 0)
         call_fail(call, error, &m);
-    else
+    else {
+        keeper_findings(call->c->keeper, findings);
         api_order_planned(call, findings);
+    }
     free(findings);
     reading_free(r);
 }

@@ -18,6 +18,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "controller/internal.h"
+#include "controller/keeper.h"
 #include "controller/settle.h"
 #include "http/parse.h"
 #include "http/server.h"
@@ -336,6 +337,7 @@ static void turn(struct controller *c)
     calls_turn(c);
     events_turn(c);
     feeds_turn(c->feeds);
+    keeper_turn(c->keeper);
 }
 
 static void controller_turn(struct controller *c)
@@ -585,6 +587,8 @@ int controller_open(struct controller **ret, struct event_base *base, const stru
         r = open_http(c, config, m); /* first: a wrong address is known at once */
     if (r == ERR_OK)
         r = open_kafka(c, config, m);
+    if (r == ERR_OK && config->redis)
+        r = keeper_open(&c->keeper, c, config->redis, m);
     if (r == ERR_OK)
         r = open_events(c, m);
     if (r < 0) {
@@ -596,6 +600,7 @@ int controller_open(struct controller **ret, struct event_base *base, const stru
     c->config.burrow = NULL;
     c->config.listen = NULL; /* borrowed: not to be looked at again */
     c->config.kafka = NULL;
+    c->config.redis = NULL;
     c->replay_question = ++c->question_last;
     kafka_reader_ask_end(c->control, c->replay_question, OPEN_MS_MAX);
     controller_wake(c);
@@ -689,6 +694,7 @@ void controller_close(struct controller *c)
         reign_end(c, "stopping", false);
         close_calls(c);
     }
+    keeper_close(c->keeper);
     metrics_close(c);
     burrow_follower_stop(c->burrow);
     election_close(c->election);

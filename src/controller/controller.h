@@ -29,6 +29,7 @@ struct burrow_options;
 struct controller;
 struct event_base;
 struct kafka_settings;
+struct redis_config;
 
 enum controller_lead {
     CONTROLLER_SERVE,   /* stands for election at once and for as long as it runs */
@@ -48,6 +49,7 @@ struct controller_config {
     const char *advertise; /* "http://10.0.0.5:8484": where others reach it; NULL: made from the first listen address */
     const char *token_file;         /* one line; NULL: none, then only loopback addresses may be listened on */
     const char *member_token_file;  /* a second one, good for members' streams and reports alone; NULL: none */
+    const struct redis_config *redis; /* copied; NULL: no member hears through a Redis */
     int connections_max;            /* of the HTTP server; 0: 256, half of them streams */
     bool open_reads;                /* with a token: reads need none */
     const char *tls_cert, *tls_key; /* PEM files, both or none */

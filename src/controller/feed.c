@@ -1,11 +1,7 @@
 /*
- * feed - a fleet's part of the control log, for members that have no rights on Baton's topics (channel/http.c).
+ * feed - see feed.h; and how it goes over HTTP (channel/http.c).
  *
- *   GET  /v1/fleets/{fleet}/log       a stream: first the newest record of each key, then every new one
- *   GET  /v1/fleets/{fleet}/log/end   where the log ends: read from the brokers after the question, and replayed here
- *   POST /v1/fleets/{fleet}/reports   a report; answered when it stands in baton.reports
- *
- * Any controller serves them, follower or leader: records are passed on as they are, the void ones too, and the member
+ * Any controller serves it, follower or leader: records are passed on as they are, the void ones too, and the member
  * judges them by the same rules as if it had read them itself. A stream begins with the records that a log compacted to the last byte
  * would hold, in their order; `position` says when all below it has been sent. It is sent when records were, or when
  * somebody asked for the end: a fleet's members are not woken by what happens to others.
@@ -16,52 +12,10 @@
 
 #include "base/check.h"
 #include "base/log.h"
-#include "controller/internal.h"
+#include "controller/feed.h"
 #include "http/server.h"
 
 #define END_MS_MAX 5000
-
-/* The text of a record, as it stands in the log; offset -1: none. */
-struct feed_text {
-    int64_t offset;
-    char *text; /* NULL: a tombstone */
-    size_t len;
-};
-
-/* A key of the log. What follows its last good record is passed on, too: it may be what is being mended. */
-struct feed_slot {
-    struct feed_text good, bad;
-};
-
-struct feed_stream {
-    struct feed_stream *next;
-    struct feed *feed;
-    struct http_exchange *x;
-    bool gone; /* freed when nobody walks the list */
-};
-
-struct feed {
-    struct feed *next;
-    struct feeds *feeds;
-    char fleet[FLEET_NAME_MAX + 1];
-    struct feed_slot slots[1 + SHARDS_MAX]; /* the head, the shards */
-    struct feed_stream *streams;
-    int64_t told; /* the position that its streams know */
-    bool news;    /* they are to know a higher one */
-};
-
-struct feeds {
-    struct controller *c;
-    struct feed_slot claim;
-    struct feed *list;
-    int count;
-    const struct kafka_record *record; /* being replayed */
-    bool record_good;
-    uint64_t question; /* "where is the end?", 0: not asked */
-    uint64_t asked;    /* questions so far */
-    uint64_t answered; /* the newest of them that was answered ... */
-    int64_t end;       /* ... with this */
-};
 
 struct feeds *feeds_new(struct controller *c)
 {
@@ -98,7 +52,7 @@ static void slot_clear(struct feed_slot *s)
     text_clear(&s->bad);
 }
 
-static struct feed *feed_find(const struct feeds *f, const char *fleet)
+struct feed *feed_find(const struct feeds *f, const char *fleet)
 {
     struct feed *feed = f->list;
 
@@ -159,13 +113,14 @@ static void feed_forward(struct feed *feed, const char *key, const struct kafka_
 {
     struct str event = STR_WITH_MAX(2 * RECORD_BYTES_MAX);
 
+    feed->news = true;
+    feed->needed = rec->offset + 1;
     if (!feed->streams)
         return;
     event_format(&event, rec->offset, key, rec->value, rec->value ? rec->value_len : 0);
     if (!str_error(&event))
         feed_send(feed, &event);
     str_free(&event);
-    feed->news = true;
 }
 
 /* --- what comes --------------------------------------------------------------------------------------------------- */
@@ -218,19 +173,14 @@ void feeds_record_end(struct feeds *f)
 
 /* --- streams ------------------------------------------------------------------------------------------------------ */
 
-struct snapshot_line {
-    const struct feed_text *text;
-    char key[RECORD_KEY_MAX];
-};
-
 static int line_order(const void *a, const void *b)
 {
-    const struct snapshot_line *l = a, *r = b;
+    const struct feed_line *l = a, *r = b;
 
     return (l->text->offset > r->text->offset) - (l->text->offset < r->text->offset);
 }
 
-static int slot_lines(struct snapshot_line *lines, const struct feed_slot *s, const struct record_key *key)
+static int slot_lines(struct feed_line *lines, const struct feed_slot *s, const struct record_key *key)
 {
     const struct feed_text *const texts[] = { &s->good, &s->bad };
     int count = 0;
@@ -244,16 +194,12 @@ static int slot_lines(struct snapshot_line *lines, const struct feed_slot *s, co
     return count;
 }
 
-static void stream_begin(const struct feed_stream *s)
+int feed_lines(struct feed_line lines[FEED_LINES_MAX], const struct feed *feed)
 {
     static const struct record_key claim = { .kind = RECORD_TERM };
-    const struct feed *feed = s->feed;
-    struct snapshot_line *lines = calloc((size_t)(2 * (2 + SHARDS_MAX)), sizeof(*lines));
     struct record_key key = { .kind = RECORD_HEAD };
-    struct str text = STR_WITH_MAX((size_t)(2 * (2 + SHARDS_MAX)) * RECORD_BYTES_MAX);
     int count;
 
-    ASSERT(lines != NULL);
     text_copy(key.fleet, sizeof(key.fleet), feed->fleet);
     count = slot_lines(lines, &feed->feeds->claim, &claim);
     for (int i = 0; i <= SHARDS_MAX; i++) {
@@ -262,9 +208,18 @@ static void stream_begin(const struct feed_stream *s)
         count += slot_lines(lines + count, &feed->slots[i], &key);
     }
     qsort(lines, (size_t)count, sizeof(*lines), line_order);
+    return count;
+}
+
+static void stream_begin(const struct feed_stream *s)
+{
+    struct feed_line *lines = must(calloc(FEED_LINES_MAX, sizeof(*lines)));
+    struct str text = STR_WITH_MAX((size_t)FEED_LINES_MAX * RECORD_BYTES_MAX);
+    const int count = feed_lines(lines, s->feed);
+
     for (int i = 0; i < count; i++)
         event_format(&text, lines[i].text->offset, lines[i].key, lines[i].text->text, lines[i].text->len);
-    position_format(&text, feed->feeds->c->mirror.position);
+    position_format(&text, s->feed->feeds->c->mirror.position);
     if (!str_error(&text))
         http_stream_send(s->x, text.buf, text.len);
     str_free(&text);
@@ -352,6 +307,7 @@ void feeds_forget(struct feeds *f)
         f->list = feed->next;
         for (int i = 0; i <= SHARDS_MAX; i++)
             slot_clear(&feed->slots[i]);
+        free(feed->kept.offsets);
         free(feed);
     }
     f->count = 0;
@@ -383,25 +339,32 @@ static void question_turn(struct feeds *f)
 }
 
 /* One question serves all who asked before it went out: so many may ask at once as there are members. */
-void feeds_end(struct feeds *f, struct call *call, const char *fleet)
+bool feeds_end_known(struct feeds *f, uint64_t *question)
 {
-    struct feed *feed = feed_make(f, fleet);
-
     question_turn(f);
-    if (call->feed_question == 0)
-        call->feed_question = f->asked + 1;
-    if (f->answered >= call->feed_question) {
-        if (feed)
-            feed->news = true;
-        call_json(call, 200, json_pack("{s:I}", "end", (json_int_t)f->end));
-        return;
-    }
+    if (*question == 0)
+        *question = f->asked + 1;
+    if (f->answered >= *question)
+        return true;
     if (!f->question) {
         f->question = ++f->c->question_last;
         f->asked++;
         kafka_reader_ask_end(f->c->control, f->question, END_MS_MAX);
     }
-    call_wait(call, "the end of the control log to be read");
+    return false;
+}
+
+void feeds_end(struct feeds *f, struct call *call, const char *fleet)
+{
+    struct feed *feed = feed_make(f, fleet);
+
+    if (!feeds_end_known(f, &call->feed_question)) {
+        call_wait(call, "the end of the control log to be read");
+        return;
+    }
+    if (feed)
+        feed->news = true;
+    call_json(call, 200, json_pack("{s:I}", "end", (json_int_t)f->end));
 }
 
 /* --- reports ------------------------------------------------------------------------------------------------------ */

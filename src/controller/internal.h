@@ -12,6 +12,7 @@
  *   metrics.c     what is counted, and the page for Prometheus
  *   watch.c       what the judge is told        prometheus.c  queries to Prometheus
  *   feed.c        the log for members without rights on it
+ *   keeper.c      the same in a Redis
  *
  * Callbacks of Kafka, sockets and timers only note what came; controller_turn() does the rest, so no function is
  * entered again while it is at work.
@@ -160,7 +161,7 @@ struct call {
     bool handed;           /* its order stands in the reports topic */
     int64_t handed_ms;
     bool from_handed;       /* it came through Kafka: never handed on */
-    uint64_t feed_question; /* feeds_end(): of this number or a later one; 0: it has just come */
+    uint64_t feed_question; /* feeds_end_known(): of this number or a later one; 0: it has just come */
     /* of a call that makes a fleet or verifies a receipt */
     struct spec *spec;
     int64_t birth_ms; /* when the brokers were first asked about its topics; 0: not yet */
@@ -371,6 +372,7 @@ struct controller {
     int64_t leader_asked_ms;
 
     struct feeds *feeds;
+    struct keeper *keeper; /* NULL: there is no Redis */
     struct lags_sampler *sampler;
     struct event_ring *ring;
     struct controller_watch *watches;

@@ -168,14 +168,18 @@ static int identity(struct baton_consumer *c, struct errmsg *m)
 
 void consumer_channel(const struct baton_consumer *c, struct channel_config *ret)
 {
+    const bool redis = c->options.channel == CHANNEL_REDIS;
+
     *ret = (struct channel_config){ .kind = c->options.channel,
                                     .kafka = c->options.kafka,
                                     .fleet = c->options.fleet,
                                     .control_topic = c->control_topic,
                                     .reports_topic = c->reports_topic,
-                                    .servers = c->options.controllers,
-                                    .token_file = c->options.token_file,
+                                    .prefix = c->options.prefix,
+                                    .servers = redis ? c->options.redis : c->options.controllers,
+                                    .token_file = redis ? c->options.redis_password_file : c->options.token_file,
                                     .ca_file = c->options.ca_file,
+                                    .cert_file = c->options.redis_cert_file,
                                     .wake_fd = c->wake_fd };
 }
 

@@ -31,15 +31,22 @@ static const struct option {
     { "baton.standby", KIND_STANDBY, AT(standby), 0, 0, "detached",
       "How it stands by: detached hands librdkafka no partition, paused hands it all of them, paused." },
     { "baton.channel", KIND_CHANNEL, AT(channel), 0, 0, "kafka",
-      "How it hears from the controller: kafka reads and writes Baton's topics, http asks a controller to do it and "
-      "needs "
-      "no rights on them." },
+      "How it hears from the controller: kafka reads and writes Baton's topics; http asks a controller to do it, redis "
+      "does so through a Redis, and neither needs rights on them." },
     { "baton.controllers", KIND_TEXT, AT(controllers), 0, CONTROLLERS_TEXT_MAX, "",
       "Of baton.channel=http: addresses of controllers, such as http://10.0.0.5:8080,http://10.0.0.6:8080." },
     { "baton.token.file", KIND_TEXT, AT(token_file), 0, FILE_NAME_MAX, "",
       "Of baton.channel=http: a file with the controllers' token for members (--member-token-file of `baton serve`)." },
     { "baton.ca.file", KIND_TEXT, AT(ca_file), 0, FILE_NAME_MAX, "",
-      "Of baton.channel=http: certificates that sign an https:// controller's, instead of the system's." },
+      "Of baton.channel=http or redis: certificates that sign an https:// controller's or a rediss:// server's, instead "
+      "of the system's." },
+    { "baton.redis", KIND_TEXT, AT(redis), 0, CONTROLLERS_TEXT_MAX, "",
+      "Of baton.channel=redis: the controllers' Redis, such as redis://USER@10.0.0.7:6379/0, rediss:// for TLS; of "
+      "several, the first that answers and can be written to." },
+    { "baton.redis.password.file", KIND_TEXT, AT(redis_password_file), 0, FILE_NAME_MAX, "",
+      "Of baton.channel=redis: a file with the password, alone on its line." },
+    { "baton.redis.cert.file", KIND_TEXT, AT(redis_cert_file), 0, FILE_NAME_MAX, "",
+      "Of baton.channel=redis: a PEM file with a certificate and its key, for a rediss:// server that asks for one." },
     { "baton.in.flight.max", KIND_COUNT, AT(in_flight_max), 1, 65536, "1024",
       "Records of one partition that may be in flight, rounded up to a power of two." },
     { "baton.commit.interval.ms", KIND_MS, AT(commit_interval_ms), 10, 60000, "1000",
@@ -56,9 +63,10 @@ static const struct option {
 };
 #define TABLE_COUNT ((int)ARRAY_COUNT(table))
 
-/* Of those that have two, in the order of their enums. */
-static const char *const choices[][2] = {
-    [KIND_STANDBY] = { "detached", "paused" }, [KIND_CHANNEL] = { "kafka", "http" }
+/* Of those that have some, in the order of their enums. */
+#define CHOICES_MAX 3
+static const char *const choices[][CHOICES_MAX] = {
+    [KIND_STANDBY] = { "detached", "paused" }, [KIND_CHANNEL] = { "kafka", "http", "redis" }
 };
 
 /* librdkafka's that Baton must own. A value of NULL is never accepted. */
@@ -103,10 +111,13 @@ static int choice_write(int *at, const struct option *opt, const char *value, st
 {
     const char *const *names = choices[opt->kind];
 
-    if (strcmp(value, names[0]) != 0 && strcmp(value, names[1]) != 0)
-        return err_set(m, ERR_INVALID, "%s: '%s' is neither %s nor %s", opt->name, value, names[0], names[1]);
-    *at = strcmp(value, names[0]) != 0;
-    return ERR_OK;
+    for (int i = 0; i < CHOICES_MAX && names[i]; i++)
+        if (strcmp(value, names[i]) == 0) {
+            *at = i;
+            return ERR_OK;
+        }
+    return err_set(m, ERR_INVALID, "%s: '%s' is neither %s%s%s nor %s", opt->name, value, names[0],
+                   names[2] ? ", " : "", names[2] ? names[1] : "", names[2] ? names[2] : names[1]);
 }
 
 static int option_write(struct options *o, const struct option *opt, const char *value, struct errmsg *m)
@@ -302,6 +313,12 @@ int options_check(const struct options *o, struct errmsg *m)
     if (o->channel != CHANNEL_HTTP && o->controllers[0] != '\0')
         return err_set(m, ERR_INVALID,
                        "baton.controllers is set, and baton.channel is not http: set one or remove the other");
+    if (o->channel == CHANNEL_REDIS && o->redis[0] == '\0')
+        return err_set(m, ERR_INVALID,
+                       "baton.redis is not set: with baton.channel=redis it names the Redis, such as "
+                       "redis://10.0.0.7:6379");
+    if (o->channel != CHANNEL_REDIS && o->redis[0] != '\0')
+        return err_set(m, ERR_INVALID, "baton.redis is set, and baton.channel is not redis: set one or remove the other");
     for (size_t i = 0; options_server_side(o) && i < ARRAY_COUNT(brokers); i++)
         if (kafka_settings_get(o->kafka, brokers[i]))
             return err_set(m, ERR_INVALID, "%s: with group.protocol=consumer it is the brokers' to set. Remove it",

@@ -1,6 +1,9 @@
 /*
  * channel: one suite, and every way passes all of it: the embedded broker, a controller in this process, and a channel whose
  * records are written down as they come. What a record means is the holder's matter; here it is which come, and when.
+ *
+ * `redis` runs a real one (scripts/redis.sh), with the users and rights that docs/channels.md gives; where none is to be had its
+ * tests are skipped, and say so.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -9,10 +12,15 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <arpa/inet.h>
 #include <cmocka.h>
 #include <event2/event.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdio.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -20,12 +28,26 @@
 #include "channel/channel.h"
 #include "controller/controller.h"
 #include "core/terms.h"
+#include "redis/client.h"
 #include "wire/record.h"
 
 #define WAIT_MS 20000
 #define FLEET "payments"
 #define OPERATORS "operators-0123456789"
 #define MEMBERS "members-0123456789"
+
+#define CONTROLLER_PASSWORD "controllers-pw-1"
+#define MEMBER_PASSWORD "members-pw-12345"
+
+/* As in docs/channels.md. The third is an operator's. */
+#define REDIS_USERS                                                                                                   \
+    "user default off\n"                                                                                              \
+    "user controller on >" CONTROLLER_PASSWORD                                                                        \
+    " ~baton:* &baton:* +eval +xrevrange +xadd +xdel +del +publish +blpop +lindex +lpop "                             \
+    "+ping +info\n"                                                                                                   \
+    "user member on >" MEMBER_PASSWORD " %R~baton:log:* ~baton:requests resetchannels &baton:bell:* &baton:answer:* " \
+    "+xrange +xrevrange +rpush +ltrim +expire +subscribe +ping\n"                                                     \
+    "user root on >" OPERATORS " ~* &* +@all\n"
 
 struct heard {
     char key[RECORD_KEY_MAX];
@@ -47,9 +69,18 @@ struct stage {
     struct heard heard[1000];
     int heard_count;
     int status; /* of the last request, 0: not answered */
-    char body[4000];
+    char body[1000 * 1000];
     struct kafka_appended acked;
     int acked_count;
+    int corrupt_count; /* how often the log was said to begin anew */
+    /* of `redis` */
+    char program[300], redis[64]; /* its address */
+    char users[64], controller_password[64], member_password[64], root_password[64];
+    bool tls;
+    char certificate[64]; /* with its key: the server's, everybody's, and who signed it */
+    int redis_port;
+    pid_t redis_pid;
+    struct redis_config redis_config;
 };
 
 /* --- the stage ---------------------------------------------------------------------------------------------------- */
@@ -65,17 +96,128 @@ static void file_write(char path[64], const char *text)
     close(fd);
 }
 
+static int free_port(void)
+{
+    struct sockaddr_in at = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+    socklen_t len = sizeof(at);
+    const int fd = socket(AF_INET, SOCK_STREAM, 0);
+
+    assert_int_equal(bind(fd, (struct sockaddr *)&at, sizeof(at)), 0);
+    assert_int_equal(getsockname(fd, (struct sockaddr *)&at, &len), 0);
+    close(fd);
+    return ntohs(at.sin_port);
+}
+
+static void redis_wait(const struct stage *s)
+{
+    const struct sockaddr_in to = { .sin_family = AF_INET,
+                                    .sin_addr.s_addr = htonl(INADDR_LOOPBACK),
+                                    .sin_port = htons((uint16_t)s->redis_port) };
+
+    for (int64_t until_ms = clock_ms() + WAIT_MS;;) {
+        const int fd = socket(AF_INET, SOCK_STREAM, 0);
+        const bool there = connect(fd, (const struct sockaddr *)&to, sizeof(to)) == 0;
+
+        close(fd);
+        if (there)
+            return;
+        if (clock_ms() > until_ms)
+            fail_msg("%s: no Redis on port %d within %d ms", s->way, s->redis_port, WAIT_MS);
+        usleep(10000);
+    }
+}
+
+/* Empty, whatever was in it before. */
+static void redis_start(struct stage *s)
+{
+    char port[16], plain[16];
+
+    snprintf(port, sizeof(port), "%d", s->redis_port);
+    snprintf(plain, sizeof(plain), "%d", s->tls ? 0 : s->redis_port);
+    s->redis_pid = fork();
+    assert_true(s->redis_pid >= 0);
+    if (s->redis_pid > 0) {
+        redis_wait(s);
+        return;
+    }
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    execlp(s->program, s->program, "--port", plain, "--bind", "127.0.0.1", "--save", "", "--appendonly", "no",
+           "--logfile", "/dev/null", "--aclfile", s->users, s->tls ? "--tls-port" : NULL, port, "--tls-cert-file",
+           s->certificate, "--tls-key-file", s->certificate, "--tls-ca-cert-file", s->certificate, NULL);
+    _exit(127);
+}
+
+static void redis_kill(struct stage *s)
+{
+    kill(s->redis_pid, SIGKILL);
+    waitpid(s->redis_pid, NULL, 0);
+    s->redis_pid = 0;
+}
+
+/* Where scripts/redis.sh has one; it fetches nothing here. */
+static bool redis_find(struct stage *s)
+{
+    FILE *answer = popen(REDIS_SH " look 2>/dev/null", "r");
+    const bool found = answer && fgets(s->program, sizeof(s->program), answer);
+
+    if (answer)
+        pclose(answer);
+    s->program[strcspn(s->program, "\n")] = '\0';
+    return found;
+}
+
+static void redis_open_stage(struct stage *s)
+{
+    char command[800];
+
+    s->redis_port = free_port();
+    snprintf(s->redis, sizeof(s->redis), "redis%s://member@127.0.0.1:%d", s->tls ? "s" : "", s->redis_port);
+    file_write(s->users, REDIS_USERS);
+    file_write(s->controller_password, CONTROLLER_PASSWORD "\n");
+    file_write(s->member_password, MEMBER_PASSWORD);
+    file_write(s->root_password, OPERATORS);
+    file_write(s->certificate, "");
+    if (s->tls) {
+        snprintf(
+            command, sizeof(command),
+            "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=baton-test -addext "
+            "subjectAltName=IP:127.0.0.1 -keyout %s.k -out %s.c 2>/dev/null && cat %s.k %s.c >%s && rm %s.k %s.c",
+            s->certificate, s->certificate, s->certificate, s->certificate, s->certificate, s->certificate,
+            s->certificate);
+        assert_int_equal(system(command), 0);
+    }
+    redis_start(s);
+}
+
+static void redis_close_stage(struct stage *s)
+{
+    if (s->redis_pid > 0)
+        redis_kill(s);
+    unlink(s->users);
+    unlink(s->controller_password);
+    unlink(s->member_password);
+    unlink(s->root_password);
+    unlink(s->certificate);
+}
+
 static void controller_start(struct stage *s)
 {
+    char redis[64];
     const char *listen[] = { s->address };
     struct errmsg m = { 0 };
+    const struct redis_config to_redis = { .servers = redis,
+                                           .password_file = s->controller_password,
+                                           .ca_file = s->tls ? s->certificate : NULL,
+                                           .cert_file = s->tls ? s->certificate : NULL };
     const struct controller_config config = { .kafka = s->settings,
+                                              .redis = s->redis_port ? &to_redis : NULL,
                                               .lead = CONTROLLER_SERVE,
                                               .listen = listen,
                                               .listen_count = 1,
                                               .token_file = s->operators,
                                               .member_token_file = s->members };
 
+    snprintf(redis, sizeof(redis), "redis%s://controller@127.0.0.1:%d", s->tls ? "s" : "", s->redis_port);
     for (int64_t until_ms = clock_ms() + WAIT_MS;;) { /* the port may be in use for a moment after a close */
         if (controller_open(&s->controller, s->base, &config, &m) == ERR_OK)
             break;
@@ -116,7 +258,7 @@ static void live(struct stage *s)
         event_base_loop(s->base, EVLOOP_NONBLOCK);
     if (s->channel) {
         kafka_eventfd_clear(s->config.wake_fd);
-        channel_poll(s->channel, 100, on_record, s, &m);
+        s->corrupt_count += channel_poll(s->channel, 100, on_record, s, &m) == ERR_CORRUPT;
         while (channel_reported(s->channel, &s->acked))
             s->acked_count++;
     }
@@ -170,13 +312,25 @@ static void open_channel(struct stage *s)
         fail_msg("%s", m.text);
 }
 
-static int setup(void **state, enum channel_kind kind)
+static int setup_way(void **state, enum channel_kind kind, bool tls)
 {
+    static const char *const names[] = {
+        [CHANNEL_KAFKA] = "kafka", [CHANNEL_HTTP] = "http", [CHANNEL_REDIS] = "redis"
+    };
     struct stage *s = calloc(1, sizeof(*s));
     struct errmsg m = { 0 };
 
-    log_set_level(LOG_ERROR);
-    s->way = kind == CHANNEL_HTTP ? "http" : "kafka";
+    log_set_level(getenv("CHANNEL_DEBUG") ? LOG_DEBUG : LOG_ERROR);
+    *state = NULL;
+    s->way = names[kind];
+    s->tls = tls;
+    if (kind == CHANNEL_REDIS && !redis_find(s)) {
+        fprintf(stderr, "no Redis here, its tests are left out: scripts/redis.sh fetches one\n");
+        free(s);
+        return 0;
+    }
+    if (kind == CHANNEL_REDIS)
+        redis_open_stage(s);
     assert_int_equal(embedded_broker_open(&s->broker, 0, &m), ERR_OK);
     assert_int_equal(embedded_broker_topic(s->broker, "orders", 4, &m), ERR_OK);
     s->settings = kafka_settings_new();
@@ -192,9 +346,11 @@ static int setup(void **state, enum channel_kind kind)
                                          .fleet = FLEET,
                                          .control_topic = CONTROL_TOPIC,
                                          .reports_topic = REPORTS_TOPIC,
-                                         .servers = s->server,
-                                         .token_file = s->members,
-                                         .ca_file = "",
+                                         .prefix = "",
+                                         .servers = kind == CHANNEL_REDIS ? s->redis : s->server,
+                                         .token_file = kind == CHANNEL_REDIS ? s->member_password : s->members,
+                                         .ca_file = tls ? s->certificate : "",
+                                         .cert_file = tls ? s->certificate : "",
                                          .wake_fd = kafka_eventfd(&m) };
     assert_int_equal(kafka_appender_open(&s->appender, s->settings, CONTROL_TOPIC, -1, &m), ERR_OK);
     *state = s;
@@ -203,18 +359,30 @@ static int setup(void **state, enum channel_kind kind)
 
 static int setup_kafka(void **state)
 {
-    return setup(state, CHANNEL_KAFKA);
+    return setup_way(state, CHANNEL_KAFKA, false);
 }
 
 static int setup_http(void **state)
 {
-    return setup(state, CHANNEL_HTTP);
+    return setup_way(state, CHANNEL_HTTP, false);
+}
+
+static int setup_redis(void **state)
+{
+    return setup_way(state, CHANNEL_REDIS, false);
+}
+
+static int setup_redis_tls(void **state)
+{
+    return setup_way(state, CHANNEL_REDIS, true);
 }
 
 static int teardown(void **state)
 {
     struct stage *s = *state;
 
+    if (!s)
+        return 0;
     channel_close(s->channel, 0);
     controller_close(s->controller);
     kafka_appender_close(s->appender, 0);
@@ -224,6 +392,8 @@ static int teardown(void **state)
     close(s->config.wake_fd);
     unlink(s->operators);
     unlink(s->members);
+    if (s->redis_port)
+        redis_close_stage(s);
     free(s);
     return 0;
 }
@@ -249,13 +419,16 @@ static int64_t put(struct stage *s, const char *key, const char *value)
     return acked.offset;
 }
 
+/* A question may fail, while the way is cut and a little longer: who needs the answer asks again, as members do. */
 static int64_t end_now(struct stage *s, uint64_t token)
 {
-    enum kafka_end state = KAFKA_END_PENDING;
+    enum kafka_end state = KAFKA_END_FAILED;
     int64_t end = -1;
 
-    channel_ask_end(s->channel, token, WAIT_MS);
-    UNTIL(s, (state = channel_end(s->channel, token, &end)) != KAFKA_END_PENDING);
+    for (int64_t last_ms = clock_ms() + WAIT_MS; state == KAFKA_END_FAILED && clock_ms() < last_ms;) {
+        channel_ask_end(s->channel, token, WAIT_MS);
+        UNTIL(s, (state = channel_end(s->channel, token, &end)) != KAFKA_END_PENDING);
+    }
     assert_int_equal(state, KAFKA_END_REACHED);
     assert_true(channel_position(s->channel) >= end);
     return end;
@@ -263,24 +436,39 @@ static int64_t end_now(struct stage *s, uint64_t token)
 
 /* --- the suite ---------------------------------------------------------------------------------------------------- */
 
+static struct stage *stage_of(void **state)
+{
+    if (!*state)
+        skip();
+    return *state;
+}
+
+static void spec_put(struct stage *s, int observe_s)
+{
+    char file[100];
+
+    snprintf(file, sizeof(file), "fleet: " FLEET "\ntopics: [orders]\nswitch: {observe: %ds}\n", observe_s);
+    request(s, "PUT", "/v1/fleets/" FLEET, "application/yaml", file, 200);
+}
+
 static void it_can_work_at_all(void **state)
 {
-    struct stage *s = *state;
+    struct stage *s = stage_of(state);
     struct errmsg m = { 0 };
 
-    s->config.servers = "http://127.0.0.1:1";
-    if (s->config.kind == CHANNEL_HTTP) { /* nobody is there: said at once */
-        assert_int_equal(channel_reach(&s->config, 2000, &m), ERR_UNAVAILABLE);
-        assert_non_null(strstr(m.text, "127.0.0.1"));
-    }
+    if (s->config.kind == CHANNEL_KAFKA)
+        return;
+    /* nobody is there: said at once */
+    s->config.servers = s->config.kind == CHANNEL_HTTP ? "http://127.0.0.1:1" : "redis://127.0.0.1:1";
+    assert_int_equal(channel_reach(&s->config, 2000, &m), ERR_UNAVAILABLE);
+    assert_non_null(strstr(m.text, "127.0.0.1"));
     s->config.servers = "";
-    if (s->config.kind == CHANNEL_HTTP)
-        assert_int_equal(channel_reach(&s->config, 2000, &m), ERR_INVALID);
+    assert_int_equal(channel_reach(&s->config, 2000, &m), ERR_INVALID);
 }
 
 static void a_fleet_that_comes_later_is_heard_of(void **state)
 {
-    struct stage *s = *state;
+    struct stage *s = stage_of(state);
 
     open_channel(s);
     end_now(s, 1);
@@ -295,18 +483,14 @@ static void a_fleet_that_comes_later_is_heard_of(void **state)
 /* What a newcomer hears is what one heard who was there all the time. */
 static void a_newcomer_hears_the_newest(void **state)
 {
-    struct stage *s = *state;
+    struct stage *s = stage_of(state);
     int64_t known;
 
     fleet_make(s);
     open_channel(s);
     end_now(s, 1);
-    for (int i = 1; i <= 5; i++) {
-        char file[100];
-
-        snprintf(file, sizeof(file), "fleet: " FLEET "\ntopics: [orders]\nswitch: {observe: %ds}\n", i);
-        request(s, "PUT", "/v1/fleets/" FLEET, "application/yaml", file, 200);
-    }
+    for (int i = 1; i <= 5; i++)
+        spec_put(s, i);
     end_now(s, 2);
     for (int i = 1; i < s->heard_count; i++)
         assert_true(s->heard[i].offset > s->heard[i - 1].offset);
@@ -321,7 +505,7 @@ static void a_newcomer_hears_the_newest(void **state)
 /* Rule 2: what was in the log before the question has been handed out with the answer. */
 static void an_end_is_asked_anew(void **state)
 {
-    struct stage *s = *state;
+    struct stage *s = stage_of(state);
 
     fleet_make(s);
     open_channel(s);
@@ -334,7 +518,7 @@ static void an_end_is_asked_anew(void **state)
 
 static void a_stale_writer_is_not_believed(void **state)
 {
-    struct stage *s = *state;
+    struct stage *s = stage_of(state);
     int64_t stale, known;
 
     fleet_make(s);
@@ -355,7 +539,7 @@ static void a_stale_writer_is_not_believed(void **state)
 /* It is handed out, and the member says that it is too old for it. */
 static void a_newer_batons_record_arrives(void **state)
 {
-    struct stage *s = *state;
+    struct stage *s = stage_of(state);
     int64_t newer;
 
     fleet_make(s);
@@ -369,14 +553,14 @@ static void a_newer_batons_record_arrives(void **state)
     assert_true(s->heard_count > 0 && s->heard[s->heard_count - 1].offset == newer);
 }
 
-static void report_of(struct str *text, const char *incarnation, uint64_t sequence)
+static void report_of(struct str *text, const char *fleet, const char *incarnation, uint64_t sequence)
 {
     struct fleet f;
     struct errmsg m = { 0 };
     struct report r = { .color = BLUE, .sequence = sequence, .ready = true, .report_interval_ms = 1000 };
 
     fleet_init(&f, NULL, 0);
-    text_copy(r.fleet, sizeof(r.fleet), FLEET);
+    text_copy(r.fleet, sizeof(r.fleet), fleet);
     text_copy(r.incarnation, sizeof(r.incarnation), incarnation);
     text_copy(r.client_id, sizeof(r.client_id), "the-member");
     if (report_encode(text, &r, &f, &m) < 0)
@@ -385,7 +569,7 @@ static void report_of(struct str *text, const char *incarnation, uint64_t sequen
 
 static void a_report_is_acknowledged_in_the_log(void **state)
 {
-    struct stage *s = *state;
+    struct stage *s = stage_of(state);
     struct errmsg m = { 0 };
 
     fleet_make(s);
@@ -394,7 +578,7 @@ static void a_report_is_acknowledged_in_the_log(void **state)
     for (uint64_t sequence = 1; sequence <= 50; sequence++) {
         struct str text = STR_WITH_MAX(RECORD_BYTES_MAX);
 
-        report_of(&text, "0123456789abcdef0123456789abcdef", sequence);
+        report_of(&text, FLEET, "0123456789abcdef0123456789abcdef", sequence);
         assert_int_equal(channel_report(s->channel, sequence, FLEET "/0123456789abcdef0123456789abcdef", text.buf,
                                         text.len, &m),
                          ERR_OK);
@@ -409,7 +593,7 @@ static void a_report_is_acknowledged_in_the_log(void **state)
 /* The controller goes and another one comes: what it missed arrives, and questions are answered again. */
 static void a_controller_goes_and_comes(void **state)
 {
-    struct stage *s = *state;
+    struct stage *s = stage_of(state);
     struct errmsg m = { 0 };
     int64_t written;
 
@@ -429,11 +613,11 @@ static void a_controller_goes_and_comes(void **state)
 
 static void a_wrong_token_opens_nothing(void **state)
 {
-    struct stage *s = *state;
+    struct stage *s = stage_of(state);
     struct errmsg m = { 0 };
     char wrong[64];
 
-    if (s->config.kind != CHANNEL_HTTP)
+    if (s->config.kind == CHANNEL_KAFKA)
         return;
     file_write(wrong, "wrong-0123456789ab");
     s->config.token_file = wrong;
@@ -441,15 +625,334 @@ static void a_wrong_token_opens_nothing(void **state)
     channel_ask_end(s->channel, 1, WAIT_MS);
     UNTIL(s, channel_end(s->channel, 1, NULL) == KAFKA_END_FAILED);
     assert_true(channel_trouble(s->channel, &m) < 0);
-    assert_non_null(strstr(m.text, "token"));
+    assert_non_null(strstr(m.text, s->config.kind == CHANNEL_HTTP ? "token" : "password"));
     assert_null(strstr(m.text, "wrong-0123"));
     unlink(wrong);
 }
 
-#define WAYS(test)                                          \
-    { "kafka: " #test, test, setup_kafka, teardown, NULL }, \
-    {                                                       \
-        "http: " #test, test, setup_http, teardown, NULL    \
+/* The way is cut, as it can be cut from outside; what was on its way is lost. */
+static void cut(struct stage *s)
+{
+    if (s->config.kind == CHANNEL_HTTP) {
+        controller_close(s->controller);
+        s->controller = NULL;
+    } else if (s->config.kind == CHANNEL_REDIS) {
+        redis_kill(s);
+    }
+}
+
+static void mend(struct stage *s)
+{
+    if (s->config.kind == CHANNEL_HTTP)
+        controller_start(s);
+    else if (s->config.kind == CHANNEL_REDIS)
+        redis_start(s);
+}
+
+/* Of one key, what counts comes in the order of the log, however often it is repeated: nobody believes what is older. */
+static void order_check(const struct stage *s)
+{
+    int64_t newest = -1;
+
+    assert_int_equal(s->corrupt_count, 0);
+
+    for (int i = 0; i < s->heard_count; i++) {
+        if (s->heard[i].offset <
+            newest) /* repeated: only as a whole, from its newest on, so what comes last is the newest */
+            assert_true(believed(s) >= newest);
+        newest = s->heard[i].offset > newest ? s->heard[i].offset : newest;
+    }
+    assert_int_equal(believed(s), newest);
+}
+
+/* A pass is a row of records: the way breaks between any two of them. */
+static void a_reconnect_in_the_middle_of_a_pass(void **state)
+{
+    struct stage *s = stage_of(state);
+    uint64_t token = 0;
+
+    fleet_make(s);
+    open_channel(s);
+    end_now(s, ++token);
+    for (int i = 1; i <= 4; i++) {
+        spec_put(s, 2 * i);
+        cut(s);
+        mend(s);
+        spec_put(s, 2 * i + 1);
+        end_now(s, ++token);
+        order_check(s);
+    }
+}
+
+/* Nothing comes and nothing is acknowledged, and it is said; then everything is made up for. */
+static void a_way_that_is_down_for_long(void **state)
+{
+    struct stage *s = stage_of(state);
+    struct str text = STR_WITH_MAX(RECORD_BYTES_MAX);
+    struct errmsg m = { 0 };
+    int64_t known;
+    int heard;
+
+    if (s->config.kind == CHANNEL_KAFKA)
+        return; /* the brokers: tests/system has outages of those */
+    fleet_make(s);
+    open_channel(s);
+    end_now(s, 1);
+    known = believed(s);
+    heard = s->heard_count;
+    cut(s);
+    report_of(&text, FLEET, "0123456789abcdef0123456789abcdef", 1);
+    assert_int_equal(channel_report(s->channel, 1, FLEET "/0123456789abcdef0123456789abcdef", text.buf, text.len, &m),
+                     ERR_OK);
+    channel_ask_end(s->channel, 2, WAIT_MS);
+    UNTIL(s, s->acked_count == 1);
+    assert_true(s->acked.error < 0); /* it may be sent again: the member does */
+    UNTIL(s, channel_end(s->channel, 2, NULL) == KAFKA_END_FAILED);
+    assert_true(channel_trouble(s->channel, &m) < 0);
+    assert_int_equal(s->heard_count, heard);
+    assert_int_equal(believed(s), known);
+    mend(s);
+    UNTIL(s, channel_trouble(s->channel, NULL) == ERR_OK);
+    assert_int_equal(channel_report(s->channel, 2, FLEET "/0123456789abcdef0123456789abcdef", text.buf, text.len, &m),
+                     ERR_OK);
+    UNTIL(s, s->acked_count == 2);
+    assert_int_equal(s->acked.error, ERR_OK);
+    end_now(s, 3);
+    assert_int_equal(believed(s), known);
+    str_free(&text);
+}
+
+/* Two fleets of as many members as a fleet may have: their reports through one channel each, all acknowledged, all known. */
+static void a_thousand_members(void **state)
+{
+    static const char *const fleets[] = { FLEET, "refunds" };
+    struct stage *s = stage_of(state);
+    struct errmsg m = { 0 };
+
+    fleet_make(s);
+    request(s, "PUT", "/v1/fleets/refunds", "application/yaml", "fleet: refunds\ntopics: [orders]\n", 201);
+    for (int i = 0; i < 2; i++) {
+        int known = 0;
+
+        s->config.fleet = fleets[i];
+        s->acked_count = 0;
+        open_channel(s);
+        end_now(s, 1);
+        for (int member = 0; member < 500; member++) {
+            struct str text = STR_WITH_MAX(RECORD_BYTES_MAX);
+            char incarnation[40], key[100];
+
+            snprintf(incarnation, sizeof(incarnation), "%032x", member + 1000 * i);
+            snprintf(key, sizeof(key), "%s/%s", fleets[i], incarnation);
+            report_of(&text, fleets[i], incarnation, 1);
+            assert_int_equal(channel_report(s->channel, (uint64_t)member, key, text.buf, text.len, &m), ERR_OK);
+            str_free(&text);
+        }
+        UNTIL(s, s->acked_count == 500);
+        assert_int_equal(s->acked.error, ERR_OK);
+        for (int64_t until_ms = clock_ms() + WAIT_MS; known < 500 && clock_ms() < until_ms;) {
+            known = 0;
+            request(s, "GET", i == 0 ? "/v1/fleets/" FLEET : "/v1/fleets/refunds", NULL, NULL, 200);
+            for (const char *at = s->body; (at = strstr(at, "\"incarnation\"")); at++)
+                known++;
+        }
+        assert_int_equal(known, 500);
+        channel_close(s->channel, 0);
+        s->channel = NULL;
+    }
+}
+
+/* --- what only a Redis can do to its members ---------------------------------------------------------------------- */
+
+static struct redis *root_open(struct stage *s)
+{
+    char server[64];
+    const struct redis_config config = { .servers = server, .password_file = s->root_password };
+    struct errmsg m = { 0 };
+    struct redis *ret = NULL;
+
+    snprintf(server, sizeof(server), "redis://root@127.0.0.1:%d", s->redis_port);
+    assert_int_equal(redis_open(&ret, &config, &m), ERR_OK);
+    return ret;
+}
+
+static void redis_forgets(void **state)
+{
+    struct stage *s = stage_of(state);
+    struct redis *root = root_open(s);
+    struct errmsg m = { 0 };
+    int64_t known;
+
+    fleet_make(s);
+    open_channel(s);
+    end_now(s, 1);
+    for (uint64_t i = 0; i < 5; i++) {
+        spec_put(s, (int)i + 1);
+        assert_int_equal(i % 2 ? REDIS_COMMAND(root, NULL, &m, "FLUSHALL")
+                               : REDIS_COMMAND(root, NULL, &m, "DEL", "baton:log:" FLEET),
+                         ERR_OK);
+        end_now(s, 2 + i);
+    }
+    known = believed(s);
+    assert_int_equal(REDIS_COMMAND(root, NULL, &m, "FLUSHALL"), ERR_OK);
+    channel_close(s->channel, 0);
+    open_channel(s); /* a newcomer waits until it is written again */
+    end_now(s, 1);
+    assert_int_equal(believed(s), known);
+    redis_close(root);
+}
+
+/* It went back to an older state, as one does that fails over, or is restarted from a file. */
+static void redis_goes_back(void **state)
+{
+    struct stage *s = stage_of(state);
+    struct redis *root = root_open(s);
+    struct errmsg m = { 0 };
+    redisReply *old = NULL;
+    int64_t known;
+
+    fleet_make(s);
+    open_channel(s);
+    end_now(s, 1);
+    assert_int_equal(REDIS_COMMAND(root, &old, &m, "DUMP", "baton:log:" FLEET), ERR_OK);
+    for (int i = 1; i <= 3; i++)
+        spec_put(s, i);
+    end_now(s, 2);
+    known = believed(s);
+    for (uint64_t i = 0; i < 3; i++) {
+        const char *argv[] = { "RESTORE", "baton:log:" FLEET, "0", old->str, "REPLACE" };
+        const size_t lens[] = { 7, strlen(argv[1]), 1, old->len, 7 };
+
+        assert_int_equal(redis_command(root, NULL, 5, argv, lens, &m), ERR_OK);
+        channel_close(s->channel, 0);
+        open_channel(s);
+        end_now(s, 3 + i);
+        assert_int_equal(believed(s), known);
+    }
+    redis_reply_free(old);
+    redis_close(root);
+}
+
+/* Somebody who is behind, or has another log, writes what he knows: it is not believed, and written over. */
+static void a_stale_writer_in_redis(void **state)
+{
+    static const char *const positions[] = { "2-0", "99999999-0" };
+    struct stage *s = stage_of(state);
+    struct redis *root = root_open(s);
+    struct errmsg m = { 0 };
+    int64_t known;
+
+    fleet_make(s);
+    spec_put(s, 1);
+    open_channel(s);
+    end_now(s, 1);
+    known = believed(s);
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(REDIS_COMMAND(root, NULL, &m, "DEL", "baton:log:" FLEET), ERR_OK);
+        assert_int_equal(REDIS_COMMAND(root, NULL, &m, "XADD", "baton:log:" FLEET, "1-1", "record", "fleet/" FLEET,
+                                       "text", "{\"format\":1,\"term\":0,\"epoch\":99}"),
+                         ERR_OK);
+        assert_int_equal(REDIS_COMMAND(root, NULL, &m, "XADD", "baton:log:" FLEET, positions[i], "term", "0", "edition",
+                                       "stale"),
+                         ERR_OK);
+        assert_int_equal(REDIS_COMMAND(root, NULL, &m, "PUBLISH", "baton:bell:" FLEET, ""), ERR_OK);
+        channel_close(s->channel, 0);
+        open_channel(s);
+        end_now(s, 10); /* a position that is too high fails questions until it is written over */
+        assert_int_equal(believed(s), known);
+    }
+    redis_close(root);
+}
+
+/* A list of requests that holds anything: a controller takes what it can read, and only what members may ask. */
+static void redis_holds_nonsense(void **state)
+{
+    static const char *const nonsense[] = { "",
+                                            "x",
+                                            "0123456789abcdef0123456789abcdef 1 delete " FLEET "\n",
+                                            "0123456789abcdef0123456789abcdef 1 end ../../v1\n",
+                                            "0123456789abcdef0123456789abcdef 99999999999999999999 report " FLEET "\n{",
+                                            "0123456789abcdef0123456789abcdef 2 report " FLEET "\n{\"a\":" };
+    struct stage *s = stage_of(state);
+    struct redis *root = root_open(s);
+    struct errmsg m = { 0 };
+
+    fleet_make(s);
+    for (size_t i = 0; i < sizeof(nonsense) / sizeof(nonsense[0]); i++)
+        assert_int_equal(REDIS_COMMAND(root, NULL, &m, "RPUSH", "baton:requests", nonsense[i]), ERR_OK);
+    open_channel(s);
+    end_now(s, 1);
+    assert_int_equal(REDIS_COMMAND(root, NULL, &m, "DEL", "baton:log:" FLEET), ERR_OK);
+    assert_int_equal(REDIS_COMMAND(root, NULL, &m, "XADD", "baton:log:" FLEET, "100000-1", "record", "x"), ERR_OK);
+    end_now(s, 2);
+    request(s, "GET", "/v1/fleets/" FLEET, NULL, NULL, 200);
+    redis_close(root);
+}
+
+/* It may throw records away: an operator is told before a switch. */
+static void a_redis_that_evicts_is_found(void **state)
+{
+    struct stage *s = stage_of(state);
+    struct redis *root = root_open(s);
+    struct errmsg m = { 0 };
+
+    assert_int_equal(REDIS_COMMAND(root, NULL, &m, "CONFIG", "SET", "maxmemory-policy", "allkeys-lru"), ERR_OK);
+    redis_close(root);
+    log_set_level(LOG_ERROR + 1); /* it is said there, too */
+    controller_close(s->controller);
+    controller_start(s);
+    fleet_make(s);
+    UNTIL(s, (request(s, "POST", "/v1/fleets/" FLEET "/plan", "application/json",
+                      "{\"kind\":\"switch\",\"to\":\"green\"}", 200),
+              strstr(s->body, "redis-evicts")));
+}
+
+static void a_redis_is_named_well(void **state)
+{
+    static const struct {
+        const char *servers, *why;
+    } wrong[] = {
+        { "10.0.0.7:6379", "no address of a Redis" },
+        { "http://10.0.0.7:6379", "no address of a Redis" },
+        { "redis://", "no host and port" },
+        { "redis://:6379", "no host and port" },
+        { "redis://a:b:6379", "no host and port" },
+        { "redis://10.0.0.7:66666", "port" },
+        { "redis://10.0.0.7/x", "database" },
+        { "redis://member:secret@10.0.0.7", "into a file" },
+        { "redis://a,redis://b,redis://c,redis://d,redis://e,redis://f,redis://g,redis://h,redis://i", "more than" },
+    };
+    static const char *const right[] = { "redis://10.0.0.7", "redis://u@[::1]:6380/3", "redis://[::1]",
+                                         "redis://a/,redis://b:1" };
+    struct redis *r = NULL;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
+        const struct redis_config config = { .servers = wrong[i].servers };
+        struct errmsg m = { 0 };
+
+        assert_true(redis_open(&r, &config, &m) < 0);
+        if (!strstr(m.text, wrong[i].why) || strstr(m.text, "secret"))
+            fail_msg("%s: %s", wrong[i].servers, m.text);
+    }
+    for (size_t i = 0; i < sizeof(right) / sizeof(right[0]); i++) {
+        const struct redis_config config = { .servers = right[i] };
+        struct errmsg m = { 0 };
+
+        if (redis_open(&r, &config, &m) < 0)
+            fail_msg("%s: %s", right[i], m.text);
+        redis_close(r);
+    }
+}
+
+#define WAYS(test)                                                                                                \
+    { "kafka: " #test, test, setup_kafka, teardown, NULL }, { "http: " #test, test, setup_http, teardown, NULL }, \
+    {                                                                                                             \
+        "redis: " #test, test, setup_redis, teardown, NULL                                                        \
+    }
+#define REDIS(test)                                        \
+    {                                                      \
+        "redis: " #test, test, setup_redis, teardown, NULL \
     }
 
 int main(int argc, char **argv)
@@ -464,6 +967,17 @@ int main(int argc, char **argv)
         WAYS(a_report_is_acknowledged_in_the_log),
         WAYS(a_controller_goes_and_comes),
         WAYS(a_wrong_token_opens_nothing),
+        WAYS(a_reconnect_in_the_middle_of_a_pass),
+        WAYS(a_way_that_is_down_for_long),
+        WAYS(a_thousand_members),
+        REDIS(redis_forgets),
+        REDIS(redis_goes_back),
+        REDIS(a_stale_writer_in_redis),
+        REDIS(redis_holds_nonsense),
+        REDIS(a_redis_that_evicts_is_found),
+        { "redis over TLS: a_report_is_acknowledged_in_the_log", a_report_is_acknowledged_in_the_log, setup_redis_tls,
+          teardown, NULL },
+        { "a_redis_is_named_well", a_redis_is_named_well, NULL, NULL, NULL },
     };
 
     if (argc > 1)
