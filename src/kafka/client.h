@@ -73,7 +73,8 @@ struct kafka_trouble {
 struct kafka_connections {
     uint64_t up[KAFKA_CONNECTIONS_MAX];
     int up_count;
-    bool was_up; /* one to a broker that was learned, since the handle was last revived */
+    bool was_up;                /* one to a broker that was learned, since the handle was last revived */
+    int64_t again_ms, pause_ms; /* revived in vain so far: when it is the next time, and how long the pause was */
     int64_t changed_ms;
 };
 

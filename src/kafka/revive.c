@@ -9,6 +9,10 @@
  * So each handle's connections are counted (an interceptor tells their states). None up, none trying for some seconds, and one was up
  * before: rd_kafka_brokers_add() with the bootstrap servers. Where that was not the cause it does no harm: librdkafka
  * forgets such a broker as soon as it has learned the real ones.
+ *
+ * The answer that comes then may name no brokers either (seen with two of three brokers starting on a machine that had no
+ * time for them: a member waited for ever for the end of the control log). So it is done again, with growing pauses, until a
+ * broker that was learned is up. They grow because a handle that nobody needs at the moment looks the same.
  */
 #include <stdio.h>
 #include <string.h>
@@ -18,6 +22,8 @@
 #include "base/log.h"
 #include "kafka/internal.h"
 
+#define AGAIN_MS_MIN 5000
+#define AGAIN_MS_MAX 300000
 #define SILENT_MS 3000 /* longer than the longest pause between two tries to connect (handle_defaults) */
 
 /* Which connection; logical ones (GroupCoordinator) are extra ones to a broker that is known anyway. */
@@ -46,9 +52,10 @@ void revive_note(struct kafka_handle *h, int32_t broker_id, const char *name, in
             c->up[at] = c->up[--c->up_count];
     } else if (at == c->up_count && at < KAFKA_CONNECTIONS_MAX) {
         c->up[c->up_count++] = hash;
-        c->was_up =
-            c->was_up ||
-            broker_id >= 0; /* not by a bootstrap connection, which is let go of as soon as it has done its work */
+        if (broker_id >= 0) { /* not a bootstrap connection, which is let go of as soon as it has done its work */
+            c->was_up = true;
+            c->again_ms = c->pause_ms = 0;
+        }
     }
     c->changed_ms = clock_ms();
     pthread_mutex_unlock(&h->trouble.lock);
@@ -60,9 +67,15 @@ bool revive_due(struct kafka_handle *h, int64_t now_ms)
     bool due;
 
     pthread_mutex_lock(&h->trouble.lock);
-    due = c->was_up && c->up_count == 0 && now_ms - c->changed_ms >= SILENT_MS;
-    if (due)
-        c->was_up = false; /* once: a learned broker that nobody needs is not connected to, and that is well */
+    due = c->up_count == 0 && now_ms - c->changed_ms >= SILENT_MS &&
+          (c->was_up || (c->again_ms > 0 && now_ms >= c->again_ms));
+    if (due) {
+        c->was_up = false;
+        c->pause_ms = 2 * c->pause_ms < AGAIN_MS_MIN ? AGAIN_MS_MIN : 2 * c->pause_ms;
+        if (c->pause_ms > AGAIN_MS_MAX)
+            c->pause_ms = AGAIN_MS_MAX;
+        c->again_ms = now_ms + c->pause_ms;
+    }
     pthread_mutex_unlock(&h->trouble.lock);
     return due;
 }
@@ -74,6 +87,6 @@ void revive(struct kafka_handle *h)
 
     if (rd_kafka_conf_get(rd_kafka_conf(h->rk), "bootstrap.servers", servers, &size) != RD_KAFKA_CONF_OK)
         return;
-    log_info("handle_revived", "role=%s bootstrap=%s, librdkafka knew no broker any more", h->role, h->bootstrap);
+    log_info("handle_revived", "role=%s bootstrap=%s, librdkafka is connected to no broker", h->role, h->bootstrap);
     rd_kafka_brokers_add(h->rk, servers);
 }

@@ -18,6 +18,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/str.h"
+#include "kafka/internal.h"
 #include "kafka/log.h"
 
 #define DEAD_PORT "127.0.0.1:21099" /* nothing listens there */
@@ -432,6 +433,35 @@ static void embedded_topics_are_checked(void **state)
     assert_int_equal(embedded_broker_topic(b->broker, "x", 0, &m), ERR_INVALID);
     assert_int_equal(embedded_broker_topic(b->broker, CONTROL_TOPIC, 1, &m), ERR_CONFLICT);
     assert_int_equal(embedded_broker_open(&second, 70000, &m), ERR_INVALID);
+}
+
+static void a_silent_handle_is_revived_until_a_learned_broker_is_up(void **state)
+{
+    struct kafka_handle h = { 0 };
+    int64_t now_ms;
+
+    (void)state;
+    pthread_mutex_init(&h.trouble.lock, NULL);
+    revive_note(&h, 1, "10.0.0.1:9092/1", 9092, "UP");
+    now_ms = clock_ms() + 4000;
+    assert_false(revive_due(&h, now_ms));
+    revive_note(&h, 1, "10.0.0.1:9092/1", 9092, "DOWN");
+    assert_true(revive_due(&h, now_ms));
+    /* The bootstrap server's answer names nobody, so it is taken leave of as well. */
+    revive_note(&h, -1, "10.0.0.1:9092/bootstrap", 9092, "UP");
+    revive_note(&h, -1, "10.0.0.1:9092/bootstrap", 9092, "DOWN");
+    assert_false(revive_due(&h, now_ms + 4900));
+    assert_true(revive_due(&h, now_ms += 5100));
+    assert_false(revive_due(&h, now_ms + 9900)); /* the pauses grow ... */
+    for (int i = 0; i < 20; i++)
+        assert_true(revive_due(&h, now_ms += 300000)); /* ... within bounds */
+    revive_note(&h, 2, "10.0.0.2:9092/2", 9092, "UP");
+    assert_false(revive_due(&h, now_ms += 300000));
+    revive_note(&h, 2, "10.0.0.2:9092/2", 9092, "DOWN");
+    assert_true(revive_due(&h, now_ms));
+    assert_false(revive_due(&h, now_ms + 4900));
+    assert_true(revive_due(&h, now_ms + 5100));
+    pthread_mutex_destroy(&h.trouble.lock);
 }
 
 static void embedded_port_may_be_taken(void **state)
@@ -1017,6 +1047,7 @@ int main(void)
         cmocka_unit_test(host_has_no_address),
         cmocka_unit_test(a_dead_broker_answers_questions_with_a_failure),
         cmocka_unit_test(trouble_is_logged_when_it_starts_and_when_it_ends),
+        cmocka_unit_test(a_silent_handle_is_revived_until_a_learned_broker_is_up),
         cmocka_unit_test(embedded_port_may_be_taken),
         cmocka_unit_test_setup_teardown(embedded_topics_are_checked, embedded_setup, bench_teardown),
         cmocka_unit_test_setup_teardown(records_come_in_order, embedded_setup, bench_teardown),
