@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
-"""mutants - the proof of the proof: plausible bugs, put into the core one at a time; the simulation has to find each.
+"""mutants - the proof of the proof: plausible bugs, put into the core one at a time; the simulation, or a unit test, has to find each.
 
     mutants.py [--cc CC] [--worlds N] [--jobs N] [NAME...]
 
 Each mutant is one replacement in the core, or a few where one rule is kept in two places. The files concerned are compiled
-anew in a folder of their own, and worlds are run until one breaks. A mutant that survives is a hole in the worlds or in the judge, and
-fails the run; so does a replacement that no longer fits, since it would prove nothing. The last line is one object of JSON.
+anew in a folder of their own, and worlds are run until one breaks; of a mutant of POLICY the core's unit tests are run. A mutant that
+survives is a hole in the worlds, in the judge or in the tests, and fails the run; so does a replacement that no longer fits, since it
+would prove nothing. The last line is one object of JSON.
 """
 import argparse
 import concurrent.futures
@@ -20,6 +21,8 @@ import tempfile
 import time
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
+UNIT_TESTS = ['switch', 'core', 'stage', 'verdict']
+UNIT_FLAGS = ['-std=c11', '-D_GNU_SOURCE', '-O1', '-w', f'-I{ROOT}/src', f'-I{ROOT}/tests', f'-I{ROOT}']
 FLAGS = ['-std=c11', '-D_GNU_SOURCE', '-DBATON_SIM', '-O1', '-w', '-include', f'{ROOT}/tests/sim/sim_limits.h', f'-I{ROOT}/src', f'-I{ROOT}/tests/sim']
 
 # name, rule, and the edits: file, what is there, what the bug makes of it
@@ -126,7 +129,7 @@ MUTANTS = [
     ]),
     ('gone as soon as it is not listed', '9', [
         ('switch.c',
-         '        if (g->rebalancing || ev->now_ms - m->missing_since_ms < gone_after_ms ||\n            ev->now_ms - m->heard_ms < gone_after_ms)\n            continue;\n',
+         '        if (g->rebalancing || s->groups_asked_ms - m->missing_since_ms < gone_after_ms ||\n            ev->now_ms - m->heard_ms < gone_after_ms)\n            continue;\n',
          ''),
     ]),
     ('doubt forgotten', '10', [
@@ -389,7 +392,7 @@ MUTANTS = [
     ]),
     ('gone though its group is rebalancing', '9', [
         ('switch.c',
-         'g->rebalancing || ev->now_ms - m->missing_since_ms < gone_after_ms ||',
+         'g->rebalancing || s->groups_asked_ms - m->missing_since_ms < gone_after_ms ||',
          ''),
     ]),
     ('a member that is back is still missing', '9', [
@@ -588,6 +591,540 @@ MUTANTS = [
          'return term >= t->highest;',
          'return true;'),
     ]),
+    ('an order without a number of its own', '9', [
+        ('switch.c',
+         '    baton_move(b, RIGHT_RELEASING);\n    b->order = s->fleet->version.epoch;',
+         '    baton_move(b, RIGHT_RELEASING);'),
+    ]),
+    ('who drains is not busy', '4', [
+        ('switch.c',
+         'part->local == LOCAL_ACTIVE || part->local == LOCAL_DRAINING ||',
+         'part->local == LOCAL_ACTIVE ||'),
+    ]),
+    ('of two doubts that are told the smaller counts', '12', [
+        ('switch.c',
+         's->fleet->batons[i].doubt >= part->doubt)',
+         's->fleet->batons[i].doubt <= part->doubt)'),
+    ]),
+    ('a doubt that is told is over one record early', '12', [
+        ('switch.c',
+         'owned->committed >= part->doubt)\n            continue;',
+         'owned->committed >= part->doubt - 1)\n            continue;'),
+    ]),
+    ('a state of an operation is not written', '15', [
+        ('switch.c',
+         '    op_touch(s);\n    passes_touch(s);\n}',
+         '    passes_touch(s);\n}'),
+    ]),
+]
+
+# What one verdict, order, answer or report has to lead to is no matter of luck, so it stands in unit tests, and they have to find these.
+POLICY = [
+    ('an undecided stage is taken for worse', '-', [
+        ('switch.c',
+         'if (judged && v->verdict == VERDICT_WORSE) {',
+         'if (judged && v->verdict != VERDICT_OK) {'),
+    ]),
+    ('worse is taken for nothing', '-', [
+        ('switch.c',
+         'if (judged && v->verdict == VERDICT_WORSE) {',
+         'if (false) {'),
+    ]),
+    ('a verdict counts though nobody judges', '-', [
+        ('switch.c',
+         's->op.judged && s->op.judge != JUDGE_OFF;',
+         's->op.judged;'),
+    ]),
+    ('the policies of some and of all are swapped', '-', [
+        ('switch.c',
+         'full ? policy->on_worse_full : policy->on_worse;',
+         'full ? policy->on_worse : policy->on_worse_full;'),
+    ]),
+    ('worse is held, whatever the policy', '-', [
+        ('switch.c',
+         'if (on_worse == WORSE_ROLLBACK)',
+         'if (false)'),
+    ]),
+    ('worse is turned back, whatever the policy', '-', [
+        ('switch.c',
+         'if (on_worse == WORSE_ROLLBACK)',
+         'if (true)'),
+    ]),
+    ('all is passed one stage early', '-', [
+        ('switch.c',
+         'const bool full = s->op.stage + 1 == s->op.stages.count;',
+         'const bool full = s->op.stage + 2 >= s->op.stages.count;'),
+    ]),
+    ('what is held by hand ends by itself', '-', [
+        ('switch.c',
+         '    } else if (s->op.by_hand) {\n        hold(s, now_unix_us);\n',
+         ''),
+    ]),
+    ('an ok promotes at once', '-', [
+        ('switch.c',
+         '(s->op.held || policy->promote == PROMOTE_EARLY)) {',
+         'true) {'),
+    ]),
+    ('an ok never promotes early', '-', [
+        ('switch.c',
+         '(s->op.held || policy->promote == PROMOTE_EARLY)) {',
+         's->op.held) {'),
+    ]),
+    ('an ok does not end a hold', '-', [
+        ('switch.c',
+         '(s->op.held || policy->promote == PROMOTE_EARLY)) {',
+         'policy->promote == PROMOTE_EARLY) {'),
+    ]),
+    ('a held stage ends by its time', '-', [
+        ('switch.c',
+         '} else if (s->op.held || !deadline_passed(s)) {',
+         '} else if (!deadline_passed(s)) {'),
+    ]),
+    ('no verdict is as good as an ok', '-', [
+        ('switch.c',
+         '    } else if (s->op.judge != JUDGE_AUTO || (judged && v->verdict == VERDICT_OK) ||',
+         '    } else if (true || (judged && v->verdict == VERDICT_OK) ||'),
+    ]),
+    ('undecided never promotes', '-', [
+        ('switch.c',
+         'policy->on_undecided == UNDECIDED_PROMOTE) {',
+         'false) {'),
+    ]),
+    ('an ok in the end does not count', '-', [
+        ('switch.c',
+         's->op.judge != JUDGE_AUTO || (judged && v->verdict == VERDICT_OK) ||\n',
+         's->op.judge != JUDGE_AUTO ||\n'),
+    ]),
+    ('who is blind turns back', '-', [
+        ('switch.c',
+         'policy->on_undecided == UNDECIDED_ROLLBACK && judged && !v->blind)',
+         'policy->on_undecided == UNDECIDED_ROLLBACK && judged)'),
+    ]),
+    ('a stage that nobody judged is turned back', '-', [
+        ('switch.c',
+         'policy->on_undecided == UNDECIDED_ROLLBACK && judged && !v->blind)',
+         'policy->on_undecided == UNDECIDED_ROLLBACK && !v->blind)'),
+    ]),
+    ('undecided is always turned back', '-', [
+        ('switch.c',
+         'policy->on_undecided == UNDECIDED_ROLLBACK && judged && !v->blind)',
+         'judged && !v->blind)'),
+    ]),
+    ('a verdict of another operation counts', '-', [
+        ('switch.c',
+         'ev->number != s->op.number || ev->stage',
+         'ev->stage'),
+    ]),
+    ('a verdict of another stage counts', '-', [
+        ('switch.c',
+         ' || ev->stage != s->op.stage)',
+         ')'),
+    ]),
+    ('a verdict on the way counts', '-', [
+        ('switch.c',
+         'if (s->op.state != OP_OBSERVING || ev->number',
+         'if (ev->number'),
+    ]),
+    ('a verdict is not written', '-', [
+        ('switch.c',
+         '        touch(s, ev->now_unix_us);\n        op_touch(s);\n    }\n    s->op.verdict',
+         '    }\n    s->op.verdict'),
+    ]),
+    ('only the first verdict is kept', '-', [
+        ('switch.c',
+         '    s->op.verdict = *new;',
+         '    if (!s->op.judged) s->op.verdict = *new;'),
+    ]),
+    ('the verdict of one stage counts for the next', '-', [
+        ('switch.c',
+         'op->judged = op->judged && state != OP_OBSERVING;',
+         '(void)0;'),
+    ]),
+    ('a hold outlives its stage', '-', [
+        ('switch.c',
+         '    op->held = false;\n',
+         ''),
+    ]),
+    ('a hold by hand outlives its promote', '-', [
+        ('switch.c',
+         '    s->op.by_hand = false;\n    if (s->op.stage + 1',
+         '    if (s->op.stage + 1'),
+    ]),
+    ('a hold keeps its deadline', '-', [
+        ('switch.c',
+         '    s->op.deadline_unix_ms = s->fleet->deadline_unix_ms = 0;\n',
+         ''),
+    ]),
+    ('a hold is not written', '-', [
+        ('switch.c',
+         '    s->op.deadline_unix_ms = s->fleet->deadline_unix_ms = 0;\n    op_touch(s);',
+         '    s->op.deadline_unix_ms = s->fleet->deadline_unix_ms = 0;'),
+    ]),
+    ('an abort fails a version', '-', [
+        ('switch.c',
+         'if (cause == CAUSE_VERDICT && s->op.verdict.verdict == VERDICT_WORSE)',
+         'if (s->op.verdict.verdict == VERDICT_WORSE)'),
+    ]),
+    ('an undecided fails a version', '-', [
+        ('switch.c',
+         'if (cause == CAUSE_VERDICT && s->op.verdict.verdict == VERDICT_WORSE)',
+         'if (cause == CAUSE_VERDICT)'),
+    ]),
+    ('worse fails no version', '-', [
+        ('switch.c',
+         'if (cause == CAUSE_VERDICT && s->op.verdict.verdict == VERDICT_WORSE)',
+         'if (false)'),
+    ]),
+    ('a version that has passed is still a failed one', '-', [
+        ('switch.c',
+         '        fleet_failed_drop(s->fleet, s->op.version_to);\n    op_move',
+         '        (void)0;\n    op_move'),
+    ]),
+    ('the last stage is skipped', '-', [
+        ('switch.c',
+         'if (s->op.stage + 1 < s->op.stages.count) {\n        s->op.stage++;',
+         'if (s->op.stage + 2 < s->op.stages.count) {\n        s->op.stage++;'),
+    ]),
+    ('the stages of an order are ignored', '-', [
+        ('switch.c',
+         'op->stages = o->stages.count ? o->stages : spec->stages;',
+         'op->stages = spec->stages;'),
+    ]),
+    ('a stage takes the next one with it', '-', [
+        ('switch.c',
+         'op->forth[i].stage <= op->stage))',
+         'op->forth[i].stage <= op->stage + 1))'),
+    ]),
+    ('who is born goes with the first stage', '-', [
+        ('switch.c',
+         's->op.forth[i].stage = (uint8_t)(s->op.stages.count - 1);',
+         's->op.forth[i].stage = 0;'),
+    ]),
+    ('a name that is no partition is taken', '-', [
+        ('stage.c',
+         'if (fleet_find(f, s->names[i].topic, s->names[i].partition) < 0)\n            return i;',
+         ''),
+    ]),
+    ('named partitions are taken by other stages', '-', [
+        ('stage.c',
+         '        if (s->items[k].kind == STAGE_NAMES)\n            pick_names(s, f, k, items, count);',
+         '        if (false)\n            pick_names(s, f, k, items, count);'),
+    ]),
+    ('a share is rounded down', '-', [
+        ('stage.c',
+         'target = (int)(((int64_t)count * stage->amount + 99) / 100);',
+         'target = (int)((int64_t)count * stage->amount / 100);'),
+    ]),
+    ('the heaviest pass first', '-', [
+        ('stage.c',
+         'return x->load < y->load ? -1 : 1;',
+         'return x->load > y->load ? -1 : 1;'),
+    ]),
+    ('numbers of partitions add up', '-', [
+        ('stage.c',
+         'picked += pick_evenly(items, light, target - picked, k);',
+         'picked += pick_evenly(items, light, target, k);'),
+    ]),
+    ('a promote while the stage is passing', '-', [
+        ('switch.c',
+         'if (o->kind == ORDER_PROMOTE && op->state == OP_PASSING && !op->by_hand) {',
+         'if (false) {'),
+    ]),
+    ('a word of the operator is heard twice', '-', [
+        ('switch.c',
+         '    snprintf(op->steered, sizeof(op->steered), "%s", o->request_id);\n',
+         ''),
+    ]),
+    ('a resume is aborted', '-', [
+        ('switch.c',
+         'if (o->kind == ORDER_ABORT ? !op_returns(s) : !switches) {',
+         'if (o->kind == ORDER_ABORT ? false : !switches) {'),
+    ]),
+    ('a throttle lets one more work', '-', [
+        ('switch.c',
+         '(int64_t)(k + 1) * some / count > (int64_t)k * some / count',
+         '(int64_t)(k + 1) * some / count >= (int64_t)k * some / count && some > 0'),
+    ]),
+    ('a throttle wakes none', '-', [
+        ('switch.c',
+         'paused_here(s, b) : s->facts[i].keep && b->state == RIGHT_PAUSED)',
+         'paused_here(s, b) : false)'),
+    ]),
+    ('a throttle takes what it has stopped for what rested', '-', [
+        ('switch.c',
+         '(b->state == RIGHT_PAUSED && !paused_here(s, b));',
+         '(b->state == RIGHT_PAUSED);'),
+    ]),
+    ('a throttle that only wakes is turned back', '-', [
+        ('switch.c',
+         '(s->op.kind != OP_THROTTLE || throttle_narrows(s))',
+         'true'),
+    ]),
+    ('the way back of a pause wakes all', '-', [
+        ('switch.c',
+         'if (a.back ? paused_here(s, b) : b->state != RIGHT_PAUSED)',
+         'if (a.back ? b->state == RIGHT_PAUSED : b->state != RIGHT_PAUSED)'),
+    ]),
+    ('a percentage of partitions is rounded down', '-', [
+        ('switch.c',
+         'o->keep + 99) / 100) : o->keep',
+         'o->keep) / 100) : o->keep'),
+    ]),
+    ('a buried report is forgotten, not said again', '-', [
+        ('switch.c',
+         'struct switcher_effect *e = effect(fx, SWITCHER_RESTORE);',
+         'struct switcher_effect *e = effect(fx, SWITCHER_FORGET);'),
+    ]),
+    ('a listing is as old as its answer', '-', [
+        ('switch.c',
+         's->groups_asked_ms - m->missing_since_ms < gone_after_ms',
+         'ev->now_ms - m->missing_since_ms < gone_after_ms'),
+    ]),
+    ('a tombstone is written though its member speaks', '-', [
+        ('switch.c',
+         'return s->members[i].forgotten || s->members[i].report->goodbye;',
+         'return true;'),
+    ]),
+    ('a listing is waited for for ever', '-', [
+        ('switch.c',
+         'ev->now_ms - s->groups_asked_ms > ANSWER_MS_MAX)\n        s->groups_out = false;',
+         'false)\n        s->groups_out = false;'),
+    ]),
+    ('a preflight is waited for for ever', '-', [
+        ('switch.c',
+         'if (s->order_given && ev->now_ms - s->snapshot_asked_ms > ANSWER_MS_MAX)',
+         'if (false)'),
+    ]),
+    ('a lost answer is waited for for ever', '-', [
+        ('switch.c',
+         'if (fact->token && ev->now_ms - fact->asked_ms > ANSWER_MS_MAX)',
+         'if (false)'),
+    ]),
+    ("a preflight's refusal refuses nothing", '-', [
+        ('switch.c',
+         '    else if (s->findings.refusals > 0)\n',
+         '    else if (false)\n'),
+    ]),
+    ('a plan is carried out', '-', [
+        ('switch.c',
+         '    if (s->order.dry_run)\n        reply(s, fx, REPLY_PLANNED, "");\n    else if',
+         '    if'),
+    ]),
+    ('a plan turns back', '-', [
+        ('switch.c',
+         'under_way && o->kind == ORDER_ROLLBACK && !o->dry_run &&',
+         'under_way && o->kind == ORDER_ROLLBACK &&'),
+    ]),
+    ('a snapshot of another question counts', '-', [
+        ('switch.c',
+         'if (!s->order_given || ev->token != s->snapshot_token)',
+         'if (!s->order_given)'),
+    ]),
+    ('an offset of another question counts', '-', [
+        ('switch.c',
+         'if (i >= s->fleet->baton_count || fact->token != ev->token)',
+         'if (i >= s->fleet->baton_count || fact->token == 0)'),
+    ]),
+    ('an offset that could not be read counts', '-', [
+        ('switch.c',
+         'if (ev->failed || r->failed || b->order != fact->token_order) {',
+         'if (ev->failed || b->order != fact->token_order) {'),
+    ]),
+    ('an offset counts though somebody has come', '-', [
+        ('switch.c',
+         '(a.aim == AIM_PASS || a.aim == AIM_PAUSE) && baton_quiet(s, i, &a))',
+         '(a.aim == AIM_PASS || a.aim == AIM_PAUSE))'),
+    ]),
+    ('the offsets of the other group are read', '-', [
+        ('switch.c',
+         '                reads[c]->color = (enum color)c;',
+         '                reads[c]->color = color_other((enum color)c);'),
+    ]),
+    ("the end of a lost member's log is not read", '-', [
+        ('switch.c',
+         '        n = member_works(s, m->report, NULL);\n        if (n == 0) {',
+         '        n = member_works(s, m->report, NULL);\n        if (true) {'),
+    ]),
+    ('a doubt is over by what is fetched', '-', [
+        ('switch.c',
+         'owned->local == LOCAL_ACTIVE && owned->committed >= b->doubt;',
+         'owned->local == LOCAL_ACTIVE && owned->position >= b->doubt;'),
+    ]),
+    ('a doubt is over by an older word', '-', [
+        ('switch.c',
+         'return owned && owned->order == b->order && owned->local == LOCAL_ACTIVE &&',
+         'return owned && owned->local == LOCAL_ACTIVE &&'),
+    ]),
+    ('a doubt is waited for under a fence', '-', [
+        ('switch.c',
+         ' && s->op.on_unreachable != UNREACHABLE_FENCE;',
+         ';'),
+    ]),
+    ('a doubt is waited for that is to be listed', '-', [
+        ('switch.c',
+         'b->doubt != OFFSET_NONE && s->op.on_doubt == DOUBT_WAIT &&',
+         'b->doubt != OFFSET_NONE &&'),
+    ]),
+    ('a doubt that is reached is waited for', '-', [
+        ('switch.c',
+         'if (b->doubt > o && !list) {',
+         'if (b->doubt >= o && !list) {'),
+    ]),
+    ('a doubt of one record is not listed', '-', [
+        ('switch.c',
+         'p->doubt = b->doubt > o ? b->doubt : OFFSET_NONE;',
+         'p->doubt = b->doubt > o + 1 ? b->doubt : OFFSET_NONE;'),
+    ]),
+    ('a doubt of who had not begun is waited for', '-', [
+        ('switch.c',
+         'if (b->doubt > o && !began)',
+         'if (false)'),
+    ]),
+    ('a replay is forgotten', '-', [
+        ('switch.c',
+         '    p->replay_from = replay_from;\n    p->stage',
+         '    p->stage'),
+    ]),
+    ('a replay is not listed', '-', [
+        ('switch.c',
+         '        p->repeat_to = o;',
+         '        p->repeat_to = from;'),
+    ]),
+    ('an unproven stage has passed', '-', [
+        ('switch.c',
+         'op->state == OP_PASSING && op->forth[i].ordered && !op->forth[i].taken)',
+         'op->state == OP_PASSING && false)'),
+    ]),
+    ('the proof of a way back is waited for for ever', '-', [
+        ('switch.c',
+         'return proven || now_ms - s->home_ms >= PROOF_MS_MAX;',
+         'return proven;'),
+    ]),
+    ('a lost member always turns back', '-', [
+        ('switch.c',
+         '    if (!(s->op.state == OP_PASSING && m->report->color == s->op.from) &&\n        !(s->op.state == OP_OBSERVING && m->report->color == s->op.to))\n        return;',
+         '    if (s->op.state != OP_PASSING && s->op.state != OP_OBSERVING)\n        return;'),
+    ]),
+    ('who is lost while observed is nobody', '-', [
+        ('switch.c',
+         '&&\n        !(s->op.state == OP_OBSERVING && m->report->color == s->op.to))\n        return;',
+         ')\n        return;'),
+    ]),
+    ('a fence turns back', '-', [
+        ('switch.c',
+         ' || s->op.on_unreachable == UNREACHABLE_FENCE)\n        return;',
+         ')\n        return;'),
+    ]),
+    ('an older owner counts', '-', [
+        ('switch.c',
+         'part->order >= fact->owned[r->color]->order)',
+         'part->order <= fact->owned[r->color]->order)'),
+    ]),
+    ('a grant is taken by an older word', '-', [
+        ('switch.c',
+         'fact->owned[b->holder] && fact->owned[b->holder]->order == b->order &&\n        fact',
+         'fact->owned[b->holder] &&\n        fact'),
+    ]),
+    ('a grant is ordered before it is taken', '-', [
+        ('switch.c',
+         'if (a.aim == AIM_PASS && a.back) { /* never',
+         'if (a.aim == AIM_PASS) { /* never'),
+    ]),
+    ('two hands are called steady', '-', [
+        ('switch.c',
+         'if (s->fleet->phase == PHASE_STEADY && op_ended(op) && in_two_hands(s->fleet))',
+         'if (false)'),
+    ]),
+    ("the first partition's holder is called active", '-', [
+        ('switch.c',
+         'if (op_ended(op) && s->fleet->baton_count > 0 && !in_two_hands(s->fleet))',
+         'if (op_ended(op) && s->fleet->baton_count > 0)'),
+    ]),
+    ("a member's clock is corrected the wrong way", '-', [
+        ('switch.c',
+         'member_unix_us - (m->skew_low_us + m->skew_high_us) / 2',
+         'member_unix_us + (m->skew_low_us + m->skew_high_us) / 2'),
+    ]),
+    ('the longest way tells the clock', '-', [
+        ('switch.c',
+         'low > m->skew_low_us)',
+         'low < m->skew_low_us)'),
+    ]),
+    ('the last to stop counts in the receipt', '-', [
+        ('switch.c',
+         '    if (p->drained_unix_us == 0) { /*',
+         '    { /*'),
+    ]),
+    ('who had lost it stands in the receipt', '-', [
+        ('switch.c',
+         'if (p->released != OFFSET_NONE && p->released != o) {',
+         'if (false) {'),
+    ]),
+    ('the new reign keeps the phase', '-', [
+        ('switch.c',
+         '        s->fleet->phase = phase_at_rest(s->fleet);\n        if (needed',
+         '        if (needed'),
+    ]),
+    ('a record of retention is made up', '-', [
+        ('switch.c',
+         'if (ev->token != s->starts_token || ev->failed)',
+         'if (ev->failed)'),
+    ]),
+    ('a member beyond the last is overlooked', '-', [
+        ('switch.c',
+         '    return !s->members_overflow;',
+         '    return true;'),
+    ]),
+    ('a cut keeps the commit that is out', '-', [
+        ('holder.c',
+         '    p->token = 0;\n    p->want &= ~(unsigned)WANT_COMMIT;\n    h->report_due = true;\n    return true;',
+         '    h->report_due = true;\n    return true;'),
+    ]),
+    ('a cut is believed with work in flight', '-', [
+        ('holder.c',
+         'p->state != PART_ACTIVE || p->window.open > 0)\n        return false;\n    if (offset >=',
+         'p->state != PART_ACTIVE)\n        return false;\n    if (offset >='),
+    ]),
+    ('another fleet of the same name is ours', '-', [
+        ('holder.c',
+         'h->estranged = h->estranged || (head &&',
+         'h->estranged = false && (head &&'),
+    ]),
+    ('the answer for another question starts a partition', '-', [
+        ('holder.c',
+         'if (!p->used || p->token != ev->token || p->state != PART_READING)',
+         'if (!p->used || p->state != PART_READING)'),
+    ]),
+    ('a failed reading starts a partition', '-', [
+        ('holder.c',
+         'else if (ev->failed || (ev->part_failed && ev->part_failed[i]) ||\n                 !start_offset',
+         'else if (!start_offset'),
+    ]),
+    ('a report that was lost is acknowledged by an older one', '-', [
+        ('holder.c',
+         '        if (ev->sequence != h->report_sequence)\n            break;\n',
+         ''),
+    ]),
+    ('a failed part of a commit counts', '-', [
+        ('holder.c',
+         'ev->part_failed ? ev->part_failed[i] : ev->failed, ev);',
+         'ev->failed, ev);'),
+    ]),
+    ('topics may change their places', '-', [
+        ('fleet.c',
+         'if (strcmp(old->spec.topics[i], new->spec.topics[i]) != 0)\n            return false;',
+         ''),
+    ]),
+    ('a removed topic is still the same fleet', '-', [
+        ('fleet.c',
+         '    if (new->spec.topic_count < old->spec.topic_count)\n        return false;\n',
+         ''),
+    ]),
+    ("a failed version is dropped from another's place", '-', [
+        ('fleet.c',
+         '    memmove(&f->failed[i], &f->failed[i + 1], (size_t)(f->failed_count - i) * sizeof(f->failed[0]));\n',
+         ''),
+    ]),
 ]
 
 
@@ -595,43 +1132,79 @@ def run(command, **more):
     return subprocess.run(command, capture_output=True, text=True, **more)
 
 
-def compile_all(cc, folder):
-    sources = sorted((ROOT / 'src/core').glob('*.c')) + sorted((ROOT / 'src/base').glob('*.c')) + sorted((ROOT / 'tests/sim').glob('*.c'))
-    objects = {}
-    for source in sources:
-        objects[source.name if source.parent.name == 'core' else f'{source.parent.name}/{source.name}'] = folder / f'{source.parent.name}-{source.stem}.o'
+def compile_one(cc, flags, source, out):
+    made = run([cc, *flags, '-c', str(source), '-o', str(out)])
+    return None if made.returncode == 0 else made.stderr.splitlines()[0]
 
-    def one(source):
-        out = folder / f'{source.parent.name}-{source.stem}.o'
-        made = run([cc, *FLAGS, '-c', str(source), '-o', str(out)])
-        if made.returncode:
-            sys.exit(f'{source}: {made.stderr}')
 
+def compile_all(cc, flags, folder, more):
+    """Every source of the core, of base and of `more`: {name: object}; the core's have no folder in their names."""
+    folder.mkdir()
+    sources = sorted((ROOT / 'src/core').glob('*.c')) + sorted((ROOT / 'src/base').glob('*.c')) + more
+    objects = {s.name if s.parent.name == 'core' else f'{s.parent.name}/{s.name}': folder / f'{s.parent.name}-{s.stem}.o' for s in sources}
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
-        list(pool.map(one, sources))
+        for source, fault in zip(sources, pool.map(lambda s: compile_one(cc, flags, s, folder / f'{s.parent.name}-{s.stem}.o'), sources)):
+            if fault:
+                sys.exit(f'{source}: {fault}')
     return objects
 
 
-def judge(args, folder, objects, mutant):
-    name, rule, edits = mutant
+def put_in(args, flags, folder, objects, mutant):
+    """The objects with the mutant's in place of their own, and where they are; or why that cannot be."""
+    name, _, edits = mutant
     place = folder / re.sub(r'\W+', '-', name)
     place.mkdir()
     texts = {}
     for file, old, new in edits:
         text = texts.get(file) or (ROOT / 'src/core' / file).read_text()
         if old not in text:
-            return name, rule, None, 'the replacement does not fit any more'
+            return None, 'the replacement does not fit any more'
         texts[file] = text.replace(old, new, 1)
     linked = [str(o) for n, o in objects.items() if n not in texts]
     for file, text in texts.items():
         (place / file).write_text(text)
-        made = run([args.cc, *FLAGS, '-c', str(place / file), '-o', str(place / (file + '.o'))])
-        if made.returncode:
-            return name, rule, None, 'it does not compile: ' + made.stderr.splitlines()[0]
+        fault = compile_one(args.cc, flags, place / file, place / (file + '.o'))
+        if fault:
+            return None, 'it does not compile: ' + fault
         linked.append(str(place / (file + '.o')))
-    made = run([args.cc, *linked, '-o', str(place / 'sim'), '-lpthread', '-lm'])
-    if made.returncode:
-        return name, rule, None, 'it does not link: ' + made.stderr.splitlines()[0]
+    return linked, place
+
+
+def link(args, objects, out, *libraries):
+    made = run([args.cc, *objects, '-o', str(out), *libraries, '-lpthread', '-lm'])
+    return made.stderr.splitlines()[-1] if made.returncode else None
+
+
+def judge_by_tests(args, folder, objects, mutant):
+    """The first unit test that fails."""
+    name = mutant[0]
+    linked, place = put_in(args, UNIT_FLAGS, folder, objects, mutant)
+    if linked is None:
+        return name, 'unit', None, place
+    tests = [o for o in linked if 'unit-test_' in o]
+    for test in tests:
+        program = place / pathlib.Path(test).stem # unit-test_switch
+        fault = link(args, [o for o in linked if o == test or o not in tests], program, '-lcmocka')
+        if fault:
+            return name, 'unit', None, f'it does not link: {fault}'
+        try:
+            ran = run([str(program)], timeout=120)
+        except subprocess.TimeoutExpired:
+            return name, 'unit', 0, f'unit test in {program.name[5:]}: it hangs'
+        failed = re.search(r'\[  FAILED  \] (\w+)', ran.stdout + ran.stderr)
+        if ran.returncode:
+            return name, 'unit', 0, f'unit test in {program.name[5:]}: {failed[1] if failed else f"ended by itself, {ran.returncode}"}'
+    return name, 'unit', None, 'SURVIVED'
+
+
+def judge(args, folder, objects, mutant):
+    name, rule, _ = mutant
+    linked, place = put_in(args, FLAGS, folder, objects, mutant)
+    if linked is None:
+        return name, rule, None, place
+    fault = link(args, linked, place / 'sim')
+    if fault:
+        return name, rule, None, f'it does not link: {fault}'
     ran = run([str(place / 'sim'), '--worlds', str(args.worlds), '--seed', str(args.seed), '--no-shrink'])
     said = re.search(r'BROKEN: .*--world (\S+) .*\n  (.*)', ran.stdout)
     worlds = re.search(r'"worlds":(\d+)', ran.stdout)
@@ -646,23 +1219,30 @@ def judge(args, folder, objects, mutant):
 
 
 def main():
-    parser = argparse.ArgumentParser(description='puts bugs into the core; the simulation has to find each')
+    parser = argparse.ArgumentParser(description='puts bugs into the core; the simulation, or a unit test, has to find each')
     parser.add_argument('--cc', default=os.environ.get('CC', 'cc'))
     parser.add_argument('--worlds', type=int, default=100000, help='a mutant that outlives so many has survived')
     parser.add_argument('--seed', type=int, default=1)
     parser.add_argument('--jobs', type=int, default=os.cpu_count())
     parser.add_argument('names', nargs='*')
     args = parser.parse_args()
-    chosen = [m for m in MUTANTS if not args.names or m[0] in args.names]
+    chosen = [(m, m in POLICY) for m in MUTANTS + POLICY if not args.names or m[0] in args.names]
+    unknown = set(args.names) - {m[0] for m, _ in chosen}
+    if unknown:
+        sys.exit(f'no such mutant: {", ".join(sorted(unknown))}')
     began, results = time.time(), []
     with tempfile.TemporaryDirectory() as temp:
         folder = pathlib.Path(temp)
-        objects = compile_all(args.cc, folder)
+        objects = tests = None
+        if not all(by_tests for _, by_tests in chosen):
+            objects = compile_all(args.cc, FLAGS, folder / 'sim', sorted((ROOT / 'tests/sim').glob('*.c')))
+        if any(by_tests for _, by_tests in chosen):
+            tests = compile_all(args.cc, UNIT_FLAGS, folder / 'unit', [ROOT / f'tests/unit/test_{t}.c' for t in UNIT_TESTS])
         with concurrent.futures.ThreadPoolExecutor(args.jobs) as pool:
-            for result in pool.map(lambda m: judge(args, folder, objects, m), chosen):
+            for result in pool.map(lambda m: judge_by_tests(args, folder, tests, m[0]) if m[1] else judge(args, folder, objects, m[0]), chosen):
                 results.append(result)
                 name, rule, worlds, by = result
-                print(f'{name:48} rule {rule:4} {"" if worlds is None else worlds:>7} {by}', flush=True)
+                print(f'{name:48} rule {rule:4} {worlds or "":>7} {by}', flush=True)
     caught = [r for r in results if r[2] is not None]
     alone = {}
     for r in caught:
@@ -670,8 +1250,8 @@ def main():
     print(f'{len(caught)} passed, {len(results) - len(caught)} failed')
     print(json.dumps({'sim_mutants': {
         'mutants': len(results), 'caught': len(caught), 'survived': [r[0] for r in results if r[2] is None],
-        'worlds_median': statistics.median([r[2] for r in caught]) if caught else None,
-        'worlds_max': max([r[2] for r in caught], default=None), 'seconds': round(time.time() - began, 1), 'caught_by': alone}}))
+        'by_unit_tests': sum(r[2] == 0 for r in caught),
+        'worlds_median': statistics.median([r[2] for r in caught if r[2]] or [0]), 'worlds_max': max([r[2] for r in caught], default=None), 'seconds': round(time.time() - began, 1), 'caught_by': alone}}))
     return len(caught) != len(results)
 
 
