@@ -158,7 +158,13 @@ static int ask_server(struct source *s, json_t **ret)
 
 static int ask(struct source *s, json_t **ret, int interrupts)
 {
-    return s->reader ? ask_brokers(s, ret, interrupts) : ask_server(s, ret);
+    const int code = s->reader ? ask_brokers(s, ret, interrupts) : ask_server(s, ret);
+
+    if (code == EXITS_DONE && s->topic && json_array_size(json_object_get(*ret, "partitions")) == 0)
+        return cli_fail(s->cli, EXITS_NOT_FOUND,
+                        "group '%s' has committed nothing in topic '%s'; 'baton lag %s' shows where", s->group,
+                        s->topic, s->group);
+    return code;
 }
 
 /* --- for people --------------------------------------------------------------------------------------------------- */
@@ -315,20 +321,28 @@ static void page_group(struct str *ret, const struct look *look, const json_t *a
     size_t count;
     const json_t **rows = sorted(pick(answer, "partitions"), &count);
     const bool labels = pick(answer, "label") != NULL;
-    int behind = 0;
+    const bool whole = (int64_t)count >= pick_int(answer, "partition_count", 0); /* not one topic of several */
+    int64_t lag = 0;
+    int behind = 0, unknown = 0;
     char a[48], b[48], c[48];
 
-    for (size_t i = 0; i < count; i++)
+    for (size_t i = 0; i < count; i++) {
+        if (__builtin_add_overflow(lag, pick_int(rows[i], "lag", 0), &lag))
+            lag = INT64_MAX;
         behind += pick_int(rows[i], "lag", 0) > 0;
+        unknown += !json_is_integer(json_object_get(rows[i], "lag"));
+    }
     look_clean(&text, pick_text(answer, "group", ""));
     look_add(ret, look, BOLD, text.buf);
-    str_addf(ret, ": %s behind in %d of %zu partitions", render_number(a, pick_int(answer, "lag", 0)), behind, count);
-    if (behind > 0)
-        str_addf(ret, ", the oldest record %s", age_text(b, answer));
-    if (pick_int(answer, "unknown", 0) > 0)
-        str_addf(ret, ", not known in %d", (int)pick_int(answer, "unknown", 0));
-    str_addf(ret, " (%s%s%s)\n", pick_text(answer, "state", ""), pick_text(answer, "protocol", "")[0] ? ", " : "",
-             pick_text(answer, "protocol", ""));
+    str_addf(ret, " (%s%s%s): %s behind", pick_text(answer, "state", ""),
+             pick_text(answer, "protocol", "")[0] ? ", " : "", pick_text(answer, "protocol", ""),
+             render_number(a, lag));
+    if (behind > 0 && whole)
+        str_addf(ret, ", oldest %s", age_text(b, answer));
+    str_addf(ret, ", in %d of %zu partitions", behind, count);
+    if (unknown > 0)
+        str_addf(ret, ", not known in %d", unknown);
+    str_add_char(ret, '\n');
     table_column(t, "TOPIC", TABLE_TRUNC);
     table_column(t, "PARTITION", TABLE_RIGHT);
     table_column(t, "COMMITTED", TABLE_RIGHT);
@@ -413,12 +427,12 @@ static void page_of(struct str *ret, const struct look *look, const json_t *answ
 {
     const char *trouble = pick_text(answer, "trouble", NULL);
 
-    (pick(answer, "partitions") ? page_group : page_groups)(ret, look, answer, trends);
-    if (trouble && trends) {
+    if (trouble && trends) { /* above the table, which may be longer than the window */
         look_add(ret, look, RED, "Not all could be read: ");
         look_clean(ret, trouble);
         str_add_char(ret, '\n');
     }
+    (pick(answer, "partitions") ? page_group : page_groups)(ret, look, answer, trends);
 }
 
 /* --- once, or for as long as one looks ----------------------------------------------------------------------------- */
@@ -474,9 +488,9 @@ static int watch(struct source *s, json_t *answer)
             fputc('\n', stdout);
             fflush(stdout);
         } else {
-            page_of(&page, &cli->out, answer, trends);
             if (screen)
-                look_add(&page, &cli->out, DIM, "\nq or Ctrl-C ends looking, nothing else\n");
+                look_add(&page, &cli->out, DIM, "q or Ctrl-C ends looking, nothing else\n");
+            page_of(&page, &cli->out, answer, trends);
             if (screen)
                 live_draw(page.buf);
             else

@@ -61,6 +61,7 @@ def figures(w):
     require(rows == ["2", "3", "4", "0", "1"], f"the worst comes first, not {rows}:\n{page}")
     everybody = f.cli("lag", "-o", "json", address=["--bootstrap", w.kafka.bootstrap]).expect(0).json()
     require({g["group"]: g["lag"] for g in everybody["groups"]}.get(group) == 6, f"{everybody}")
+    f.cli("lag", group, "--topic", f"{topic}-not", address=["--bootstrap", w.kafka.bootstrap]).expect(3, f"{topic}-not")
     f.cli("lag", f"{group}-not", address=["--bootstrap", w.kafka.bootstrap]).expect(3, f"{group}-not")
     w.ask("forget", group)
     f.cli("lag", group, address=["--bootstrap", w.kafka.bootstrap]).expect(3)
