@@ -36,6 +36,10 @@ static void marks_are_read_back(void **state)
     char text[MARK_TEXT_MAX];
 
     (void)state;
+    assert_int_equal(mark_parse("baton/1 epoch=7", sizeof("baton/1 epoch=7")).epoch,
+                     7); /* the text's end comes along */
+    assert_int_equal(mark_parse("baton/1 follow", sizeof("baton/1 follow")).kind, MARK_FOLLOW);
+    assert_int_equal(mark_parse("\0", 1).kind, MARK_FOREIGN);
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         const struct mark m = mark_parse(cases[i].text, strlen(cases[i].text));
 

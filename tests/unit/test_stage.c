@@ -226,8 +226,12 @@ static void a_list_from_elsewhere_is_looked_at(void **state)
 
 static void lists_have_bounds(void **state)
 {
+    static struct baton batons[3];
+    struct stage_item items[3] = { { 1, 0, 0 }, { 1, 1, 0 }, { 1, 2, 0 } };
     struct errmsg m = { 0 };
     struct stages s = { .count = 0 };
+    struct fleet f;
+    int first = 0;
 
     (void)state;
     for (int i = 0; i < STAGE_NAMES_MAX; i++)
@@ -247,6 +251,13 @@ static void lists_have_bounds(void **state)
     assert_int_equal(stages_add(&s, &spec, "nothing like it/3", &m), ERR_INVALID);
     assert_null(strstr(m.text, "did you mean"));
     stages_pick(&s, NULL, NULL, 0); /* a fleet without partitions: nothing is picked */
+    fleet_init(&f, batons, 3);
+    f.baton_count = 3;
+    s = (struct stages){ .items = { { STAGE_NUMBER, 1, 0 }, { STAGE_NUMBER, 2, 0 } }, .count = 2 };
+    stages_pick(&s, &f, items, 3); /* a list that does not end: what is left goes with its last stage */
+    for (int i = 0; i < 3; i++)
+        first += items[i].stage == 0;
+    assert_int_equal(first, 1);
 }
 
 int main(void)

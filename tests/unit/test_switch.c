@@ -529,6 +529,32 @@ static void a_verdict_is_written_when_it_says_something_new(void **state)
     reign_free(r);
 }
 
+/* What the judge leaves to the one after it is written with the operation that it is about, as long as that is under way. */
+static void what_the_judge_leaves_is_kept(void **state)
+{
+    const struct judge_policy policy = { .mode = JUDGE_AUTO, .interval_ms = 1000, .warmup_ms = 1000 };
+    const struct judge_kept kept = { .known = true, .stage = 0, .records = 7 }, late = { .known = true, .records = 8 };
+    struct reign *r = observed(&policy, 0);
+    struct switcher_event ev = { .type = SWITCHER_KEPT, .kept = &late, .number = r->s.op.number + 1 };
+
+    (void)state;
+    reign_step(r, ev); /* of another operation */
+    assert_false(r->s.op.kept.known || r->op_written);
+    ev.number = r->s.op.number;
+    ev.kept = &kept;
+    reign_step(r, ev);
+    assert_true(r->s.op.kept.known && r->op_written);
+    assert_true(r->s.op.kept.records > 6 && r->s.op.kept.records < 8);
+    order_give(r, order_of(ORDER_ABORT));
+    obey(r, 8);
+    assert_int_equal(r->s.op.state, OP_ROLLED_BACK);
+    ev.kept = &late; /* too late */
+    reign_step(r, ev);
+    assert_false(r->op_written);
+    assert_true(r->s.op.kept.records < 8);
+    reign_free(r);
+}
+
 /* --- orders ------------------------------------------------------------------------------------------------------------------ */
 
 static void what_cannot_be_is_refused_with_a_reason(void **state)
@@ -2261,6 +2287,7 @@ int main(void)
         cmocka_unit_test(a_held_stage_goes_on_with_an_ok),
         cmocka_unit_test(only_worse_fails_a_version),
         cmocka_unit_test(a_verdict_is_written_when_it_says_something_new),
+        cmocka_unit_test(what_the_judge_leaves_is_kept),
         cmocka_unit_test(what_cannot_be_is_refused_with_a_reason),
         cmocka_unit_test(a_paused_fleet_is_paused_once),
         cmocka_unit_test(an_order_is_carried_out_once),
