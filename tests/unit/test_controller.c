@@ -766,6 +766,68 @@ static void a_late_word_is_healed(void **state)
     world_close(&w);
 }
 
+/* Waits until the controller has read so many reports. */
+static void reports_read(struct world *w, struct controller *c, struct kafka_appender *member, int64_t position)
+{
+    const int64_t end_ms = clock_ms() + WAIT_MS;
+    struct kafka_appended acked;
+
+    while (kafka_reader_position(c->reports, 0) < position) {
+        event_base_loop(w->base, EVLOOP_ONCE);
+        kafka_appender_poll(member, &acked);
+        if (clock_ms() >= end_ms)
+            fail_msg("no report %lld in time", (long long)position);
+    }
+}
+
+/*
+ * A member that was thought gone has spoken before its tombstone came: the leader says again what that has buried, so that the next
+ * one knows the member, too (I8).
+ */
+static void a_buried_report_is_said_again(void **state)
+{
+    struct report report = { .fleet = "payments", .color = GREEN, .incarnation = "0123456789abcdef", .sequence = 7 };
+    const struct report *known;
+    int64_t position, heard_ms;
+    struct world w;
+    struct controller *c;
+    struct entry *e;
+    struct str text = STR_WITH_MAX(RECORD_BYTES_MAX);
+    struct errmsg m = { 0 };
+    struct kafka_appender *member;
+
+    (void)state;
+    world_open(&w);
+    c = start(&w, CONTROLLER_SERVE, false);
+    json_decref(ask(&w, c, "PUT", "/v1/fleets/payments", FLEET, 201));
+    report.report_interval_ms = 1000;
+    assert_int_equal(report_encode(&text, &report, &entry_get(c, "payments")->mirror->fleet, &m), ERR_OK);
+    position = kafka_reader_position(c->reports, 0);
+    assert_int_equal(kafka_appender_open(&member, w.settings, REPORTS_TOPIC, -1, &m), ERR_OK);
+    assert_int_equal(kafka_append(member, 1, REPORTS_TOPIC, 0, "payments/0123456789abcdef", text.buf, text.len, &m),
+                     ERR_OK);
+    reports_read(&w, c, member, position + 1);
+    assert_int_equal(kafka_append(member, 2, REPORTS_TOPIC, 0, "payments/0123456789abcdef", NULL, 0, &m), ERR_OK);
+    reports_read(&w, c, member, position + 3); /* the tombstone, and what the leader says of it */
+    controller_close(c);
+    c = start(&w, CONTROLLER_SERVE, false);
+    wait_role(&w, c, CONTROLLER_LEADING);
+    json_decref(ask(&w, c, "GET", "/v1/fleets/payments", NULL, 200));
+    e = entry_get(c, "payments");
+    reports_read(&w, c, member, position + 3);
+    for (const int64_t end_ms = clock_ms() + WAIT_MS; !entry_member(e, 0, &known, &heard_ms);) {
+        event_base_loop(w.base, EVLOOP_ONCE);
+        assert_true(clock_ms() < end_ms);
+    }
+    assert_string_equal(known->incarnation, report.incarnation);
+    assert_int_equal(known->sequence, 7);
+    assert_int_equal(known->color, GREEN);
+    kafka_appender_close(member, 1000);
+    str_free(&text);
+    controller_close(c);
+    world_close(&w);
+}
+
 /* Memory may be ahead of the log: the reign ends, and what was asked for is answered by the next one. */
 static void a_failed_append_ends_the_reign(void **state)
 {
@@ -886,6 +948,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(commands_lead_or_hand_over),
         cmocka_unit_test(events_outlive_their_controller),
         cmocka_unit_test(a_late_word_is_healed),
+        cmocka_unit_test(a_buried_report_is_said_again),
         cmocka_unit_test(a_failed_append_ends_the_reign),
         cmocka_unit_test(http_reaches_the_api),
         cmocka_unit_test(trouble_is_told_in_time),
