@@ -23,7 +23,7 @@ SEED ?=
 MAKEFLAGS += --no-print-directory
 
 .DEFAULT_GOAL := all
-.PHONY: sim-mutants all demo check embedded test asan sanitize fuzz static coverage sim model system chaos bench install format format-check clean help setup setup-test setup-fuzz setup-model setup-static kafka
+.PHONY: sim-mutants all demo check embedded test asan sanitize fuzz static coverage sim model system chaos integrations bench install format format-check clean help setup setup-test setup-fuzz setup-model setup-static kafka
 
 all: $(BUILD)/build.ninja ## build everything into build/ (installs what is missing, builds librdkafka once)
 	@JOBS=$(JOBS) scripts/librdkafka.sh >/dev/null
@@ -109,6 +109,9 @@ system: all setup-test kafka ## the system tests alone
 
 chaos: all setup-test kafka ## six minutes: 25 switches on three brokers while everything breaks, audited; SWITCHES=500, SEED=n
 	@python3 tests/chaos/chaos.py --build $(BUILD) --switches $(SWITCHES) $(if $(SEED),--seed $(SEED))
+
+integrations: setup-test kafka ## the Spring starter: its tests on Boot 3.5 and 4, and two applications of each switched on a real Kafka
+	@integrations/spring/verify.py
 
 bench: all setup-test kafka ## all figures, as ratios, on a real Kafka; also in build/bench.json; BENCH=--quick only sees that it runs
 	@python3 bench/run.py --build $(BUILD) $(BENCH)

@@ -17,7 +17,7 @@ import org.springframework.boot.context.properties.bind.DefaultValue;
  */
 @ConfigurationProperties("baton")
 public record BatonProperties(@DefaultValue("true") boolean enabled, @DefaultValue("127.0.0.1") String address,
-        @DefaultValue("7070") int port, Path tokenFile, @DefaultValue Set<String> groups) {
+        @DefaultValue("8081") int port, Path tokenFile, @DefaultValue Set<String> groups) {
 
     boolean covers(String group) {
         return groups.isEmpty() || groups.contains(group);

@@ -486,7 +486,6 @@ final class Gate implements InvocationHandler {
             Told.Word word = word(now, valve);
             if (word == null || word.order() != Told.Order.READY || !valve.settled() || valve.standsAt(word))
                 continue;
-            consumer.seek(valve.partition, word.from());
             words.put(valve, word);
             offsets.put(valve.partition, new OffsetAndMetadata(word.from(), word.metadata()));
         }
@@ -495,7 +494,10 @@ final class Gate implements InvocationHandler {
         long nanos = System.nanoTime();
         try {
             consumer.commitSync(offsets, COMMIT_MAX);
-            words.forEach((valve, word) -> valve.stand(word, nanos));
+            words.forEach((valve, word) -> { // only now: until then it may be told to go on where it stopped
+                consumer.seek(valve.partition, word.from());
+                valve.stand(word, nanos);
+            });
         } catch (WakeupException e) {
             throw e;
         } catch (KafkaException e) {

@@ -138,6 +138,7 @@ class GateTest {
         rig.ready(0, 17, 5).tell();
         assertThat(rig.state(0)).isEqualTo("held -1/-1");
         assertThat(rig.part(0).why()).contains("no answer");
+        assertThat(rig.kafka.position(at(0))).as("it stands where it stood").isZero();
         rig.kafka.refusal = null;
         pollUntil("ready 5/5");
         assertThat(rig.part(0).why()).isEmpty();
