@@ -14,12 +14,19 @@
  */
 #define HEARTBEATS 30
 
+/*
+ * So long an election waits at most for somebody who does not come. It is Kafka's "rebalance timeout", five minutes unless told:
+ * a coordinator that cannot write for some seconds (too few replicas in sync) drops the end of a dead member's session
+ * ("Ignoring it", says its log, 4.3.1) and then waits for the dead.
+ */
+#define REBALANCE_MS 30000
+
 struct election {
     struct kafka_handle handle;
     struct kafka_settings *settings;
     rd_kafka_queue_t *queue;
     int wake_fd;
-    char session_ms[16], heartbeat_ms[16];
+    char session_ms[16], heartbeat_ms[16], rebalance_ms[16];
     char group[GROUP_NAME_MAX + 1];
     char topic[TOPIC_NAME_MAX + 1];
     election_heard *heard;
@@ -99,6 +106,8 @@ static int election_start(struct election *e, struct errmsg *m)
                                   e->session_ms,
                                   "heartbeat.interval.ms",
                                   e->heartbeat_ms,
+                                  "max.poll.interval.ms",
+                                  e->rebalance_ms,
                                   "enable.auto.commit",
                                   "false",
                                   "enable.auto.offset.store",
@@ -141,6 +150,7 @@ int election_open(struct election **ret, const struct kafka_settings *s, const c
         return err_set(m, ERR_NOMEM, "open election");
     snprintf(e->session_ms, sizeof(e->session_ms), "%d", session_ms);
     snprintf(e->heartbeat_ms, sizeof(e->heartbeat_ms), "%d", session_ms / HEARTBEATS);
+    snprintf(e->rebalance_ms, sizeof(e->rebalance_ms), "%d", session_ms > REBALANCE_MS ? session_ms : REBALANCE_MS);
     e->wake_fd = wake_fd;
     e->heard = heard;
     e->opaque = opaque;
