@@ -58,7 +58,8 @@ REFUSAL = re.compile(r"^  refusal (\S+)$", re.M)
 FAILED_VERSION = "failed-version"
 
 # What a chapter's fleet is: drawn by its seed. `rest`: what is left of a pass and its way back, a session and its afterlife, an
-# election of brokers and one of controllers, a JVM that starts on a busy machine.
+# election of brokers and one of controllers, which may wait half a minute for the dead (election.c), a JVM that starts on a busy
+# machine.
 Kind = collections.namedtuple("Kind", "odds rest observe")
 KINDS = {
     "short": Kind(3, 120, ("0s", "0s", "1s", "3s", "10s")),
@@ -392,6 +393,7 @@ class Run:
         self.given_up = collections.Counter()
         self.audits = collections.Counter()
         self.failures = []
+        self.interrupted = False
 
     def add_audit(self, a):
         for k in ("produced", "lost", "repeated_across", "repeated_unlisted", "repeated_within", "listed", "out_of_order", "overlaps",
@@ -422,7 +424,7 @@ class Run:
                 chapter.calm()
             finally:
                 chapter.end()
-                self.add(chapter)
+            self.add(chapter)  # not one that was interrupted: nobody has audited it
             done += CHAPTER_SWITCHES
 
     def add(self, chapter):
@@ -447,7 +449,7 @@ class Run:
 
     def sum(self):
         return {
-            "chaos": "ok" if not self.failures else "failed", "seed": self.args.seed,
+            "chaos": "failed" if self.failures else "interrupted" if self.interrupted else "ok", "seed": self.args.seed,
             "switches": {"all": self.switches.total(), **self.switches}, "other_operations": dict(sorted(self.operations.items())),
             "turned_back": dict(sorted(self.causes.items())),
             "refusals": {"all": self.refusals.total(), **dict(sorted(self.refusals.items()))}, "insisted": self.insisted,
@@ -475,7 +477,7 @@ def main():
     if args.switches < 1:
         p.error("--switches wants at least 1")
     print(f"seed {args.seed}", flush=True)
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends like ^C: with the sum of what is done
 
     folder = tempfile.mkdtemp(prefix="baton-chaos-")
     run = Run(args, folder)
@@ -485,7 +487,7 @@ def main():
         run.play()
         code = 1 if run.failures else 0
     except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
+        run.interrupted = True
         code = 130
     except Exception as e:
         run.failures.append({"seed": args.seed, "why": str(e)})
@@ -496,9 +498,8 @@ def main():
             print(f"kept: {folder}", flush=True)
         elif not args.keep:
             shutil.rmtree(folder, ignore_errors=True)
-    if code != 130:
-        print(f"{run.switches.total()} passed, {len(run.failures)} failed")
-        print(json.dumps(run.sum()), flush=True)
+    print(f"{run.switches.total()} passed, {len(run.failures)} failed")
+    print(json.dumps(run.sum()), flush=True)
     return code
 
 
