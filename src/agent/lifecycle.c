@@ -84,6 +84,8 @@ static void read_observed(struct observed *o, const struct json_at *at)
     if (json_has(at, "desired") && json_object_member(&desired, at, "desired")) {
         json_copy_text(&desired, "agent", o->agent, sizeof(o->agent));
         o->accepted = (uint64_t)json_int(&desired, "revision", 1, COUNT_MAX);
+        o->version.term = json_int(&desired, "term", 0, COUNT_MAX);
+        o->version.epoch = (uint64_t)json_int(&desired, "epoch", 0, COUNT_MAX);
     }
     if (!json_object_member(&observed, at, "observed"))
         return;

@@ -43,6 +43,7 @@ struct observed {
     uint64_t done;
     char agent[INCARNATION_MAX + 1]; /* of the PUT it accepted last, "" before the first */
     uint64_t accepted;               /* its revision */
+    struct version version;          /* its term and epoch */
     uint64_t revision;               /* that its loop has acted upon */
     struct observed_part *parts;
     int part_count;

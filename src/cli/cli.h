@@ -48,6 +48,7 @@ int cmd_serve(struct cli *cli);
 int cmd_broker(struct cli *cli);
 int cmd_run(struct cli *cli);
 int cmd_agent(struct cli *cli);
+int cmd_conformance(struct cli *cli);
 int cmd_fleet_apply(struct cli *cli);
 int cmd_fleet_list(struct cli *cli);
 int cmd_fleet_show(struct cli *cli);

@@ -322,6 +322,12 @@ const struct command commands[] = {
       .examples = { { "baton agent payments --color blue --application http://127.0.0.1:8081", "beside an application on port 8081" },
                     { "baton agent payments --color blue --application http://127.0.0.1:8081 --server http://10.0.0.5:8080",
                       "without rights on Baton's topics" } } },
+    { .name = "conformance", .arguments = "URL", .arg_min = 1, .arg_max = 1, .options = BIT(OPT_APPLICATION_TOKEN_FILE),
+      .run = cmd_conformance, .help = "Check whether an application keeps the lifecycle contract, rule by rule.",
+      .details = "Plays the agent to an application that has none: makes one of its partitions ready, runs it, holds it, and asks "
+                 "the brokers (--bootstrap) whether what it says is so. For a test's topic, with some records in it: the group is "
+                 "moved, and its records are handed over. Rebalances and leaving are not among the checks. Exit 1 when one failed.",
+      .examples = { { "baton conformance http://127.0.0.1:8081 --bootstrap localhost:9092", "of an application on port 8081" } } },
     { .name = "demo", .arguments = "", .options = BIT(OPT_RATE), .run = cmd_demo,
       .help = "Show all of it in under a minute, with an audit at the end.",
       .details = "Starts an embedded broker (or uses a Kafka given by --bootstrap), a controller, a producer and 2 "

@@ -261,7 +261,28 @@ def agent_lies(w):
     return audit_note(f.expect_clean(within=True))
 
 
+def agent_conformance(w):
+    """The Python consumer keeps the whole contract; one that answers untruly is found out, and the rule is named."""
+    f = w.fleet({"in": 2})
+    f.produce(200)
+    m = Pair(f, "blue", f"{f.name}-blue-0", [])
+    m.between = Between(m.between_port, m.port)
+    m.start_app()
+    wait_until(lambda: m.ask("/baton/v1/lifecycle", port=m.port)[0] == 200, 60, "the application to answer")
+    url, broker = f"http://127.0.0.1:{m.between_port}", ["--bootstrap", f.kafka.bootstrap]
+    good = f.cli("conformance", url, "-o", "json", address=broker, seconds=90).expect(0).json()
+    require(good["failed"] == 0 and all(c["result"] == "ok" for c in good["checks"]), f"not all is well: {good}")
+    m.between.change = document(lambda p: p.update(in_flight=1))
+    f.cli("conformance", url, address=broker, seconds=90).expect(1, "rule 3", "has 1 in flight")
+    m.between.change = lambda *_: (200, b"<html></html>")
+    f.cli("conformance", url, address=broker).expect(1, "no lifecycle document")
+    f.stop_producers()
+    end_child(m.child, signal.SIGKILL)
+    return f"{len(good['checks'])} checks"
+
+
 TESTS = [
+    Test("agent-conformance", agent_conformance),
     Test("agent-lies", agent_lies),
     Test("agent-crash", agent_crash),
     Test("agent-switch", agent_switch),
