@@ -139,6 +139,7 @@ setup-model:
 
 setup-test:
 	@scripts/setup.sh test
+	@scripts/redis.sh >/dev/null
 
 setup-static:
 	@scripts/setup.sh static
