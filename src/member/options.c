@@ -38,7 +38,8 @@ static const struct option {
     { "baton.token.file", KIND_TEXT, AT(token_file), 0, FILE_NAME_MAX, "",
       "Of baton.channel=http: a file with the controllers' token for members (--member-token-file of `baton serve`)." },
     { "baton.ca.file", KIND_TEXT, AT(ca_file), 0, FILE_NAME_MAX, "",
-      "Of baton.channel=http or redis: certificates that sign an https:// controller's or a rediss:// server's, instead "
+      "Of baton.channel=http or redis: certificates that sign an https:// controller's or a rediss:// server's, "
+      "instead "
       "of the system's." },
     { "baton.redis", KIND_TEXT, AT(redis), 0, CONTROLLERS_TEXT_MAX, "",
       "Of baton.channel=redis: the controllers' Redis, such as redis://USER@10.0.0.7:6379/0, rediss:// for TLS; of "
@@ -318,7 +319,8 @@ int options_check(const struct options *o, struct errmsg *m)
                        "baton.redis is not set: with baton.channel=redis it names the Redis, such as "
                        "redis://10.0.0.7:6379");
     if (o->channel != CHANNEL_REDIS && o->redis[0] != '\0')
-        return err_set(m, ERR_INVALID, "baton.redis is set, and baton.channel is not redis: set one or remove the other");
+        return err_set(m, ERR_INVALID,
+                       "baton.redis is set, and baton.channel is not redis: set one or remove the other");
     for (size_t i = 0; options_server_side(o) && i < ARRAY_COUNT(brokers); i++)
         if (kafka_settings_get(o->kafka, brokers[i]))
             return err_set(m, ERR_INVALID, "%s: with group.protocol=consumer it is the brokers' to set. Remove it",
