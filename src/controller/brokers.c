@@ -130,6 +130,12 @@ void brokers_ends(struct brokers *b, const struct kafka_tp *tps, int count, brok
     must_ask(kafka_admin_ends(b->admin, ask_add(b, answered, opaque), tps, count, ANSWER_MS_MAX));
 }
 
+static void brokers_stable_ends(struct brokers *b, const struct kafka_tp *tps, int count, brokers_answered *answered,
+                                void *opaque)
+{
+    must_ask(kafka_admin_stable_ends(b->admin, ask_add(b, answered, opaque), tps, count, ANSWER_MS_MAX));
+}
+
 void brokers_starts(struct brokers *b, const struct kafka_tp *tps, int count, brokers_answered *answered, void *opaque)
 {
     must_ask(kafka_admin_starts(b->admin, ask_add(b, answered, opaque), tps, count, ANSWER_MS_MAX));
@@ -328,10 +334,23 @@ static void on_ends(void *opaque, struct kafka_answer *a)
     reading_answered(r);
 }
 
+static void on_stable_ends(void *opaque, struct kafka_answer *a)
+{
+    struct reading *r = opaque;
+
+    if (a->error < 0)
+        reading_fail(r, "read the partitions' last stable offsets", a);
+    for (int i = 0; a->error == ERR_OK && i < a->tp_count; i++)
+        r->snapshot.partitions[i].stable_end = a->tps[i].failed ? OFFSET_NONE : a->tps[i].offset;
+    reading_answered(r);
+}
+
 static void reading_bounds(struct reading *r)
 {
     r->bounds_asked = true;
-    r->pending = 2;
+    r->pending = r->what & READING_STABLE ? 3 : 2;
+    if (r->what & READING_STABLE)
+        brokers_stable_ends(r->brokers, r->tps, r->fleet.baton_count, on_stable_ends, r);
     brokers_starts(r->brokers, r->tps, r->fleet.baton_count, on_starts, r);
     brokers_ends(r->brokers, r->tps, r->fleet.baton_count, on_ends, r);
 }
@@ -460,7 +479,8 @@ struct reading *brokers_read(struct brokers *b, unsigned what, const struct flee
     for (int i = 0; i < count; i++)
         r->snapshot.partitions[i] = (struct partition_view){ .committed = { OFFSET_NONE, OFFSET_NONE },
                                                              .log_start = OFFSET_NONE,
-                                                             .log_end = OFFSET_NONE };
+                                                             .log_end = OFFSET_NONE,
+                                                             .stable_end = OFFSET_NONE };
     for (int i = 0; i < TOPICS_MAX; i++)
         r->snapshot.topics[i].retention_ms = -1;
     r->pending = 1; /* ours: nothing is done before all is asked */

@@ -42,6 +42,7 @@ enum reading_what {
     READING_OFFSETS = 2, /* committed offsets and marks of both groups */
     READING_BOUNDS = 4,  /* start and end of each partition's log */
     READING_TOPICS = 8,  /* partition counts and retention */
+    READING_STABLE = 16, /* with the bounds: last stable offsets too */
 };
 struct reading;
 /* The reading is the receiver's from here on: reading_free(). */

@@ -62,6 +62,7 @@ struct lag_part {
     uint16_t topic;
     int32_t partition;
     int64_t log_start, log_end;
+    int64_t stable_end; /* OFFSET_NONE: not known, or nobody judges */
     int64_t committed[COLOR_COUNT];
     struct lag lag[COLOR_COUNT];
     struct time_lag time[COLOR_COUNT];

@@ -96,9 +96,11 @@ static void read_part(struct lags *l, int i, const struct baton *b, const struct
 {
     struct lag_part *p = &l->parts[i];
 
-    *p = (struct lag_part){
-        .topic = b->topic, .partition = b->partition, .log_start = view->log_start, .log_end = view->log_end
-    };
+    *p = (struct lag_part){ .topic = b->topic,
+                            .partition = b->partition,
+                            .log_start = view->log_start,
+                            .log_end = view->log_end,
+                            .stable_end = view->stable_end };
     if (i < l->curve_count && view->log_end != OFFSET_NONE) {
         struct curve *c = &l->curves[i];
 
@@ -159,5 +161,6 @@ void lags_tick(struct entry *e, int64_t now_ms)
         l = e->lags = calloc(1, sizeof(*l));
     ASSERT(l != NULL);
     l->asked_ms = now_ms;
-    l->out = brokers_read(e->c->brokers, READING_OFFSETS | READING_BOUNDS, &e->mirror->fleet, on_read, e);
+    l->out = brokers_read(e->c->brokers, READING_OFFSETS | READING_BOUNDS | (watch_ms > 0 ? READING_STABLE : 0u),
+                          &e->mirror->fleet, on_read, e);
 }

@@ -231,7 +231,7 @@ static void look_at_lag(struct watch *w, enum color judged, struct judge_sample 
 {
     const struct fleet *f = &w->e->mirror->fleet;
     int64_t at_unix_ms;
-    int count = 0;
+    int count = 0, unread = 0;
     const struct lag_part *parts = lags_read(w->e, &count, &at_unix_ms);
     int64_t *positions = calloc((size_t)f->baton_count + 1, sizeof(*positions));
 
@@ -247,14 +247,17 @@ static void look_at_lag(struct watch *w, enum color judged, struct judge_sample 
     for (int i = 0; i < count && s->lag_known; i++) {
         const struct baton *b = &f->batons[i];
 
-        if (b->state != RIGHT_HELD || parts[i].log_end == OFFSET_NONE)
+        unread += b->holder == judged && parts[i].stable_end == OFFSET_NONE;
+        if (b->state != RIGHT_HELD || parts[i].stable_end == OFFSET_NONE)
             continue;
         if (b->holder == judged && positions[i] != OFFSET_NONE)
             w->parts[s->part_count++] =
-                (struct judge_part){ .baton = i, .position = positions[i], .end = parts[i].log_end };
+                (struct judge_part){ .baton = i, .position = positions[i], .end = parts[i].stable_end };
         else if (b->holder != judged && parts[i].lag[b->holder].state == LAG_KNOWN)
             s->control_lag += parts[i].lag[b->holder].records;
     }
+    if (unread > 0 && s->part_count == 0) /* that there is nothing left to do is not known either */
+        s->lag_known = s->control_lag_known = false;
     free(positions);
 }
 

@@ -353,7 +353,7 @@ static void progress_look(struct judge *j, const struct judge_sample *s, int64_t
             continue;
         p = &j->progress[part->baton];
         if (p->seen_ms == 0 || p->seen_ms != before_ms || p->position != part->position ||
-            part->position >= part->end || part->blocked) {
+            part->position >= part->end) {
             p->since_ms = s->now_ms;
             p->stuck_before = p->stuck_before && p->position == part->position;
         }

@@ -31,8 +31,7 @@ struct judge_figures {
 struct judge_part {
     int baton;        /* index into fleet.batons: the judge knows it again by that */
     int64_t position; /* next offset to do (committed, or the owner's position) */
-    int64_t end;      /* log end; the last stable offset for read_committed */
-    bool blocked;     /* an open transaction holds the end: not the consumer's fault */
+    int64_t end;      /* the last stable offset: what waits behind an open transaction is not the consumer's to do */
 };
 
 /* A process of the new color that was not there at the last look. */

@@ -53,6 +53,7 @@ struct partition_view {
     int64_t committed[COLOR_COUNT]; /* OFFSET_NONE: nothing committed */
     struct mark mark[COLOR_COUNT];
     int64_t log_start, log_end; /* OFFSET_NONE: not readable */
+    int64_t stable_end;         /* the last stable offset; OFFSET_NONE: the same, or not asked for */
 };
 
 struct topic_view {

@@ -272,8 +272,8 @@ int kafka_admin_offsets(struct kafka_admin *a, uint64_t token, const char *group
     return q ? ERR_OK : ERR_NOMEM;
 }
 
-static int ask_bounds(struct kafka_admin *a, enum kafka_answer_type type, uint64_t token, const struct kafka_tp *tps,
-                      int count, int timeout_ms)
+static int ask_bounds(struct kafka_admin *a, enum kafka_answer_type type, bool stable, uint64_t token,
+                      const struct kafka_tp *tps, int count, int timeout_ms)
 {
     int requests = 0;
     struct question *q = question_cut(a, type, token, tps, count, timeout_ms, &requests);
@@ -285,6 +285,8 @@ static int ask_bounds(struct kafka_admin *a, enum kafka_answer_type type, uint64
             request_list(&q->requests[i],
                          type == KAFKA_ANSWER_ENDS ? RD_KAFKA_OFFSET_SPEC_LATEST : RD_KAFKA_OFFSET_SPEC_EARLIEST);
 
+        rd_kafka_error_destroy(rd_kafka_AdminOptions_set_isolation_level(
+            options, stable ? RD_KAFKA_ISOLATION_LEVEL_READ_COMMITTED : RD_KAFKA_ISOLATION_LEVEL_READ_UNCOMMITTED));
         rd_kafka_ListOffsets(a->handle->rk, list, options, a->queue);
         rd_kafka_topic_partition_list_destroy(list);
         rd_kafka_AdminOptions_destroy(options);
@@ -294,12 +296,18 @@ static int ask_bounds(struct kafka_admin *a, enum kafka_answer_type type, uint64
 
 int kafka_admin_ends(struct kafka_admin *a, uint64_t token, const struct kafka_tp *tps, int count, int timeout_ms)
 {
-    return ask_bounds(a, KAFKA_ANSWER_ENDS, token, tps, count, timeout_ms);
+    return ask_bounds(a, KAFKA_ANSWER_ENDS, false, token, tps, count, timeout_ms);
+}
+
+int kafka_admin_stable_ends(struct kafka_admin *a, uint64_t token, const struct kafka_tp *tps, int count,
+                            int timeout_ms)
+{
+    return ask_bounds(a, KAFKA_ANSWER_ENDS, true, token, tps, count, timeout_ms);
 }
 
 int kafka_admin_starts(struct kafka_admin *a, uint64_t token, const struct kafka_tp *tps, int count, int timeout_ms)
 {
-    return ask_bounds(a, KAFKA_ANSWER_STARTS, token, tps, count, timeout_ms);
+    return ask_bounds(a, KAFKA_ANSWER_STARTS, false, token, tps, count, timeout_ms);
 }
 
 int kafka_admin_metadata(struct kafka_admin *a, uint64_t token, const char **topics, int count, int timeout_ms)

@@ -62,6 +62,9 @@ void kafka_admin_close(struct kafka_admin *a);
 int kafka_admin_offsets(struct kafka_admin *a, uint64_t token, const char *group, const struct kafka_tp *tps, int count,
                         int timeout_ms);
 int kafka_admin_ends(struct kafka_admin *a, uint64_t token, const struct kafka_tp *tps, int count, int timeout_ms);
+/* Last stable offsets, answered as ENDS: what lies beyond belongs to an open transaction. */
+int kafka_admin_stable_ends(struct kafka_admin *a, uint64_t token, const struct kafka_tp *tps, int count,
+                            int timeout_ms);
 int kafka_admin_starts(struct kafka_admin *a, uint64_t token, const struct kafka_tp *tps, int count, int timeout_ms);
 /* Only to see how long the brokers take for it: the answer says nothing but whether it failed. */
 int kafka_admin_metadata(struct kafka_admin *a, uint64_t token, const char **topics, int count, int timeout_ms);

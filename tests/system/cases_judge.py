@@ -136,10 +136,29 @@ def vanished(w):
     f.expect_clean(within=True, across=True, overlaps=True)
 
 
+def open_transaction(w):
+    """Somebody's transaction is left open on a partition: all that comes after it waits, which is not green's fault."""
+    f = judged(w, {"no_progress": "10s"}, switch={"observe": "25s"}, members={"processing_max": "5s"})
+    f.switch("--no-wait").wait().expect(0)
+    f.wait_op(1, ("observing",))
+    w.ask("open", next(iter(f.topics)), 0)
+    stuck = lambda: [p for p in f.api("GET", f"/v1/fleets/{f.name}?offsets=true")["partitions"] if p["partition"] == 0][0]  # noqa: E731
+    at = stuck()["committed"]["green"]
+    wait_until(lambda: stuck()["log_end"] > at + RATE, 30, lambda: f"records to wait behind the transaction: {stuck()}", 0.2)
+    op = f.wait_ended(1, 90)
+    require(op["state"] == "complete", f"{op}")
+    require(stuck()["log_end"] - stuck()["committed"]["green"] > RATE, f"nothing waited: {stuck()}")
+    w.ask("settle")
+    wait_until(lambda: stuck()["committed"]["green"] > at + 2 * RATE, 30, lambda: f"it to go on: {stuck()}", 0.2)
+    f.stop_producers()
+    f.wait_drained()  # the auditor, which reads aborted records too, has no part in this
+
+
 TESTS = [
     Test("judge-worse", worse),
     Test("judge-new-leader", new_leader),
     Test("judge-healthy", healthy),
     Test("judge-prometheus-down", prometheus_down),
     Test("judge-vanished", vanished),
+    Test("judge-open-transaction", open_transaction),
 ]

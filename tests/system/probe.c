@@ -10,6 +10,8 @@
  *     probe BOOTSTRAP committed GROUP TOPIC                {"0":{"offset":12,"metadata":"..."},...}; -1001: none
  *     probe BOOTSTRAP commit GROUP TOPIC PARTITION OFFSET [METADATA]   through AlterConsumerGroupOffsets
  *     probe BOOTSTRAP foreign GROUP TOPIC PARTITION OFFSET  as an operator's tool would into a living group (transaction)
+ *     probe BOOTSTRAP open TOPIC PARTITION                  a record in a transaction that is left open, for five minutes
+ *     probe BOOTSTRAP settle                                aborts it
  *     probe BOOTSTRAP undecided GROUP TOPIC PARTITION OFFSET  the same, but the transaction is left open; the next `foreign` aborts it
  *     probe BOOTSTRAP groups                               {"group":"state",...}
  *     probe BOOTSTRAP group GROUP                          {"state":"Stable","members":[{...}]}
@@ -361,6 +363,38 @@ static void do_undecided(const char *bootstrap, int argc, char **argv)
     transact(bootstrap, argc, argv, false);
 }
 
+static rd_kafka_t *transactional(const char *bootstrap)
+{
+    const char *settings[] = { "transactional.id", "baton-system-open", "transaction.timeout.ms", "300000", NULL };
+    rd_kafka_t *p = handle(RD_KAFKA_PRODUCER, bootstrap, settings);
+
+    ok("init_transactions", rd_kafka_init_transactions(p, TIMEOUT_MS)); /* what was open is aborted */
+    return p;
+}
+
+static void do_open(const char *bootstrap, int argc, char **argv)
+{
+    rd_kafka_t *p;
+
+    if (argc != 2)
+        die("open", "TOPIC PARTITION");
+    p = transactional(bootstrap);
+    ok("begin_transaction", rd_kafka_begin_transaction(p));
+    if (rd_kafka_producev(p, RD_KAFKA_V_TOPIC(argv[0]), RD_KAFKA_V_PARTITION((int32_t)strtol(argv[1], NULL, 10)),
+                          RD_KAFKA_V_VALUE("undecided", 9), RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY), RD_KAFKA_V_END) ||
+        rd_kafka_flush(p, TIMEOUT_MS))
+        die("open", "the record was not taken");
+    rd_kafka_destroy(p);
+}
+
+static void do_settle(const char *bootstrap, int argc, char **argv)
+{
+    (void)argv;
+    if (argc != 0)
+        die("settle", "");
+    rd_kafka_destroy(transactional(bootstrap));
+}
+
 static void do_groups(int argc, char **argv)
 {
     const rd_kafka_ListConsumerGroups_result_t *result;
@@ -518,12 +552,12 @@ static const struct {
     void (*run)(int argc, char **argv);
     void (*run_alone)(const char *bootstrap, int argc, char **argv); /* makes its own handle */
 } commands[] = {
-    { "create", do_create, NULL },       { "delete", do_delete, NULL }, { "partitions", do_partitions, NULL },
-    { "topics", do_topics, NULL },       { "starts", do_starts, NULL }, { "ends", do_ends, NULL },
-    { "committed", do_committed, NULL }, { "commit", do_commit, NULL }, { "foreign", NULL, do_foreign },
-    { "group", do_group, NULL },         { "forget", do_forget, NULL }, { "put", NULL, do_put },
-    { "undecided", NULL, do_undecided }, { "dump", NULL, do_dump },     { "shorten", do_shorten, NULL },
-    { "groups", do_groups, NULL },
+    { "create", do_create, NULL },       { "delete", do_delete, NULL },   { "partitions", do_partitions, NULL },
+    { "topics", do_topics, NULL },       { "starts", do_starts, NULL },   { "ends", do_ends, NULL },
+    { "committed", do_committed, NULL }, { "commit", do_commit, NULL },   { "foreign", NULL, do_foreign },
+    { "group", do_group, NULL },         { "forget", do_forget, NULL },   { "put", NULL, do_put },
+    { "open", NULL, do_open },           { "settle", NULL, do_settle },   { "undecided", NULL, do_undecided },
+    { "dump", NULL, do_dump },           { "shorten", do_shorten, NULL }, { "groups", do_groups, NULL },
 };
 
 int main(int argc, char **argv)

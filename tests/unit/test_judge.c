@@ -370,11 +370,11 @@ static void a_partition_that_stands_still(void **state)
     assert_int_equal(b->verdict.rule, RULE_NO_PROGRESS);
     assert_non_null(strstr(b->verdict.sentence, "1 partitions have records waiting"));
 
-    b->parts[0].blocked = true; /* somebody's open transaction */
+    b->parts[0].end = 10; /* somebody's open transaction: the last stable offset stands still */
     begin(b);
     assert_int_equal(looks_until_worse(b, 30), 0);
 
-    b->parts[0].blocked = false; /* blue stood there before: a poisonous record, not green */
+    b->parts[0].end = 11; /* blue stood there before: a poisonous record, not green */
     bench_start(b);
     for (int i = 0; i < 30; i++) {
         b->now_ms += 5000;
