@@ -272,7 +272,7 @@ class HandoverIT {
             List<NewTopic> topics = new ArrayList<>();
             for (Way way : Way.values())
                 topics.add(new NewTopic(way.topic(), PARTITIONS, (short) 1));
-            admin.createTopics(topics).all().get(30, TimeUnit.SECONDS);
+            admin.createTopics(topics).all().get(90, TimeUnit.SECONDS);
             Load load = new Load();
             try (ConfigurableApplicationContext blue = start("blue"); ConfigurableApplicationContext green = start("green")) {
                 Map<String, List<Agent>> blues = agents(blue, "blue");
@@ -330,7 +330,7 @@ class HandoverIT {
         waitUntil(way + " to be held", () -> holders.stream().allMatch(agent -> agent.all("held")));
         long held = System.nanoTime();
         Map<TopicPartition, OffsetAndMetadata> committed = admin.listConsumerGroupOffsets(way.topic() + "-" + color)
-                .partitionsToOffsetAndMetadata().get(30, TimeUnit.SECONDS);
+                .partitionsToOffsetAndMetadata().get(90, TimeUnit.SECONDS);
         Map<Integer, Long> offsets = new HashMap<>();
         for (Agent agent : holders)
             for (Map<String, Object> part : Agent.parts(agent.get())) {
