@@ -307,8 +307,8 @@ static void keep_text(struct mirror_fleet *f, const struct replay_key *key, cons
     op_free(change->dropped);
     if (o && change->fate == REPLAY_KEPT)
         text_set(key->kind == REPLAY_OP ? &o->op : op_passes(o, key->shard), rec->value, rec->value_len);
-    else if (o && change->fate == REPLAY_GONE && key->shard < o->passes_count)
-        text_free(&o->passes[key->shard]); /* the only tombstone that leaves its operation where it is */
+    else if (o && change->fate == REPLAY_GONE && key->kind == REPLAY_PASSES && key->shard < o->passes_count)
+        text_free(&o->passes[key->shard]);
 }
 
 static const struct {

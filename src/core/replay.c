@@ -90,22 +90,40 @@ static void mark(struct replay_fleet *f, const struct replay_key *key, struct re
     }
 }
 
+/* An operation that has lost a record stays as long as it has its own, or another key of it is marked. */
+static void op_lost(struct replay_fleet *f, const struct replay_key *key, struct replay_change *ret)
+{
+    struct replay_op *op = ret->op;
+
+    if (key->kind == REPLAY_PASSES) {
+        op->passes_known &= ~bit(key->shard);
+    } else {
+        op->known = false;
+        op->passes_known = 0;
+        ret->dropped = op->kept;
+        op->kept = NULL;
+    }
+    if (op->known || op->void_newest || op->passes_void)
+        return;
+    if (op->kept)
+        ret->dropped = op->kept;
+    op_remove(f, op);
+    ret->op = NULL;
+}
+
 static void step_gone(struct replay_fleet *f, const struct replay_key *key, struct replay_change *ret)
 {
     static const struct doc gone = { .kind = DOC_GONE };
+    const bool of_op = key->kind == REPLAY_OP || key->kind == REPLAY_PASSES;
 
-    if (!ret->op && (key->kind == REPLAY_OP || key->kind == REPLAY_PASSES))
+    if (of_op && !ret->op)
         return;
     mark(f, key, ret->op, false);
     if (key->kind == REPLAY_HEAD) {
         fleet_apply(f->fleet, &gone);
         fleet_init(f->fleet, f->fleet->batons, f->fleet->baton_max);
-    } else if (key->kind == REPLAY_PASSES) {
-        ret->op->passes_known &= ~bit(key->shard);
-    }
-    if (key->kind == REPLAY_OP || (key->kind == REPLAY_PASSES && !ret->op->known)) {
-        ret->dropped = op_remove(f, ret->op);
-        ret->op = NULL;
+    } else if (of_op) {
+        op_lost(f, key, ret);
     }
 }
 

@@ -59,7 +59,7 @@ enum replay_fate {
 struct replay_change {
     enum replay_fate fate;
     struct replay_op *op; /* of an operation or its passes: where it stands now, NULL: nowhere any more */
-    void *dropped;        /* `kept` of an operation that is no longer there, NULL: none */
+    void *dropped;        /* `kept` of an operation whose record is no longer there, NULL: none */
 };
 
 void replay_init(struct replay_fleet *f, struct fleet *fleet, struct replay_op *ops, int op_max);

@@ -9,6 +9,7 @@
 
 #include "core/burrow.h"
 #include "core/holder.h"
+#include "core/replay.h"
 #include "core/switch.h"
 #include "core/terms.h"
 
@@ -64,6 +65,55 @@ static void a_dead_terms_record_is_void(void **state)
     terms_claim(&t, 20);
     assert_false(terms_valid(&t, 10));
     assert_true(terms_valid(&t, 20));
+}
+
+/* What a dead term's record hides is remembered key by key: a tombstone mends its own key and no other. */
+static void a_tombstone_mends_its_own_key(void **state)
+{
+    const struct replay_key op_key = { REPLAY_OP, 1, -1 }, passes_key = { REPLAY_PASSES, 1, 0 };
+    struct baton batons[1];
+    struct fleet fleet;
+    struct replay_op ops[4];
+    struct replay_fleet f;
+    struct terms t;
+    struct replay_change done;
+    int kept;
+
+    (void)state;
+    fleet_init(&fleet, batons, 1);
+    replay_init(&f, &fleet, ops, 4);
+    terms_init(&t);
+    terms_claim(&t, 10);
+    for (int order = 0; order < 2; order++) {
+        const struct replay_key *first = order ? &op_key : &passes_key, *last = order ? &passes_key : &op_key;
+
+        done = replay_step(&f, &t, &(struct replay_record){ .key = op_key, .what = REPLAY_RECORD, .term = 10 });
+        assert_int_equal(done.fate, REPLAY_KEPT);
+        done.op->kept = &kept;
+        replay_step(&f, &t, &(struct replay_record){ .key = passes_key, .what = REPLAY_RECORD, .term = 3 });
+        done = replay_step(&f, &t, &(struct replay_record){ .key = op_key, .what = REPLAY_RECORD, .term = 3 });
+        assert_int_equal(done.fate, REPLAY_VOID);
+        assert_true(done.op->known);
+        assert_true(replay_needs_heal(&f));
+        done = replay_step(&f, &t, &(struct replay_record){ .key = *first, .what = REPLAY_TOMBSTONE });
+        assert_int_equal(done.fate, REPLAY_GONE);
+        assert_non_null(done.op);
+        assert_ptr_equal(done.dropped, order ? &kept : NULL);
+        assert_true(replay_needs_heal(&f));
+        done = replay_step(&f, &t, &(struct replay_record){ .key = *last, .what = REPLAY_TOMBSTONE });
+        assert_null(done.op);
+        assert_ptr_equal(done.dropped, order ? NULL : &kept);
+        assert_false(replay_needs_heal(&f));
+        assert_int_equal(f.op_count, 0);
+    }
+    /* Of an operation that was never known, too. */
+    replay_step(&f, &t, &(struct replay_record){ .key = passes_key, .what = REPLAY_RECORD, .term = 3 });
+    replay_step(&f, &t, &(struct replay_record){ .key = op_key, .what = REPLAY_RECORD, .term = 3 });
+    done = replay_step(&f, &t, &(struct replay_record){ .key = passes_key, .what = REPLAY_TOMBSTONE });
+    assert_non_null(done.op);
+    assert_true(replay_needs_heal(&f));
+    replay_step(&f, &t, &(struct replay_record){ .key = op_key, .what = REPLAY_TOMBSTONE });
+    assert_int_equal(f.op_count, 0);
 }
 
 /* --- windows ------------------------------------------------------------------------------------------------------------------ */
@@ -1585,6 +1635,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(marks_are_read_back),
         cmocka_unit_test(a_dead_terms_record_is_void),
+        cmocka_unit_test(a_tombstone_mends_its_own_key),
         cmocka_unit_test(the_low_watermark_waits_for_the_slowest),
         cmocka_unit_test(a_full_window_takes_no_more),
         cmocka_unit_test(a_lower_version_changes_nothing),
