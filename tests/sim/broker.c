@@ -49,7 +49,7 @@ void reports_append(struct world *w, const char *incarnation, struct report *r)
     controllers_notice(w);
 }
 
-static bool same_key(const struct control_record *a, const struct control_record *b)
+bool same_key(const struct control_record *a, const struct control_record *b)
 {
     return a->claim == b->claim && a->key.kind == b->key.kind && a->key.shard == b->key.shard &&
            a->key.number == b->key.number;

@@ -160,6 +160,7 @@ static void judge_passes(struct world *w, const struct control_record *r)
             w->passes[side][first + i] = from[i];
         }
     }
+    w->passes_shards = (w->passes_number == r->key.number ? w->passes_shards : 0) | UINT32_C(1) << r->key.shard;
     w->passes_number = r->key.number;
 }
 
@@ -274,6 +275,19 @@ static void judge_op(struct world *w, const struct op *op)
             judge_receipt_pass(w, i, &w->passes[side][i]);
 }
 
+/* Of the operation that counts. Passes of more batons than it has taken in, or than the fleet has, are a deposed leader's. */
+static bool counts(const struct world *w, const struct replay_key *key)
+{
+    int batons = 0;
+
+    if (key->number == 0 || key->number != w->seen.number)
+        return false;
+    for (int p = 0; p < w->partitions; p++)
+        batons += w->truth[p].doc.epoch > 0;
+    return key->kind == REPLAY_OP || (w->passes_number == key->number && (w->passes_shards >> key->shard & 1) != 0 &&
+                                      key->shard * SHARD_BATONS < batons);
+}
+
 void judge_appended(struct world *w, int64_t offset)
 {
     const struct control_record *r = &w->log[offset];
@@ -281,19 +295,19 @@ void judge_appended(struct world *w, int64_t offset)
     if (r->claim) {
         w->claim_highest = offset;
     } else if (r->gone) {
-        MUST((!r->key.number || r->key.number != w->seen.number || w->remaking || !w->fleet_exists) &&
-             "nobody buries the operation that counts");
+        MUST((!counts(w, &r->key) || w->remaking || !w->fleet_exists) && "nobody buries the operation that counts");
         if (r->doc)
             judge_doc(w, r->doc, r->writer);
-    } else if (r->term >= w->claim_highest && !r->again) {
+    } else if (r->term < w->claim_highest) {
+        say(w, "a dead term's record comes late");
+        w->log[offset].dead = true;
+    } else if (!r->again) {
         if (r->doc)
             judge_doc(w, r->doc, r->writer);
         else if (r->key.kind == REPLAY_PASSES)
             judge_passes(w, r);
         else
             judge_op(w, r->op);
-    } else {
-        say(w, "a dead term's record comes late");
     }
 }
 
@@ -424,9 +438,25 @@ bool judge_at_rest(struct world *w)
 
 #define FAIR_DEADLINE_MS 2000
 
+/* Compaction leaves the newest record of each key: none of a dead term, or what it hides would be gone for good. */
+static void judge_log(struct world *w)
+{
+    for (int64_t i = 0; i < w->log_count; i++) {
+        bool newest = !w->log[i].compacted && w->log[i].dead;
+
+        for (int64_t k = i + 1; k < w->log_count && newest; k++)
+            newest = !same_key(&w->log[i], &w->log[k]);
+        if (newest)
+            say(w, "!! record %lld of a dead term is the newest of its key", (long long)i);
+        MUST(!newest && "rule 14: at rest no dead term's record is the newest of its key");
+    }
+}
+
 void judge_end(struct world *w)
 {
     const struct controller *c = leader(w);
+
+    judge_log(w);
 
     MUST(all_done(w) && "nothing is lost");
     MUST((!w->gentle || w->config.replay || w->result->repeats_in_color == 0) &&

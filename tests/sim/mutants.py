@@ -616,6 +616,21 @@ MUTANTS = [
          '    op_touch(s);\n    passes_touch(s);\n}',
          '    passes_touch(s);\n}'),
     ]),
+    ("a dead term's newest record is not marked", '14', [
+        ('replay.c',
+         'mark(f, &r->key, ret.op, ret.fate != REPLAY_KEPT);',
+         'mark(f, &r->key, ret.op, false);'),
+    ]),
+    ('a reign begins without healing', '14', [
+        ('replay.c',
+         'pen->heal = replay_needs_heal(f);',
+         'pen->heal = false;'),
+    ]),
+    ("a dead term's record behind one's own is not heeded", '14', [
+        ('replay.c',
+         'if (fate == REPLAY_VOID ||',
+         'if ('),
+    ]),
 ]
 
 # What one verdict, order, answer or report has to lead to is no matter of luck, so it stands in unit tests, and they have to find these.

@@ -84,6 +84,7 @@ struct control_record {
     struct replay_key key;
     bool gone;  /* a tombstone; of a head with a document that says so */
     bool again; /* of the history: told again by a leader that heals */
+    bool dead;  /* written under a term that another leader had ended by then */
     int writer; /* which controller */
     int64_t term;
     int64_t ms;
@@ -279,8 +280,8 @@ struct world {
     bool fleet_exists;
     struct listed listed[LISTED_MAX];
     int listed_count;
-    struct pass *passes[2]; /* of the newest operation as written, forth and back */
-    uint32_t passes_number;
+    struct pass *passes[2];                /* of the newest operation as written, forth and back */
+    uint32_t passes_number, passes_shards; /* and which of its shards were written, a bit each */
     bool clocks_lie;
     bool gentle;    /* nothing happened but what happens on a good day: members join, the operator changes his mind */
     bool disturbed; /* a member was killed, stopped, cut off or revoked: who stopped when is not known for all */
@@ -317,6 +318,7 @@ void fault_met(struct world *w, enum fault f);
 int64_t log_append(struct world *w, struct control_record record);
 void reports_append(struct world *w, const char *incarnation, struct report *r);
 void log_compact(struct world *w);
+bool same_key(const struct control_record *a, const struct control_record *b);
 struct commit {
     uint64_t token;
     int64_t session;
