@@ -9,8 +9,8 @@
 
 Beside it: baton agent payments --color blue --application http://127.0.0.1:8081 --bootstrap kafka:9092
 
-One thread polls (the one that iterates): rebalances, seeks and commits are made there and nowhere else. Another serves the document and
-only notes what is told, so a handler that works for a minute does not keep the document from saying so. Partitions are *detached* while
+One thread polls (the one that iterates): the Kafka consumer is called there and nowhere else, since its calls wait for each other, and poll()
+calls back. Another thread serves the document and only notes what is told, so a handler that works for a minute does not keep the document from saying so. Partitions are *detached* while
 they are held: librdkafka is given only those that run, at the very offset, so there is no pause flag to lose and nothing is
 fetched in vain. Assignments are incremental: cooperative-sticky, or group.protocol=consumer.
 """
@@ -28,6 +28,7 @@ from confluent_kafka import TopicPartition
 
 HELD, READY, RUNNING, DRAINING = "held", "ready", "running", "draining"
 RETRY = 0.1  # seconds, after a commit that Kafka did not accept
+NAME_EVERY = 0.2  # seconds: Kafka's name for this member changes when it joins anew
 BODY_MAX = 4 * 1024 * 1024
 
 
@@ -82,6 +83,7 @@ class Consumer:
         self.running = {}             # (topic, partition) -> Partition
         self.in_flight = {}           # (topic, partition, offset) -> Partition
         self.assignment = 0
+        self.member_id, self.named_at = "", 0.0
         self.joined = self.left = self.closing = False
         self.finished = 0
         self.kafka = confluent_kafka.Consumer(config)
@@ -135,7 +137,7 @@ class Consumer:
             now = time.monotonic()
             d = self.desired
             return {"lifecycle": 1, "instance": self.instance, "group": self.group, "client_id": self.client_id,
-                    "member_id": "" if self.left else self.kafka.memberid() or "", "assignor": self.assignor,
+                    "member_id": "" if self.left else self.member_id, "assignor": self.assignor,
                     "joined": self.joined, "left": self.left, "done": self.finished,
                     "desired": {k: d[k] for k in ("agent", "revision", "term", "epoch")} if d else None,
                     "observed": {"revision": self.revision, "partitions": [p.show(now) for p in self.partitions.values()]}}
@@ -199,6 +201,8 @@ class Consumer:
 
     def _act(self):
         """Makes what is so what is desired, as far as it goes."""
+        if not self.left and time.monotonic() - self.named_at >= NAME_EVERY:
+            self._name()
         with self.lock:
             d = self.desired
             leave = self.closing or bool(d and d["leave"])
@@ -241,12 +245,16 @@ class Consumer:
         if leave and quiet and not self.closing:
             self._leave()
 
+    def _name(self):
+        self.member_id, self.named_at = self.kafka.memberid() or "", time.monotonic()
+
     def _leave(self):
         if not self.left:
             self.kafka.close()
             self.left = True
 
     def _on_assign(self, kafka, partitions):
+        self._name()
         with self.lock:
             self.joined = True
             self.assignment += 1
