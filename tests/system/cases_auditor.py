@@ -26,12 +26,17 @@ def _topic(w):
     return topic, said["produced"], out
 
 
+def _half(count):
+    """Where green begins, at the same offset of each partition, however many records the producer got out."""
+    return count // 2 // PARTITIONS * PARTITIONS
+
+
 def _lines(topic, count):
     """Blue does the first half of each partition under epoch 3, green the rest under epoch 5."""
     ret = []
     for n in range(count):
         p, o = n % PARTITIONS, n // PARTITIONS
-        green = n >= count // 2
+        green = n >= _half(count)
         ret.append([p, o, n, 5 if green else 3, "green" if green else "blue", 1_000_000 + n * 100, topic])
     return ret
 
@@ -63,7 +68,7 @@ def auditor(w):
     """It finds a lost, a repeated, an unlisted, a strange record, a broken order, two at work at once."""
     topic, count, produced = _topic(w)
     good = _lines(topic, count)
-    half = (count // 2) // PARTITIONS * PARTITIONS
+    half = _half(count)
 
     a = _audit(w, topic, good)
     _expect(a)
