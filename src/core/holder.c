@@ -653,8 +653,8 @@ static void follow(struct holder *h, int64_t now_ms)
         struct holder_part *p = &h->parts[i];
 
         if (p->used && p->assigned && !p->revoking && p->barrier == BARRIER_PASSED && p->state == PART_IDLE &&
-            p->token == 0 && word_of(h, baton_of(h, p)) == WORD_FOLLOW)
-            p->want |= WANT_FOLLOW;
+            p->token == 0 && p->want == 0 && word_of(h, baton_of(h, p)) == WORD_FOLLOW)
+            p->want |= WANT_FOLLOW; /* want: the commit of what was just read has no token yet */
     }
     h->follow_ms = now_ms;
 }
@@ -740,8 +740,10 @@ static void gather(struct holder *h, unsigned want, enum holder_effect_type type
             at->offset = p->committing;
             at->mark = p->follow_commit ? (struct mark){ .kind = MARK_FOLLOW } : (struct mark){ MARK_EPOCH, p->epoch };
         }
-        if (want == WANT_FOLLOW)
+        if (want == WANT_FOLLOW) {
+            ASSERT(p->token == 0); /* rule 7: a commit that is under way would be forgotten */
             p->follow_commit = true;
+        }
         if (answered)
             p->token = e->token;
         p->want &= ~want;

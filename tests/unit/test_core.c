@@ -604,6 +604,28 @@ static void a_follow_commit_holds_back_the_acknowledgement(void **state)
     assert_int_equal(l.h.acknowledged.epoch, 6);
 }
 
+/* The answer may be as old as the next question would be due: one at a time. */
+static void a_follow_commit_is_not_asked_over(void **state)
+{
+    struct life l;
+
+    (void)state;
+    life_begin(&l, GREEN);
+    life_doc(&l, RIGHT_HELD, BLUE, 5, 5, 0);
+    life_assign(&l);
+    l.now_ms += 20000;
+    life_step(&l, (struct holder_event){ .type = HOLDER_TICK });
+    l.now_ms += 20000;
+    l.trace[0] = '\0';
+    life_answer(&l, HOLDER_ACTIVE_OFFSETS, 33, (struct mark){ MARK_EPOCH, 5 });
+    assert_non_null(strstr(l.trace, "commit 33"));
+    assert_null(strstr(l.trace, "read active"));
+    life_doc(&l, RIGHT_RELEASING, BLUE, 5, 6, 0);
+    assert_int_equal(l.h.acknowledged.epoch, 5); /* the commit is out */
+    life_answer(&l, HOLDER_COMMITTED, 33, (struct mark){ 0 });
+    assert_int_equal(l.h.acknowledged.epoch, 6);
+}
+
 static void a_member_without_contact_fences_itself(void **state)
 {
     struct life l;
@@ -1651,6 +1673,7 @@ int main(void)
         cmocka_unit_test(a_log_that_is_cut_is_followed_from_its_end),
         cmocka_unit_test(a_grant_to_the_owner_needs_no_reading),
         cmocka_unit_test(a_follow_commit_holds_back_the_acknowledgement),
+        cmocka_unit_test(a_follow_commit_is_not_asked_over),
         cmocka_unit_test(a_member_without_contact_fences_itself),
         cmocka_unit_test(what_cannot_be_committed_is_a_doubt),
         cmocka_unit_test(what_is_done_is_committed_though_others_are_in_flight),
