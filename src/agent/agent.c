@@ -403,10 +403,10 @@ static int face_open(struct face *f, struct errmsg *m)
     event_add(f->wake, NULL);
     event_add(f->stops[0], NULL);
     event_add(f->stops[1], NULL);
-    r = member_open(a, m);
-    if (r == ERR_OK)
-        r = application_open(&a->application, a->base, config->application, config->application_token_file, on_answer,
-                             f, m);
+    member_open(a);
+    follow_open(a);
+    r = application_open(&a->application, a->base, config->application, config->application_token_file, on_answer, f,
+                         m);
     if (r == ERR_OK)
         r = http_server_open(&f->server, a->base, &server, on_request, f, m);
     return r;
@@ -443,14 +443,7 @@ int agent_run(const struct agent_config *config, struct errmsg *m)
 {
     struct face *f = must(calloc(1, sizeof(*f)));
     struct agent *a = &f->agent;
-    const struct channel_config way = { .kind = config->channel,
-                                        .kafka = config->kafka,
-                                        .fleet = config->fleet,
-                                        .control_topic = a->control_topic,
-                                        .reports_topic = a->reports_topic,
-                                        .servers = config->controllers,
-                                        .token_file = config->token_file ? config->token_file : "",
-                                        .ca_file = config->ca_file ? config->ca_file : "" };
+    struct channel_config way;
     int r;
 
     a->config = config;
@@ -458,6 +451,7 @@ int agent_run(const struct agent_config *config, struct errmsg *m)
     f->settled_ms = clock_ms() + SETTLED_MS;
     snprintf(a->control_topic, sizeof(a->control_topic), "%s%s", config->prefix ? config->prefix : "", CONTROL_TOPIC);
     snprintf(a->reports_topic, sizeof(a->reports_topic), "%s%s", config->prefix ? config->prefix : "", REPORTS_TOPIC);
+    way = follow_channel(a);
     r = channel_reach(&way, 10000, m);
     if (r == ERR_OK)
         r = face_open(f, m);

@@ -1,8 +1,6 @@
 /*
- * follow - the control log, as it reaches the agent: documents for the holder, and answers to "where is the end now?".
- *
- * The same care as in libbaton's loop (member/loop.c): a dead term's record is void; behind a record that cannot be read no barrier
- * is passed and no head applied, since what is known may be old (docs/control-log.md).
+ * follow - the control log, as it reaches the agent: documents for the holder (channel/documents.h says which records count),
+ * and answers to "where is the end now?".
  */
 #include <stdlib.h>
 #include <string.h>
@@ -11,25 +9,30 @@
 #include "base/check.h"
 #include "base/clock.h"
 #include "base/log.h"
-#include "wire/record.h"
 
 #define RETRY_MS 1000
 #define READ_MAX 256
 #define FLUSH_MS 500
 #define QUESTION_MS_MAX 5000
 
-static bool control_open(struct agent *a)
+struct channel_config follow_channel(const struct agent *a)
 {
     const struct agent_config *config = a->config;
-    const struct channel_config way = { .kind = config->channel,
-                                        .kafka = config->kafka,
-                                        .fleet = config->fleet,
-                                        .control_topic = a->control_topic,
-                                        .reports_topic = a->reports_topic,
-                                        .servers = config->controllers,
-                                        .token_file = config->token_file ? config->token_file : "",
-                                        .ca_file = config->ca_file ? config->ca_file : "",
-                                        .wake_fd = a->wake_fd };
+
+    return (struct channel_config){ .kind = config->channel,
+                                    .kafka = config->kafka,
+                                    .fleet = config->fleet,
+                                    .control_topic = a->control_topic,
+                                    .reports_topic = a->reports_topic,
+                                    .servers = config->controllers,
+                                    .token_file = config->token_file ? config->token_file : "",
+                                    .ca_file = config->ca_file ? config->ca_file : "",
+                                    .wake_fd = a->wake_fd };
+}
+
+static bool control_open(struct agent *a)
+{
+    const struct channel_config way = follow_channel(a);
     struct errmsg m = { 0 };
     int r;
 
@@ -56,13 +59,13 @@ static bool control_open(struct agent *a)
 }
 
 /* Room in our copy of the document for what the record says that the fleet has. */
-static bool room_for(struct agent *a)
+static bool room_for(struct agent *a, const struct doc *doc)
 {
-    const int first = a->doc.kind == DOC_SHARD ? a->doc.shard * SHARD_BATONS : 0;
-    const int needed = first + a->doc.fleet.baton_count;
+    const int first = doc->kind == DOC_SHARD ? doc->shard * SHARD_BATONS : 0;
+    const int needed = first + doc->fleet.baton_count;
     int room = a->fleet.baton_max > 0 ? a->fleet.baton_max : 16;
 
-    if (a->doc.kind == DOC_GONE || needed <= a->fleet.baton_max)
+    if (doc->kind == DOC_GONE || needed <= a->fleet.baton_max)
         return true;
     if (needed > BATONS_MAX)
         return false;
@@ -73,108 +76,35 @@ static bool room_for(struct agent *a)
     return true;
 }
 
-static void doc_apply(struct agent *a, int64_t offset, int64_t position)
+static void on_document(void *opaque, const struct doc *doc, int64_t offset, int64_t position)
 {
-    if (!room_for(a))
+    struct agent *a = opaque;
+
+    if (!room_for(a, doc))
         return; /* the partitions concerned have no baton here, so they stay held */
     if (a->life == LIFE_ON)
         member_step(a, (struct holder_event){
-                           .type = HOLDER_DOC, .doc = &a->doc, .doc_offset = offset, .log_position = position });
+                           .type = HOLDER_DOC, .doc = doc, .doc_offset = offset, .log_position = position });
     else
-        fleet_apply(&a->fleet, &a->doc);
+        fleet_apply(&a->fleet, doc);
 }
 
-/* Barriers wait at the first record that could not be read. */
-static int64_t read_to(const struct agent *a, int64_t position)
+static void on_unreadable(void *opaque, int64_t offset, int code, const char *why)
 {
-    return a->unreadable_count > 0 && a->unreadable_at < position ? a->unreadable_at : position;
-}
+    struct agent *a = opaque;
 
-static void note_unreadable(struct agent *a, int slot, int64_t offset, int code, const char *why)
-{
     log_error(code == ERR_NEWER ? "record_newer" : "record_corrupt",
               "topic=%s offset=%lld error=\"%s\", what runs goes on, nothing new is taken%s", a->control_topic,
               (long long)offset, why, code == ERR_NEWER ? ": update the agent" : " until it is mended");
     text_copy(a->why, sizeof(a->why), why);
-    if (a->unreadable[slot])
-        return;
-    a->unreadable[slot] = true;
-    if (a->unreadable_count++ == 0)
-        a->unreadable_at = offset;
-}
-
-static void note_readable(struct agent *a, int slot)
-{
-    a->unreadable_count -= a->unreadable[slot];
-    a->unreadable[slot] = false;
-}
-
-static void held_head_drop(struct agent *a)
-{
-    free(a->held_head);
-    a->held_head = NULL;
-}
-
-static int doc_read(struct agent *a, const struct record_key *key, const char *value, size_t len, struct errmsg *m)
-{
-    struct baton *batons = a->doc.fleet.batons;
-
-    if (!batons)
-        batons = must(calloc(SHARD_BATONS, sizeof(*batons)));
-    memset(&a->doc, 0, sizeof(a->doc));
-    fleet_init(&a->doc.fleet, batons, SHARD_BATONS);
-    return fleet_decode(&a->doc, key, &a->fleet, value, len, m);
-}
-
-static void held_head_apply(struct agent *a)
-{
-    struct record_key key = { .kind = RECORD_HEAD, .shard = -1 };
-
-    text_copy(key.fleet, sizeof(key.fleet), a->config->fleet);
-    if (doc_read(a, &key, a->held_head, a->held_head_len, NULL) == ERR_OK)
-        doc_apply(a, a->held_head_offset, channel_position(a->channel));
-    held_head_drop(a);
 }
 
 static void on_record(void *opaque, const struct kafka_record *rec)
 {
     struct agent *a = opaque;
-    struct record_key key;
-    struct errmsg m = { 0 };
-    int64_t term;
-    int slot, r;
+    const int r = documents_read(&a->documents, rec, channel_position(a->channel));
 
-    record_key_parse(&key, rec->key, rec->key_len, true);
-    if (key.kind == RECORD_TERM && rec->value)
-        terms_claim(&a->terms, rec->offset);
-    if ((key.kind != RECORD_HEAD && key.kind != RECORD_SHARD) || strcmp(key.fleet, a->config->fleet) != 0 ||
-        key.shard >= SHARDS_MAX)
-        return;
-    if (rec->value && record_term(&term, rec->value, rec->value_len, NULL) == ERR_OK && !terms_valid(&a->terms, term))
-        return; /* a deposed leader's, readable or not (PROTOCOL rule 1) */
-    slot = key.kind == RECORD_HEAD ? 0 : 1 + key.shard;
-    if (key.kind == RECORD_HEAD)
-        held_head_drop(a);
-    if (key.kind == RECORD_SHARD && !rec->value) {
-        note_readable(a, slot); /* a smaller fleet's head no longer counts it */
-        return;
-    }
-    r = doc_read(a, &key, rec->value, rec->value_len, &m);
-    if (r < 0) {
-        note_unreadable(a, slot, rec->offset, r, m.text);
-        return;
-    }
-    note_readable(a, slot);
-    if (key.kind == RECORD_HEAD && rec->value && a->unreadable_count > 0) {
-        a->held_head = must(malloc(rec->value_len + 1)); /* it waits for a shard that cannot be read */
-        memcpy(a->held_head, rec->value, rec->value_len);
-        a->held_head_len = rec->value_len;
-        a->held_head_offset = rec->offset;
-        return;
-    }
-    doc_apply(a, rec->offset, read_to(a, channel_position(a->channel)));
-    if (a->held_head && a->unreadable_count == 0)
-        held_head_apply(a);
+    ASSERT(r == ERR_OK); /* else memory has run out, and with it the agent ends */
 }
 
 static void first_end(struct agent *a)
@@ -189,7 +119,7 @@ static void first_end(struct agent *a)
     case KAFKA_END_REACHED:
         a->control_read = true;
         text_copy(a->why, sizeof(a->why), "");
-        if (a->log_restarted && end <= a->terms.highest) {
+        if (a->log_restarted && end <= a->documents.terms.highest) {
             a->failed = ERR_CONFLICT;
             text_copy(a->why, sizeof(a->why), "the control topic was deleted and made anew: restart the agent");
         }
@@ -236,6 +166,15 @@ void follow_ask_end(struct agent *a, uint64_t token)
         channel_ask_end(a->channel, token, QUESTION_MS_MAX);
 }
 
+void follow_open(struct agent *a)
+{
+    a->documents = (struct documents){
+        .name = a->config->fleet, .fleet = &a->fleet, .take = on_document, .trouble = on_unreadable, .opaque = a
+    };
+    if (documents_open(&a->documents) < 0)
+        must(NULL);
+}
+
 void follow_turn(struct agent *a)
 {
     struct errmsg m = { 0 };
@@ -254,10 +193,11 @@ void follow_turn(struct agent *a)
             a->control_read = false;
             channel_ask_end(a->channel, 0, QUESTION_MS_MAX);
         }
-    } else if (a->control_read && a->why[0] && a->unreadable_count == 0 && channel_trouble(a->channel, NULL) == 0) {
+    } else if (a->control_read && a->why[0] && a->documents.unreadable_count == 0 &&
+               channel_trouble(a->channel, NULL) == 0) {
         text_copy(a->why, sizeof(a->why), "");
     }
-    position = read_to(a, channel_position(a->channel));
+    position = documents_read_to(&a->documents, channel_position(a->channel));
     if (a->life == LIFE_ON && position > a->holder.log_position)
         member_step(a, (struct holder_event){ .type = HOLDER_LOG_POSITION, .log_position = position });
     first_end(a);
@@ -268,7 +208,6 @@ void follow_close(struct agent *a)
 {
     kafka_admin_close(a->admin);
     channel_close(a->channel, FLUSH_MS);
-    held_head_drop(a);
-    free(a->doc.fleet.batons);
+    documents_close(&a->documents);
     free(a->fleet.batons);
 }

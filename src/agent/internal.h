@@ -15,8 +15,8 @@
 
 #include "agent/agent.h"
 #include "agent/application.h"
+#include "channel/documents.h"
 #include "core/holder.h"
-#include "core/terms.h"
 
 #define WHY_MAX 512
 #define ENDS_MAX 32
@@ -83,14 +83,7 @@ struct agent {
     struct kafka_admin *admin;
     char control_topic[320], reports_topic[320];
     struct fleet fleet;
-    struct doc doc;
-    struct terms terms;
-    bool unreadable[1 + SHARDS_MAX];
-    int unreadable_count;
-    int64_t unreadable_at;
-    char *held_head;
-    size_t held_head_len;
-    int64_t held_head_offset;
+    struct documents documents;
     bool control_read, log_restarted, control_told;
     int64_t control_retry_ms;
     struct {
@@ -131,12 +124,14 @@ struct agent {
 };
 
 /* follow.c */
+struct channel_config follow_channel(const struct agent *a);
+void follow_open(struct agent *a);
 void follow_turn(struct agent *a);
 void follow_ask_end(struct agent *a, uint64_t token);
 void follow_close(struct agent *a);
 
 /* member.c */
-int member_open(struct agent *a, struct errmsg *m);
+void member_open(struct agent *a);
 void member_close(struct agent *a);
 /* A step of the holder; only in LIFE_ON. */
 void member_step(struct agent *a, struct holder_event ev);

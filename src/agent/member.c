@@ -578,8 +578,8 @@ static void life_begin(struct agent *a)
     reserve(a, 1);
     a->life = LIFE_ON;
     member_step(a, (struct holder_event){ .type = HOLDER_LOG_POSITION,
-                                          .log_position = a->unreadable_count > 0 ? a->unreadable_at
-                                                                                  : channel_position(a->channel) });
+                                          .log_position =
+                                              documents_read_to(&a->documents, channel_position(a->channel)) });
 }
 
 /* Everything is held and nothing in flight: the holder can begin as a process that has just come up. */
@@ -1044,14 +1044,11 @@ const char *member_unready(const struct agent *a)
     return "";
 }
 
-int member_open(struct agent *a, struct errmsg *m)
+void member_open(struct agent *a)
 {
-    (void)m;
     fleet_init(&a->fleet, NULL, 0);
-    terms_init(&a->terms);
     if (gethostname(a->host, sizeof(a->host) - 1) < 0)
         a->host[0] = '\0';
-    return ERR_OK;
 }
 
 void member_close(struct agent *a)

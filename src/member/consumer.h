@@ -18,8 +18,8 @@
 
 #include "baton/baton.h"
 #include "channel/channel.h"
+#include "channel/documents.h"
 #include "core/holder.h"
-#include "core/terms.h"
 #include "member/options.h"
 
 #define FETCH_MAX 256         /* records taken from librdkafka at once */
@@ -127,19 +127,8 @@ struct baton_consumer {
     rd_kafka_queue_t *group_queue, *commit_queue;
     struct channel *channel; /* NULL: not open yet */
     struct kafka_admin *admin;
-    /*
-     * Keys of the document whose newest record cannot be read ([0] the head, [1 + n] shard n). While there is one, no
-     * head is applied (the last one waits) and no barrier is passed: what is known may be old (docs/control-log.md).
-     */
-    bool unreadable[1 + SHARDS_MAX];
-    int unreadable_count;
-    int64_t unreadable_at; /* offset of the first of them */
-    char *held_head;       /* text of the head that waits, NULL: none */
-    size_t held_head_len;
-    int64_t held_head_offset;
+    struct documents documents;
     bool log_restarted; /* the log was handed out again from its beginning: is it the same one? */
-    struct terms terms;
-    struct doc *doc; /* storage of one record's decoding */
     struct holder_effects fx;
     struct report report;
     struct signals reported;   /* the report's */

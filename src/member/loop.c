@@ -16,7 +16,6 @@
 #include "member/flow.h"
 #include "member/group.h"
 #include "member/intake.h"
-#include "wire/record.h"
 
 #define CONTROL_RETRY_MS 1000
 #define READ_MAX 256        /* records of the control log in one turn */
@@ -95,20 +94,21 @@ static int64_t report_interval_ms(const struct baton_consumer *c)
     return bounded_ms > c->options.report_interval_ms ? bounded_ms : c->options.report_interval_ms;
 }
 
-static void doc_apply(struct baton_consumer *c, int64_t offset, int64_t position)
+static void on_document(void *opaque, const struct doc *doc, int64_t offset, int64_t position)
 {
+    struct baton_consumer *c = opaque;
     struct errmsg m = { 0 };
 
-    if ((c->doc->kind == DOC_HEAD || c->doc->kind == DOC_WHOLE) && group_fits(c, &c->doc->fleet, &m) < 0) {
+    if ((doc->kind == DOC_HEAD || doc->kind == DOC_WHOLE) && group_fits(c, &doc->fleet, &m) < 0) {
         consumer_fail(c, ERR_CONFLICT, m.text);
         return;
     }
-    if (room_for(c, c->doc) < 0) {
+    if (room_for(c, doc) < 0) {
         consumer_fail(c, ERR_NOMEM, "out of memory for the fleet's document");
         return;
     }
-    carry_step(c, (struct holder_event){
-                      .type = HOLDER_DOC, .doc = c->doc, .doc_offset = offset, .log_position = position });
+    carry_step(c,
+               (struct holder_event){ .type = HOLDER_DOC, .doc = doc, .doc_offset = offset, .log_position = position });
     pthread_mutex_lock(&c->lock);
     if (c->fleet.exists) {
         c->holder.config.session_timeout_ms = options_session_ms(&c->options, &c->fleet.spec);
@@ -117,117 +117,24 @@ static void doc_apply(struct baton_consumer *c, int64_t offset, int64_t position
     pthread_mutex_unlock(&c->lock);
 }
 
-/* Barriers wait at the first record that could not be read. */
-static int64_t read_to(const struct baton_consumer *c, int64_t position)
+static void on_unreadable(void *opaque, int64_t offset, int code, const char *why)
 {
-    return c->unreadable_count > 0 && c->unreadable_at < position ? c->unreadable_at : position;
-}
+    struct baton_consumer *c = opaque;
 
-static void note_unreadable(struct baton_consumer *c, int slot, int64_t offset, int code, const char *why)
-{
     log_error(code == ERR_NEWER ? "record_newer" : "record_corrupt",
               "topic=%s offset=%lld error=\"%s\", going on with what it is active on, taking nothing new%s",
               c->control_topic, (long long)offset, why,
               code == ERR_NEWER ? ": update this program" : " until it is mended");
     consumer_note_why(c, why);
-    if (c->unreadable[slot])
-        return;
-    c->unreadable[slot] = true;
-    if (c->unreadable_count++ == 0)
-        c->unreadable_at = offset;
-}
-
-static void note_readable(struct baton_consumer *c, int slot)
-{
-    c->unreadable_count -= c->unreadable[slot];
-    c->unreadable[slot] = false;
-}
-
-static void held_head_drop(struct baton_consumer *c)
-{
-    free(c->held_head);
-    c->held_head = NULL;
-}
-
-/* The head waits for a shard that cannot be read. */
-static void held_head_keep(struct baton_consumer *c, const struct kafka_record *rec)
-{
-    held_head_drop(c);
-    c->held_head = malloc(rec->value_len + 1);
-    if (!c->held_head) {
-        consumer_fail(c, ERR_NOMEM, "out of memory for the fleet's document");
-        return;
-    }
-    memcpy(c->held_head, rec->value, rec->value_len);
-    c->held_head_len = rec->value_len;
-    c->held_head_offset = rec->offset;
-}
-
-static int doc_read(struct baton_consumer *c, const struct record_key *key, const char *value, size_t len,
-                    struct errmsg *m)
-{
-    struct baton *batons = c->doc->fleet.batons;
-
-    for (bool again = false;; again = true) {
-        int r;
-
-        memset(c->doc, 0, sizeof(*c->doc));
-        fleet_init(&c->doc->fleet, batons, SHARD_BATONS);
-        r = fleet_decode(c->doc, key, &c->fleet, value, len, m);
-        /* jansson may take an allocation that failed for a wrong word: what is corrupt is so a second time, too */
-        if (r != ERR_CORRUPT || again)
-            return r;
-    }
 }
 
 static void on_record(void *opaque, const struct kafka_record *rec)
 {
     struct baton_consumer *c = opaque;
-    struct record_key key;
-    struct errmsg m = { 0 };
-    int64_t term;
-    int slot, r;
+    const int r = documents_read(&c->documents, rec, channel_position(c->channel));
 
-    record_key_parse(&key, rec->key, rec->key_len, true);
-    if (key.kind == RECORD_TERM && rec->value)
-        terms_claim(&c->terms, rec->offset);
-    if ((key.kind != RECORD_HEAD && key.kind != RECORD_SHARD) || strcmp(key.fleet, c->options.fleet) != 0 ||
-        key.shard >= SHARDS_MAX)
-        return;
-    if (rec->value && record_term(&term, rec->value, rec->value_len, NULL) == ERR_OK && !terms_valid(&c->terms, term))
-        return; /* a deposed leader's, readable or not (PROTOCOL rule 1) */
-    slot = key.kind == RECORD_HEAD ? 0 : 1 + key.shard;
-    if (key.kind == RECORD_HEAD)
-        held_head_drop(c);
-    if (key.kind == RECORD_SHARD && !rec->value) {
-        note_readable(c, slot); /* a smaller fleet's head no longer counts it */
-        return;
-    }
-    r = doc_read(c, &key, rec->value, rec->value_len, &m);
-    if (r == ERR_NOMEM) {
+    if (r < 0)
         consumer_fail(c, r, "out of memory for the fleet's document");
-        return;
-    }
-    if (r < 0) {
-        note_unreadable(c, slot, rec->offset, r, m.text);
-        return;
-    }
-    note_readable(c, slot);
-    if (key.kind == RECORD_HEAD && rec->value && c->unreadable_count > 0) {
-        held_head_keep(c, rec);
-        return;
-    }
-    doc_apply(c, rec->offset, read_to(c, channel_position(c->channel)));
-    if (c->held_head && c->unreadable_count == 0) {
-        key = (struct record_key){ .kind = RECORD_HEAD, .shard = -1 };
-        text_copy(key.fleet, sizeof(key.fleet), c->options.fleet);
-        r = doc_read(c, &key, c->held_head, c->held_head_len, &m);
-        if (r == ERR_OK)
-            doc_apply(c, c->held_head_offset, channel_position(c->channel));
-        else if (r == ERR_NOMEM)
-            consumer_fail(c, r, "out of memory for the fleet's document");
-        held_head_drop(c);
-    }
 }
 
 /* Answers to "where is the end?", once everything before it has been handed out. */
@@ -264,7 +171,7 @@ static void control_first_end(struct baton_consumer *c)
         break;
     case KAFKA_END_REACHED:
         c->control_read = true;
-        if (c->log_restarted && end <= c->terms.highest)
+        if (c->log_restarted && end <= c->documents.terms.highest)
             consumer_fail(c, ERR_CONFLICT, "the control topic was deleted and made anew: restart this program");
         c->log_restarted = false;
         break;
@@ -293,11 +200,11 @@ static void control_turn(struct baton_consumer *c)
             channel_ask_end(c->channel, 0, CONTROL_RETRY_MS * 5);
         }
         c->control_trouble = true;
-    } else if (c->control_trouble && c->unreadable_count == 0 && channel_trouble(c->channel, NULL) == 0) {
+    } else if (c->control_trouble && c->documents.unreadable_count == 0 && channel_trouble(c->channel, NULL) == 0) {
         consumer_note_why(c, "");
         c->control_trouble = false;
     }
-    position = read_to(c, channel_position(c->channel));
+    position = documents_read_to(&c->documents, channel_position(c->channel));
     if (position > c->holder.log_position)
         carry_step(c, (struct holder_event){ .type = HOLDER_LOG_POSITION, .log_position = position });
     control_first_end(c);
@@ -612,14 +519,13 @@ int loop_start(struct baton_consumer *c, struct errmsg *m)
     sigset_t all, before;
     int r;
 
-    c->doc = calloc(1, sizeof(*c->doc));
-    if (c->doc)
-        c->doc->fleet.batons = calloc(SHARD_BATONS, sizeof(struct baton));
-    if (!c->doc || !c->doc->fleet.batons || carry_reserve(c, 1) < 0)
+    c->documents = (struct documents){
+        .name = c->options.fleet, .fleet = &c->fleet, .take = on_document, .trouble = on_unreadable, .opaque = c
+    };
+    if (documents_open(&c->documents) < 0 || carry_reserve(c, 1) < 0)
         return err_set(m, ERR_NOMEM, "documents");
     fleet_init(&c->fleet, NULL, 0);
     holder_init(&c->holder, &config, &c->fleet, c->holder.parts, c->holder.part_max, clock_ms());
-    terms_init(&c->terms);
     c->wake_fd = kafka_eventfd(m);
     if (c->wake_fd < 0)
         return c->wake_fd;
@@ -637,11 +543,7 @@ void loop_release(struct baton_consumer *c)
 {
     group_release(c);
     carry_release(c);
-    held_head_drop(c);
-    if (c->doc)
-        free(c->doc->fleet.batons);
-    free(c->doc);
-    c->doc = NULL;
+    documents_close(&c->documents);
     free(c->fleet.batons);
     c->fleet.batons = NULL;
     if (c->wake_fd >= 0)
