@@ -148,34 +148,36 @@ void dial_close(struct dial *d)
     free(d);
 }
 
+/* Is it to be tried again? Else `n` is what the caller is told. */
+static bool again(struct dial *d, int *n, int64_t until_ms, char ret_why[DIAL_WHY_MAX])
+{
+    if (*n > 0)
+        return false;
+    if (!BIO_should_retry(d->bio)) {
+        reason(ret_why);
+        *n = -1;
+        return false;
+    }
+    *n = 0;
+    return ready(d->bio, until_ms);
+}
+
 int dial_read(struct dial *d, void *ret, int size, int64_t until_ms, char ret_why[DIAL_WHY_MAX])
 {
-    for (;;) {
-        const int n = BIO_read(d->bio, ret, size);
+    int n;
 
-        if (n > 0)
-            return n;
-        if (!BIO_should_retry(d->bio)) {
-            reason(ret_why);
-            return -1;
-        }
-        if (!ready(d->bio, until_ms))
-            return 0;
-    }
+    do
+        n = BIO_read(d->bio, ret, size);
+    while (again(d, &n, until_ms, ret_why));
+    return n;
 }
 
 int dial_write(struct dial *d, const void *bytes, int len, int64_t until_ms, char ret_why[DIAL_WHY_MAX])
 {
-    for (;;) {
-        const int n = BIO_write(d->bio, bytes, len);
+    int n;
 
-        if (n > 0)
-            return n;
-        if (!BIO_should_retry(d->bio)) {
-            reason(ret_why);
-            return -1;
-        }
-        if (!ready(d->bio, until_ms))
-            return 0;
-    }
+    do
+        n = BIO_write(d->bio, bytes, len);
+    while (again(d, &n, until_ms, ret_why));
+    return n;
 }
