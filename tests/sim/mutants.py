@@ -21,7 +21,7 @@ import tempfile
 import time
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
-UNIT_TESTS = ['switch', 'core', 'stage', 'verdict']
+UNIT_TESTS = ['switch', 'core', 'stage', 'verdict', 'replay']
 UNIT_FLAGS = ['-std=c11', '-D_GNU_SOURCE', '-O1', '-w', f'-I{ROOT}/src', f'-I{ROOT}/tests', f'-I{ROOT}']
 FLAGS = ['-std=c11', '-D_GNU_SOURCE', '-DBATON_SIM', '-O1', '-w', '-include', f'{ROOT}/tests/sim/sim_limits.h', f'-I{ROOT}/src', f'-I{ROOT}/tests/sim']
 
