@@ -131,7 +131,7 @@ final class Gate implements InvocationHandler {
             return call(method, args);
         return switch (method.getName()) {
             case "poll" -> poll(args[0] instanceof Duration timeout ? timeout : Duration.ofMillis((Long) args[0]));
-            case "commitSync" -> commitSync(method, args);
+            case "commitSync" -> commitSync(args);
             case "commitAsync" -> commitAsync(args);
             case "pause" -> pause((Collection<?>) args[0]);
             case "resume" -> resume((Collection<?>) args[0]);
@@ -325,16 +325,37 @@ final class Gate implements InvocationHandler {
                 return true;
             try {
                 asked();
-                consumer.commitSync(offsets, COMMIT_MAX);
+                commitSync(offsets, COMMIT_MAX);
                 accepted();
                 return true;
-            } catch (WakeupException e) {
-                throw e; // the container's, who is about to stop
             } catch (KafkaException e) {
                 retryNanos = System.nanoTime() + RETRY_NANOS;
                 failed("Kafka did not take the commit: " + e.getMessage());
                 return false;
             }
+        }
+    }
+
+    /**
+     * A wake-up is meant for a poll, and is given back for the next one. Containers take a commit that it ends for made (an
+     * acknowledgement from another thread wakes, Spring Kafka tries twice), and the partition would drain for ever.
+     */
+    private void commitSync(Map<TopicPartition, OffsetAndMetadata> offsets, Duration timeout) {
+        boolean woken = false;
+        try {
+            while (true)
+                try {
+                    if (timeout == null)
+                        consumer.commitSync(offsets);
+                    else
+                        consumer.commitSync(offsets, timeout);
+                    return;
+                } catch (WakeupException e) {
+                    woken = true;
+                }
+        } finally {
+            if (woken)
+                consumer.wakeup();
         }
     }
 
@@ -358,15 +379,12 @@ final class Gate implements InvocationHandler {
         return commit;
     }
 
-    private Object commitSync(Method method, Object[] args) {
+    private Object commitSync(Object[] args) {
         Commit commit = commit(args);
         if (commit.offsets.isEmpty())
             return null;
         commit.asked();
-        if (args != null && args[args.length - 1] instanceof Duration timeout)
-            consumer.commitSync(commit.offsets, timeout);
-        else
-            consumer.commitSync(commit.offsets);
+        commitSync(commit.offsets, args != null && args[args.length - 1] instanceof Duration timeout ? timeout : null);
         commit.accepted();
         return null;
     }
@@ -470,12 +488,12 @@ final class Gate implements InvocationHandler {
             consumer.resume(open);
     }
 
-    /** Commits the position of what has nothing in flight any more and is not committed there; false when Kafka did not take it. */
+    /** Commits of what drains all that is finished, where nobody else does; false when Kafka did not take it. */
     private boolean settle() {
         Commit commit = new Commit();
         for (Valve valve : valves.values())
             if (valve.unsettled())
-                commit.add(valve, valve.handedOver());
+                commit.add(valve, valve.finished());
         return commit.sync();
     }
 
@@ -493,13 +511,11 @@ final class Gate implements InvocationHandler {
             return;
         long nanos = System.nanoTime();
         try {
-            consumer.commitSync(offsets, COMMIT_MAX);
+            commitSync(offsets, COMMIT_MAX);
             words.forEach((valve, word) -> { // only now: until then it may be told to go on where it stopped
                 consumer.seek(valve.partition, word.from());
                 valve.stand(word, nanos);
             });
-        } catch (WakeupException e) {
-            throw e;
         } catch (KafkaException e) {
             retryNanos = System.nanoTime() + RETRY_NANOS;
             words.keySet().forEach(valve -> valve.trouble = "Kafka did not take the commit: " + e.getMessage());
@@ -558,7 +574,7 @@ final class Gate implements InvocationHandler {
                 Commit commit = new Commit();
                 for (Valve valve : gone)
                     if (valve.unsettled())
-                        commit.add(valve, valve.handedOver());
+                        commit.add(valve, valve.finished());
                 commit.sync();
             } finally {
                 gone.forEach(Gate.this::retire);

@@ -54,7 +54,7 @@ final class Valve {
     private long committed = NONE;
     private long committedNanos;
     private String committedMark = "";
-    private long asked = NONE;
+    private long asked = NONE; // the newest commit: the application is through with what is below
     private long askedNanos;
     private final Deque<Long> inFlight = new ArrayDeque<>(); // offsets, ascending
 
@@ -130,6 +130,7 @@ final class Valve {
         while (!inFlight.isEmpty() && inFlight.getLast() >= offset)
             inFlight.removeLast();
         position = offset;
+        asked = Math.min(asked, offset);
     }
 
     boolean maySeek(long offset) {
@@ -141,9 +142,9 @@ final class Valve {
         return assigned && (open || !settled()) && offset >= committed && offset <= position;
     }
 
-    /** It stopped, all is finished, and only the commit of its position is missing. */
+    /** It stopped, and a commit is missing: that of its position, or one that was asked and that Kafka has not taken. */
     boolean unsettled() {
-        return !open && !settled() && inFlight.isEmpty();
+        return !open && !settled() && (inFlight.isEmpty() || asked > committed);
     }
 
     /** Its position, with its mark. */

@@ -247,6 +247,46 @@ class GateTest {
         assertThat(rig.state(0)).isEqualTo("held 3/3");
     }
 
+    @Test
+    void aWakeUpEndsNoCommitAndIsGivenBackForThePoll() {
+        rig.running(0).records(0, 0, 3);
+        rig.poll();
+        rig.hold(0).tell();
+        rig.kafka.wakeUps = 3;
+        rig.finish(0, 3);
+        assertThat(rig.state(0)).isEqualTo("held 3/3");
+        assertThatThrownBy(rig::poll).isInstanceOf(WakeupException.class);
+        assertThat(rig.poll()).isEmpty();
+    }
+
+    @Test
+    void aCommitThatKafkaDidNotTakeIsMadeAgainWhileAPartitionDrains() {
+        rig.running(0).records(0, 0, 5);
+        rig.poll();
+        rig.hold(0).tell();
+        rig.kafka.refusal = new TimeoutException("no answer");
+        assertThatThrownBy(() -> rig.finish(0, 5)).isInstanceOf(TimeoutException.class); // and the container goes on
+        rig.poll();
+        assertThat(rig.part(0).why()).contains("no answer");
+        rig.kafka.refusal = null;
+        pollUntil("held 5/5");
+    }
+
+    @Test
+    void whatIsFetchedAgainIsNotFinished() {
+        rig.running(0).records(0, 0, 5);
+        rig.poll();
+        rig.kafka.refusal = new TimeoutException("no answer");
+        rig.consumer.commitAsync(Map.of(at(0), new OffsetAndMetadata(4)), null);
+        rig.kafka.refusal = null;
+        rig.consumer.seek(at(0), 2);
+        rig.records(0, 2, 1);
+        rig.poll();
+        rig.hold(0).tell();
+        assertThat(rig.kafka.commits).endsWith("in-0=2 " + MARK);
+        assertThat(rig.state(0)).isEqualTo("draining 3/2");
+    }
+
     // --- rule 5: a sign of life ---------------------------------------------------------------------------------------
 
     @Test

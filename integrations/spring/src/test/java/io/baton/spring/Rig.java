@@ -17,6 +17,7 @@ import org.apache.kafka.clients.consumer.OffsetCommitCallback;
 import org.apache.kafka.clients.consumer.OffsetResetStrategy;
 import org.apache.kafka.common.KafkaException;
 import org.apache.kafka.common.TopicPartition;
+import org.apache.kafka.common.errors.WakeupException;
 
 /** A gate before a mock consumer, an agent that tells it things, and what Kafka was asked to commit. */
 @SuppressWarnings("deprecation") // the constructor that both generations of kafka-clients have
@@ -40,6 +41,7 @@ final class Rig {
 
         final List<String> commits = new ArrayList<>();
         KafkaException refusal;
+        int wakeUps; // of so many synchronous commits to come
         boolean silent; // takes asynchronous commits, and says nothing
         final List<Runnable> unsaid = new ArrayList<>();
         ConsumerRebalanceListener listener;
@@ -56,6 +58,8 @@ final class Rig {
 
         @Override
         public synchronized void commitSync(Map<TopicPartition, OffsetAndMetadata> offsets) {
+            if (wakeUps-- > 0)
+                throw new WakeupException();
             note(offsets);
         }
 
