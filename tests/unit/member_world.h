@@ -59,6 +59,7 @@ struct world {
     struct baton batons[PARTITIONS];
     struct report *heard[MEMBERS * 4]; /* the newest of each incarnation */
     int heard_count;
+    bool put_out; /* the broker has put a member out of its group: what was not committed is given again */
     int64_t produced[PARTITIONS];
     struct seen seen[COLOR_COUNT][PARTITIONS];
 };
@@ -267,6 +268,8 @@ static void on_report(void *opaque, const struct kafka_record *rec)
     for (int i = 0; i < w->heard_count; i++)
         if (strcmp(w->heard[i]->incarnation, report->incarnation) == 0) {
             assert_true(report->sequence > w->heard[i]->sequence);
+            w->put_out = w->put_out || (w->heard[i]->member_id[0] && !report->goodbye &&
+                                        strcmp(w->heard[i]->member_id, report->member_id) != 0);
             report_free(w->heard[i]);
             w->heard[i] = report;
             return;
@@ -362,7 +365,7 @@ static struct baton_consumer *consumer_new(struct world *w, enum color color)
     assert_int_equal(baton_set(c, "bootstrap.servers", w->bootstrap, why, sizeof(why)), 0);
     if (w->broker) { /* it answers an empty fetch only at its end, and a rebalance takes it a session less a second */
         assert_int_equal(baton_set(c, "fetch.wait.max.ms", "10", why, sizeof(why)), 0);
-        assert_int_equal(baton_set(c, "session.timeout.ms", "2500", why, sizeof(why)), 0);
+        assert_int_equal(baton_set(c, "session.timeout.ms", "6000", why, sizeof(why)), 0);
         assert_int_equal(baton_set(c, "heartbeat.interval.ms", "200", why, sizeof(why)), 0);
     }
     snprintf(list, sizeof(list), "%s", more ? more : "");
@@ -421,13 +424,14 @@ static int work(struct world *w, struct baton_consumer *c, int timeout_ms)
     return work_some(w, c, 64, timeout_ms);
 }
 
+/* Records, however often: audit() says whether that was once. */
 static int64_t delivered(const struct world *w, enum color color)
 {
     int64_t sum = 0;
 
     for (int i = 0; i < PARTITIONS; i++)
         for (int64_t k = 0; k < w->produced[i]; k++)
-            sum += w->seen[color][i].times[k];
+            sum += w->seen[color][i].times[k] > 0;
     return sum;
 }
 
@@ -440,20 +444,23 @@ static int64_t produced(const struct world *w)
     return sum;
 }
 
-/* Every record once, by whichever color. */
-static void audit(const struct world *w)
+/*
+ * Every record once, by whichever color. On a machine that stood still for longer than a session the broker has put members
+ * out; then a color may have done again what it had not committed, but no other color has.
+ */
+static void audit(struct world *w)
 {
+    hear(w);
     for (int i = 0; i < PARTITIONS; i++)
         for (int64_t k = 0; k < w->produced[i]; k++) {
-            const int times = w->seen[BLUE][i].times[k] + w->seen[GREEN][i].times[k];
+            const int blue = w->seen[BLUE][i].times[k], green = w->seen[GREEN][i].times[k];
 
-            if (times != 1)
-                fail_msg("partition %d, record %lld: %d times by blue, %d by green", i, (long long)k,
-                         w->seen[BLUE][i].times[k], w->seen[GREEN][i].times[k]);
+            if (w->put_out ? (blue > 0) + (green > 0) != 1 : blue + green != 1)
+                fail_msg("partition %d, record %lld: %d times by blue, %d by green", i, (long long)k, blue, green);
         }
     for (int c = 0; c < COLOR_COUNT; c++)
         for (int i = 0; i < PARTITIONS; i++)
-            assert_false(w->seen[c][i].out_of_order);
+            assert_true(w->put_out || !w->seen[c][i].out_of_order);
 }
 
 /* What a failed wait looks at first. */

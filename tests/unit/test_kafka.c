@@ -288,7 +288,7 @@ static void failure_names_broker_cause_and_mend(const char *bootstrap, const cha
 
     must_be(kafka_handle_open(&h, RD_KAFKA_CONSUMER, "test", s, admin_extra, NULL, NULL, &m), &m, "open");
     assert_int_equal(kafka_handle_connect(&h, 600, &m), ERR_UNAVAILABLE);
-    assert_true(clock_ms() - began_ms < 5000);
+    assert_true(clock_ms() - began_ms < PATIENCE_MS);
     if (!strstr(m.text, a) || !strstr(m.text, b))
         fail_msg("'%s' lacks '%s' or '%s'", m.text, a, b);
     kafka_handle_close(&h);
@@ -416,8 +416,8 @@ static void embedded_topics_are_checked(void **state)
     int partitions = -1;
     char value[16];
 
-    must_be(topics_ensure(&b->handle, "", true, 8000, &m), &m, "topics");
-    assert_true(clock_ms() - began_ms < 3000); /* it is not asked what it never answers */
+    must_be(topics_ensure(&b->handle, "", true, 2 * PATIENCE_MS, &m), &m, "topics");
+    assert_true(clock_ms() - began_ms < PATIENCE_MS); /* it is not asked what it never answers */
     must_be(kafka_topic_partitions(&b->handle, CONTROL_TOPIC, &partitions, 5000, &m), &m, "partitions");
     assert_int_equal(partitions, 1);
     must_be(kafka_topic_partitions(&b->handle, "absent", &partitions, 5000, &m), &m, "partitions");
@@ -584,15 +584,38 @@ static void lost_records_start_the_log_again(void **state)
     free(big);
 }
 
-/* More records than the reader's queue holds: each time it is full the fetch pauses, and that must not be a second. */
+/* The time that it takes to read a log of so many records, and one more that comes when all are read. */
+static int64_t read_in_ms(struct bench *b, int count)
+{
+    struct story s = { .text = STR_WITH_MAX(64), .last = -1 };
+    struct kafka_reader *r;
+    struct errmsg m = { 0 };
+    int64_t end, took_ms = clock_ms();
+
+    must_be(kafka_reader_open(&r, b->settings, CONTROL_TOPIC, b->fd, &m), &m, "reader");
+    kafka_reader_ask_end(r, 1, 5000);
+    assert_int_equal(reader_wait(b, r, 1, &s, &end), KAFKA_END_REACHED);
+    assert_int_equal(s.count, count);
+    bench_append(b, CONTROL_TOPIC, "k", "v"); /* the one behind the pause */
+    kafka_reader_ask_end(r, 2, 5000);
+    assert_int_equal(reader_wait(b, r, 2, &s, &end), KAFKA_END_REACHED);
+    assert_int_equal(s.count, count + 1);
+    took_ms = clock_ms() - took_ms;
+    kafka_reader_close(r);
+    str_free(&s.text);
+    return took_ms;
+}
+
+/*
+ * More records than the reader's queue holds: each time it is full the fetch pauses, and that must not be a second. The
+ * best of some tries: a machine that stood still in one of them proves nothing.
+ */
 static void a_long_log_is_read_in_one_go(void **state)
 {
     struct bench *b = *state;
-    struct story s = { .text = STR_WITH_MAX(64), .last = -1 };
-    struct kafka_reader *r;
     struct kafka_appended done;
     struct errmsg m = { 0 };
-    int64_t end, deadline_ms = clock_ms() + PATIENCE_MS, began_ms;
+    int64_t deadline_ms = clock_ms() + PATIENCE_MS, best_ms = INT64_MAX;
     int acked = 0;
 
     for (uint64_t i = 1; i <= 8000; i++)
@@ -602,18 +625,12 @@ static void a_long_log_is_read_in_one_go(void **state)
             acked++;
         assert_true(acked == 8000 || bench_wait(b, deadline_ms));
     }
-    must_be(kafka_reader_open(&r, b->settings, CONTROL_TOPIC, b->fd, &m), &m, "reader");
-    began_ms = clock_ms();
-    kafka_reader_ask_end(r, 1, 5000);
-    assert_int_equal(reader_wait(b, r, 1, &s, &end), KAFKA_END_REACHED);
-    assert_int_equal(s.count, 8000);
-    bench_append(b, CONTROL_TOPIC, "k", "v"); /* the one behind the pause */
-    kafka_reader_ask_end(r, 2, 5000);
-    assert_int_equal(reader_wait(b, r, 2, &s, &end), KAFKA_END_REACHED);
-    assert_int_equal(s.count, 8001);
-    assert_true(clock_ms() - began_ms < 900);
-    kafka_reader_close(r);
-    str_free(&s.text);
+    for (int i = 0; i < 5 && best_ms >= 900; i++) {
+        const int64_t took_ms = read_in_ms(b, 8000 + i);
+
+        best_ms = took_ms < best_ms ? took_ms : best_ms;
+    }
+    assert_true(best_ms < 900);
 }
 
 static void a_topic_that_is_not_there_is_said(void **state)
@@ -1012,7 +1029,10 @@ static void real_end_behind_a_marker_is_reached(void **state)
     str_free(&s.text);
 }
 
-/* What one question costs beside a reader that waits for records all the time: no fetch's wait, which is half a second. */
+/*
+ * What one question costs beside a reader that waits for records all the time: no fetch's wait, which is half a second. More
+ * than half of them must be quick: a machine that stood still in some of them proves nothing.
+ */
 static void real_questions_do_not_wait_behind_a_fetch(void **state)
 {
     struct bench *b = *state;
@@ -1020,19 +1040,19 @@ static void real_questions_do_not_wait_behind_a_fetch(void **state)
     struct kafka_reader *r;
     struct errmsg m = { 0 };
     const char *topic = real_name("quiet");
-    int64_t end, began_us = 0;
+    int64_t end;
+    int quick = 0;
 
     must_be(kafka_topic_create(&b->handle, topic, 1, NULL, 8000, &m), &m, "create");
     must_be(kafka_reader_open(&r, b->settings, topic, b->fd, &m), &m, "reader");
     for (uint64_t i = 0; i < 51; i++) {
-        if (i == 1)
-            began_us = clock_us();
+        const int64_t began_us = clock_us();
+
         kafka_reader_ask_end(r, i, 5000);
         assert_int_equal(reader_wait(b, r, i, &s, &end), KAFKA_END_REACHED);
+        quick += clock_us() - began_us < 50000;
     }
-    print_message("[  figure ] \"where is the end\" beside a waiting fetch: %lld us\n",
-                  (long long)(clock_us() - began_us) / 50);
-    assert_true(clock_us() - began_us < 50 * 50000);
+    assert_true(quick > 25);
     kafka_reader_close(r);
     str_free(&s.text);
 }

@@ -82,7 +82,7 @@ static void no_broker_is_said_in_time(void **state)
     assert_int_equal(baton_set(c, "baton.connect.timeout.ms", "1000", NULL, 0), 0);
     assert_int_equal(baton_open(c, why, sizeof(why)), BATON_ERR_UNAVAILABLE);
     assert_non_null(strstr(why, "127.0.0.1:1"));
-    assert_true(clock_ms() - began_ms < 5000);
+    assert_true(clock_ms() - began_ms < PATIENCE_MS / 2);
     assert_int_equal(baton_close(c, 0), 0);
     baton_free(c);
 }
@@ -168,7 +168,7 @@ static void takes_an_empty_partition(void **state)
     close_all(c, 2);
 }
 
-/* A standby that had nothing to commit for longer than its session has not lost it: it takes in no time, too. */
+/* A standby that had nothing to commit for longer than its session has not lost it: it takes in less than another one. */
 static void takes_after_a_long_silence(void **state)
 {
     struct world *w = *state;
@@ -190,7 +190,7 @@ static void takes_after_a_long_silence(void **state)
     say(w, -1, RIGHT_GRANTED, GREEN);
     began_ms = clock_ms();
     WORK_UNTIL(w, c, 2, all_are(w, GREEN, LOCAL_ACTIVE));
-    assert_true(clock_ms() - began_ms < 1000);
+    assert_true(clock_ms() - began_ms < w->fleet.spec.session_timeout_ms);
     close_all(c, 2);
 }
 
