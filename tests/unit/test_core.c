@@ -352,6 +352,7 @@ struct life {
     struct doc doc;
     char trace[1024];
     int64_t now_ms;
+    bool at_once;   /* the next event comes at the same moment */
     uint64_t token; /* of the last effect that wants an answer */
 };
 
@@ -372,8 +373,9 @@ static void life_step(struct life *l, struct holder_event ev)
     };
     char mark[MARK_TEXT_MAX];
 
-    ev.now_ms = l->now_ms += 10;
+    ev.now_ms = l->now_ms += l->at_once ? 0 : 10;
     ev.now_unix_us = l->now_ms * 1000;
+    l->at_once = false;
     holder_effects_clear(&l->fx);
     holder_step(&l->h, &ev, &l->fx);
     for (int i = 0; i < l->fx.count; i++) {
@@ -390,7 +392,8 @@ static void life_step(struct life *l, struct holder_event ev)
             snprintf(end, room, "attach at %lld\n", (long long)l->fx.parts[e->first].offset);
         else
             snprintf(end, room, "%s\n", names[e->type]);
-        if (e->type == HOLDER_REPORT)
+        l->at_once = e->type == HOLDER_REPORT;
+        if (l->at_once)
             life_step(l, (struct holder_event){ .type = HOLDER_REPORT_ACKED, .sequence = l->h.report_sequence });
     }
 }
@@ -1033,6 +1036,406 @@ static void a_follow_commit_is_called_off_by_what_comes_between(void **state)
         life_answer(&l, HOLDER_ACTIVE_OFFSETS, 33, (struct mark){ MARK_EPOCH, 5 });
         assert_null(strstr(l.trace, "follow"));
         assert_false(l.parts[0].follow_commit);
+    }
+}
+
+/* --- a holder's times, to the millisecond ------------------------------------------------------------------------------------ */
+
+/* A tick at that moment. */
+static const char *life_at(struct life *l, int64_t ms)
+{
+    l->trace[0] = '\0';
+    l->now_ms = ms;
+    l->at_once = true;
+    life_step(l, (struct holder_event){ .type = HOLDER_TICK });
+    return l->trace;
+}
+
+/* Blue, at work from 0 on, nothing is due. */
+static void life_active(struct life *l)
+{
+    life_begin(l, BLUE);
+    life_doc(l, RIGHT_HELD, BLUE, 5, 5, 0);
+    life_assign(l);
+    life_answer(l, HOLDER_OFFSETS, OFFSET_NONE, (struct mark){ 0 });
+    life_answer(l, HOLDER_COMMITTED, 0, (struct mark){ 0 });
+    assert_int_equal(l->parts[0].state, PART_ACTIVE);
+    l->h.commits_ms = l->h.contact_ms = l->h.follow_ms = l->now_ms;
+    l->trace[0] = '\0';
+}
+
+static void commits_have_their_times(void **state)
+{
+    struct life l;
+    int64_t t;
+
+    (void)state;
+    life_active(&l);
+    t = l.now_ms;
+    assert_false(holder_fenced(&l.h, t + 5999));
+    assert_true(holder_fenced(&l.h, t + 6000));
+    assert_int_equal(holder_deliver(&l.h, 0, 0, t + 5999, 1), DELIVER_NOW);
+    assert_int_equal(holder_deliver(&l.h, 0, 1, t + 6000, 1), DELIVER_LATER);
+    holder_done(&l.h, 0, 0, 1);
+    assert_null(strstr(life_at(&l, t + 999), "commit"));
+    assert_non_null(strstr(life_at(&l, t + 1000), "commit 1 baton/1 epoch=5\n"));
+    assert_null(strstr(life_at(&l, t + 1300), "commit")); /* one at a time */
+    life_answer(&l, HOLDER_COMMITTED, 1, (struct mark){ 0 });
+    assert_int_equal(l.h.contact_ms, t + 1000); /* when it was asked, not when it was answered */
+    assert_int_equal(l.parts[0].committed, 1);
+    t += 1000;
+    assert_null(strstr(life_at(&l, t + 1499), "commit"));        /* nothing to commit */
+    assert_non_null(strstr(life_at(&l, t + 1500), "commit 1 ")); /* a quarter session: a sign of life (rule 11) */
+    life_step(&l, (struct holder_event){ .type = HOLDER_COMMITTED,
+                                         .token = l.token,
+                                         .failed = true,
+                                         .parts = &(struct holder_part_at){ 0, 1, { 0 } },
+                                         .part_count = 1 });
+    assert_int_equal(l.h.contact_ms, t); /* a commit that failed is none */
+    t = l.parts[0].retry_ms;
+    assert_int_equal(t, l.now_ms + 50);
+    assert_null(strstr(life_at(&l, t - 1), "commit"));
+    assert_non_null(strstr(life_at(&l, t), "commit 1 "));
+    l.h.contact_ms = t + 500; /* it joined again meanwhile */
+    life_answer(&l, HOLDER_COMMITTED, 1, (struct mark){ 0 });
+    assert_int_equal(l.h.contact_ms, t + 500);
+}
+
+static void what_failed_is_tried_again_in_a_moment(void **state)
+{
+    static const struct {
+        enum part_state state;
+        const char *what;
+    } cases[] = { { PART_READING, "read offsets\n" },
+                  { PART_STARTING, "commit 0 " },
+                  { PART_COMMITTING, "commit 0 " } };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        const struct holder_part_at at = { 0, OFFSET_NONE, { 0 } };
+        struct life l;
+        int64_t t;
+
+        life_begin(&l, BLUE);
+        life_doc(&l, RIGHT_HELD, BLUE, 5, 5, 0);
+        life_assign(&l);
+        if (i > 0)
+            life_answer(&l, HOLDER_OFFSETS, OFFSET_NONE, (struct mark){ 0 });
+        if (i > 1) {
+            life_answer(&l, HOLDER_COMMITTED, 0, (struct mark){ 0 });
+            life_doc(&l, RIGHT_RELEASING, BLUE, 5, 6, 0);
+        }
+        assert_int_equal(l.parts[0].state, cases[i].state);
+        life_step(&l, (struct holder_event){ .type = i > 0 ? HOLDER_COMMITTED : HOLDER_OFFSETS,
+                                             .token = l.token,
+                                             .failed = true,
+                                             .parts = &at,
+                                             .part_count = 1 });
+        t = l.parts[0].retry_ms;
+        assert_int_equal(t, l.now_ms + 50);
+        assert_int_equal(holder_next_ms(&l.h, t - 20), t);
+        assert_int_equal(holder_next_ms(&l.h, t - 200), t - 100);
+        assert_int_equal(holder_next_ms(&l.h, t), t + 100);
+        assert_string_equal(life_at(&l, t - 1), "");
+        assert_ptr_equal(strstr(life_at(&l, t), cases[i].what), l.trace);
+        life_at(&l, t + 1);
+        assert_null(strstr(l.trace, cases[i].what)); /* it is out */
+    }
+}
+
+static void a_question_for_the_log_end_is_asked_again(void **state)
+{
+    static const struct holder_topic_partition tps[] = { { 0, 0 }, { 0, 1 } };
+    struct life l;
+    uint64_t first;
+    int64_t t;
+
+    (void)state;
+    life_begin(&l, BLUE);
+    life_doc(&l, RIGHT_HELD, BLUE, 5, 5, 0);
+    life_step(&l, (struct holder_event){ .type = HOLDER_ASSIGNED, .tps = &tps[0], .tp_count = 1 });
+    first = l.token;
+    life_step(&l, (struct holder_event){ .type = HOLDER_ASSIGNED, .tps = &tps[1], .tp_count = 1 });
+    assert_int_not_equal(l.token, first);
+    assert_int_equal(l.parts[0].barrier, BARRIER_LOG_END);
+    life_step(&l, (struct holder_event){ .type = HOLDER_LOG_END, .token = l.token, .log_position = 6 });
+    assert_int_equal(l.parts[0].barrier, BARRIER_LOG_END); /* each has its own question */
+    assert_int_equal(l.parts[1].barrier, BARRIER_PASSED);
+    l.trace[0] = '\0';
+    life_step(&l, (struct holder_event){ .type = HOLDER_LOG_END, .token = first, .failed = true });
+    assert_int_equal(l.parts[0].barrier, BARRIER_REPORT);
+    t = l.parts[0].retry_ms;
+    assert_int_equal(t, l.now_ms + 50);
+    assert_null(strstr(life_at(&l, t - 1), "read log end"));
+    assert_non_null(strstr(life_at(&l, t), "read log end"));
+    life_step(&l, (struct holder_event){ .type = HOLDER_LOG_END, .token = l.token, .log_position = 8 });
+    assert_int_equal(l.parts[0].barrier, BARRIER_CATCH_UP);
+    life_step(&l, (struct holder_event){ .type = HOLDER_LOG_POSITION, .log_position = 7 });
+    assert_int_equal(l.parts[0].barrier, BARRIER_CATCH_UP);
+    l.trace[0] = '\0';
+    life_step(&l, (struct holder_event){ .type = HOLDER_LOG_POSITION, .log_position = 8 });
+    assert_int_equal(l.parts[0].barrier, BARRIER_PASSED);
+    assert_int_equal(l.parts[0].barrier_epoch, 5);
+    assert_string_equal(l.trace, "read offsets\nreport\n");
+}
+
+static void what_is_attached_and_sees_nothing_is_attached_again(void **state)
+{
+    struct life l;
+    int64_t t;
+
+    (void)state;
+    life_active(&l);
+    t = l.parts[0].attached_ms;
+    assert_null(strstr(life_at(&l, t + 1499), "attach"));
+    l.h.contact_ms = t + 1500;
+    assert_null(strstr(life_at(&l, t + 1999), "attach"));
+    assert_non_null(strstr(life_at(&l, t + 2000), "attach at 0\n"));
+    assert_null(strstr(life_at(&l, t + 3999), "attach"));
+    l.h.contact_ms = t + 3999;
+    assert_non_null(strstr(life_at(&l, t + 4000), "attach at 0\n"));
+    holder_at_end(&l.h, 0, 0, 1);
+    l.h.contact_ms = t + 6000;
+    assert_null(strstr(life_at(&l, t + 7000), "attach")); /* it flows */
+}
+
+static void reports_have_their_times(void **state)
+{
+    struct life l;
+    int64_t t;
+
+    (void)state;
+    life_active(&l);
+    life_at(&l, l.now_ms + 10);
+    t = l.h.report_made_ms;
+    assert_string_equal(life_at(&l, t + 999), "");
+    assert_string_equal(life_at(&l, t + 1000), "report\n");
+    l.h.config.report_gap_ms = 128;
+    t = l.h.report_made_ms;
+    holder_deliver(&l.h, 0, 0, t, 1);
+    assert_string_equal(life_at(&l, t + 127), "");
+    assert_int_equal(holder_next_ms(&l.h, t + 127), t + 128);
+    assert_int_equal(holder_next_ms(&l.h, t - 500), t - 400);
+    assert_string_equal(life_at(&l, t + 128), "report\n");
+    l.h.report_outstanding = true; /* one at a time */
+    holder_at_end(&l.h, 0, 1, 1);
+    l.h.report_due = true;
+    assert_null(strstr(life_at(&l, t + 900), "report"));
+    life_step(&l, (struct holder_event){ .type = HOLDER_REPORT_FAILED, .sequence = l.h.report_sequence });
+    t = l.h.report_retry_ms;
+    assert_int_equal(t, l.now_ms + 50);
+    assert_null(strstr(life_at(&l, t - 1), "report"));
+    assert_non_null(strstr(life_at(&l, t), "report\n"));
+}
+
+static void a_standby_follows_now_and_then(void **state)
+{
+    struct life l;
+    int64_t t;
+
+    (void)state;
+    for (int what = 0; what < 3; what++) {
+        life_begin(&l, GREEN);
+        life_doc(&l, RIGHT_HELD, BLUE, 5, 5, 0);
+        life_assign(&l);
+        t = l.h.follow_ms = l.now_ms;
+        if (what == 1)
+            l.h.closing = l.h.leave_asked = true;
+        if (what == 2)
+            life_step(&l, (struct holder_event){
+                              .type = HOLDER_DOC, .doc = &(struct doc){ .kind = DOC_GONE }, .log_position = 9 });
+        assert_null(strstr(life_at(&l, t + 9999), "read active"));
+        assert_int_equal(strstr(life_at(&l, t + 10000), "read active") != NULL, what == 0);
+        assert_null(strstr(life_at(&l, t + 10001), "read active"));
+    }
+}
+
+static void a_revocation_does_not_wait_for_ever(void **state)
+{
+    static const struct holder_topic_partition tp = { 0, 0 };
+    struct life l;
+    int64_t t;
+
+    (void)state;
+    life_active(&l);
+    holder_deliver(&l.h, 0, 0, l.now_ms, 1);
+    life_step(&l, (struct holder_event){ .type = HOLDER_REVOKED, .tps = &tp, .tp_count = 1 });
+    t = l.now_ms;
+    assert_null(strstr(life_at(&l, t + 999), "answer revoke"));
+    assert_string_equal(life_at(&l, t + 1000), "answer revoke\nreport\n");
+    life_active(&l); /* with nothing in flight it is answered when the last commit is */
+    life_step(&l, (struct holder_event){ .type = HOLDER_REVOKED, .tps = &tp, .tp_count = 1 });
+    said(&l, "detach\ncommit 0 baton/1 epoch=5\nreport\n");
+    life_answer(&l, HOLDER_COMMITTED, 0, (struct mark){ 0 });
+    said(&l, "answer revoke\nreport\n");
+    assert_int_equal(l.parts[0].state, PART_IDLE); /* at once */
+    assert_false(l.parts[0].assigned || l.parts[0].revoking);
+}
+
+/* --- what a holder reports --------------------------------------------------------------------------------------------------- */
+
+static struct report_part life_report(struct life *l)
+{
+    static struct report_part parts[4];
+    struct report r = { .parts = parts, .part_max = 4 };
+
+    holder_report(&l->h, &r, 0);
+    assert_int_equal(r.part_count, 1);
+    return parts[0];
+}
+
+/* When it stopped, when the last record was done; when it began, when the first one came: the receipt's standstill. */
+static void a_report_tells_when(void **state)
+{
+    struct report_part part;
+    struct life l;
+    int64_t us;
+
+    (void)state;
+    life_active(&l);
+    part = life_report(&l);
+    us = l.now_ms * 1000;
+    assert_true(part.local == LOCAL_ACTIVE && part.owned);
+    assert_true(part.attached_unix_us == us && part.first_unix_us == 0 && part.first == OFFSET_NONE);
+    assert_true(part.stopped_unix_us == 0 && part.drained_unix_us == 0 && part.doubt == OFFSET_NONE);
+    holder_deliver(&l.h, 0, 3, l.now_ms, 55);
+    holder_deliver(&l.h, 0, 4, l.now_ms, 56);
+    part = life_report(&l);
+    assert_true(part.first == 3 && part.first_unix_us == 55 && part.attached_unix_us == us);
+    assert_true(part.position == 5 && part.committed == 0 && part.in_flight == 2);
+    life_doc(&l, RIGHT_RELEASING, BLUE, 5, 6, 0);
+    part = life_report(&l);
+    us = l.now_ms * 1000;
+    assert_true(part.stopped_unix_us == us && part.drained_unix_us == 0 && part.order == 6);
+    assert_false(holder_done(&l.h, 0, 4, 76)); /* not the last */
+    assert_int_equal(life_report(&l).drained_unix_us, 0);
+    assert_true(holder_done(&l.h, 0, 3, 77));
+    assert_true(l.h.report_due);
+    part = life_report(&l);
+    assert_true(part.stopped_unix_us == us && part.drained_unix_us == 77 && part.in_flight == 0);
+    life_doc(&l, RIGHT_HELD, BLUE, 5, 7, 0); /* taken back before it was committed: on where it stopped */
+    part = life_report(&l);
+    assert_true(part.local == LOCAL_ACTIVE && part.position == 5);
+    assert_true(part.attached_unix_us == l.now_ms * 1000 && part.first == OFFSET_NONE && part.first_unix_us == 0);
+    life_doc(&l, RIGHT_RELEASING, BLUE, 5, 8, 0); /* nothing is in flight: it stops at once */
+    part = life_report(&l);
+    assert_true(part.stopped_unix_us == l.now_ms * 1000 && part.drained_unix_us == l.now_ms * 1000);
+    assert_int_equal(part.local, LOCAL_DRAINING); /* not before its commit is there */
+    life_answer(&l, HOLDER_COMMITTED, 5, (struct mark){ 0 });
+    part = life_report(&l);
+    assert_true(part.local == LOCAL_RELEASED && part.committed == 5);
+    life_begin(&l, BLUE); /* ordered before it has begun */
+    life_doc(&l, RIGHT_RELEASING, BLUE, 5, 6, 100);
+    life_assign(&l);
+    part = life_report(&l);
+    assert_true(part.position == OFFSET_NONE && part.committed == OFFSET_NONE && part.stopped_unix_us == 0);
+    life_answer(&l, HOLDER_OFFSETS, 140, (struct mark){ MARK_EPOCH, 5 });
+    part = life_report(&l);
+    assert_true(part.position == 140 && part.committed == OFFSET_NONE && part.local == LOCAL_STANDBY);
+    life_answer(&l, HOLDER_COMMITTED, 0, (struct mark){ 0 });
+    part = life_report(&l);
+    assert_true(part.stopped_unix_us == l.now_ms * 1000 && part.drained_unix_us == l.now_ms * 1000);
+}
+
+/* What it has heard, what it has applied, whether it may take a baton. */
+static void a_report_tells_what_is_known(void **state)
+{
+    static const struct holder_topic_partition tp = { 0, 0 };
+    struct report_part parts[4];
+    struct report r = { .parts = parts, .part_max = 4 };
+    struct doc shard;
+    struct life l;
+    int64_t us;
+
+    (void)state;
+    life_begin(&l, GREEN);
+    holder_report(&l.h, &r, 9);
+    assert_true(!r.ready && !r.goodbye && r.sent_unix_us == 9 && r.color == GREEN && r.part_count == 0);
+    assert_true(r.applied.term == -1 && r.report_interval_ms == 1000 && r.heard_unix_us == 0);
+    doc_whole(&l.doc, l.batons, 1, 1, 5);
+    l.batons[0] = baton(0, RIGHT_HELD, BLUE, 5);
+    l.doc.fleet.written_unix_us = 4444;
+    life_step(&l, (struct holder_event){ .type = HOLDER_DOC, .doc = &l.doc, .log_position = 6 });
+    us = l.now_ms * 1000;
+    life_step(&l, (struct holder_event){ .type = HOLDER_ASSIGNED, .tps = &tp, .tp_count = 1 });
+    holder_report(&l.h, &r, 9);
+    assert_true(!r.ready && r.applied.epoch == 5); /* it has not passed its barrier */
+    assert_true(r.heard_written_unix_us == 4444 && r.heard_unix_us == us);
+    doc_whole(&shard, l.batons, 1, 1, 6);
+    shard.kind = DOC_SHARD;
+    shard.fleet.written_unix_us = 5555; /* of its head, which has not come */
+    life_step(&l, (struct holder_event){ .type = HOLDER_DOC, .doc = &shard, .log_position = 7 });
+    life_step(&l, (struct holder_event){ .type = HOLDER_DOC, .doc = &l.doc, .log_position = 8 }); /* an older one */
+    life_step(&l, (struct holder_event){ .type = HOLDER_LOG_END, .token = l.token, .log_position = 8 });
+    holder_report(&l.h, &r, 9);
+    assert_true(r.ready && r.applied.epoch == 5 && r.stale_ignored == 1);
+    assert_true(r.heard_written_unix_us == 4444 && r.heard_unix_us == us);
+    assert_int_equal(r.sequence, l.h.report_sequence);
+    life_step(&l, (struct holder_event){ .type = HOLDER_CLOSE });
+    holder_report(&l.h, &r, 9);
+    assert_true(!r.ready && !r.goodbye);
+}
+
+/* Lost while it was stopped: what it has done is a doubt, though the partition comes and goes again meanwhile. */
+static void what_was_lost_stays_lost(void **state)
+{
+    static const struct holder_topic_partition tp = { 0, 0 };
+    struct life l;
+
+    (void)state;
+    life_active(&l);
+    holder_deliver(&l.h, 0, 0, l.now_ms, 1);
+    holder_deliver(&l.h, 0, 1, l.now_ms, 1);
+    holder_done(&l.h, 0, 0, 1);
+    life_step(&l, (struct holder_event){ .type = HOLDER_LOST, .tps = &tp, .tp_count = 1 });
+    assert_null(strstr(l.trace, "commit")); /* nobody would take it */
+    assert_non_null(strstr(l.trace, "answer revoke"));
+    life_step(&l, (struct holder_event){ .type = HOLDER_ASSIGNED, .tps = &tp, .tp_count = 1 });
+    life_step(&l, (struct holder_event){ .type = HOLDER_REVOKED, .tps = &tp, .tp_count = 1 });
+    holder_done(&l.h, 0, 1, 2);
+    l.trace[0] = '\0';
+    life_step(&l, (struct holder_event){ .type = HOLDER_TICK });
+    assert_null(strstr(l.trace, "commit"));
+    assert_int_equal(life_report(&l).doubt, 2);
+    life_active(&l); /* lost while its last commit is out */
+    holder_deliver(&l.h, 0, 0, l.now_ms, 1);
+    holder_done(&l.h, 0, 0, 1);
+    life_doc(&l, RIGHT_RELEASING, BLUE, 5, 6, 0);
+    assert_int_equal(l.parts[0].state, PART_COMMITTING);
+    life_step(&l, (struct holder_event){ .type = HOLDER_LOST, .tps = &tp, .tp_count = 1 });
+    assert_int_equal(l.parts[0].state, PART_IDLE);
+    assert_int_equal(life_report(&l).doubt, 1);
+    life_answer(&l, HOLDER_COMMITTED, 1, (struct mark){ 0 }); /* an answer that comes now changes nothing */
+    assert_int_equal(life_report(&l).doubt, 1);
+    l.batons[0].doubt = 0; /* a smaller one is not ours */
+    doc_whole(&l.doc, l.batons, 1, 1, 7);
+    life_step(&l, (struct holder_event){ .type = HOLDER_DOC, .doc = &l.doc, .log_position = 8 });
+    assert_int_equal(life_report(&l).doubt, 1);
+}
+
+/* Passed on to another color, or granted anew, while records are in flight: they cannot be committed under the old grant any more. */
+static void what_is_another_grants_is_not_committed(void **state)
+{
+    (void)state;
+    for (int what = 0; what < 3; what++) {
+        struct life l;
+
+        life_active(&l);
+        holder_deliver(&l.h, 0, 0, l.now_ms, 1);
+        life_doc(&l, RIGHT_HELD, what == 0 ? GREEN : BLUE, what == 1 ? 6 : 5, 6, 0);
+        if (what == 2) { /* deleted: what is done may still be committed */
+            life_step(&l, (struct holder_event){
+                              .type = HOLDER_DOC, .doc = &(struct doc){ .kind = DOC_GONE }, .log_position = 9 });
+        }
+        assert_int_equal(l.parts[0].state, PART_DRAINING);
+        holder_done(&l.h, 0, 0, 1);
+        l.trace[0] = '\0';
+        life_step(&l, (struct holder_event){ .type = HOLDER_TICK });
+        assert_int_equal(strstr(l.trace, "commit 1 baton/1 epoch=5\n") != NULL, what == 2);
+        if (what < 2) {
+            assert_true(l.parts[0].doubt == 1 || l.parts[0].state != PART_DRAINING);
+            assert_int_equal(l.parts[0].doubt, 1);
+        }
     }
 }
 
@@ -1699,6 +2102,17 @@ int main(void)
         cmocka_unit_test(who_has_not_begun_releases_where_it_would_have),
         cmocka_unit_test(a_follow_commit_is_called_off_by_what_comes_between),
         cmocka_unit_test(a_group_is_as_its_worst_partition),
+        cmocka_unit_test(commits_have_their_times),
+        cmocka_unit_test(what_failed_is_tried_again_in_a_moment),
+        cmocka_unit_test(a_question_for_the_log_end_is_asked_again),
+        cmocka_unit_test(what_is_attached_and_sees_nothing_is_attached_again),
+        cmocka_unit_test(reports_have_their_times),
+        cmocka_unit_test(a_standby_follows_now_and_then),
+        cmocka_unit_test(a_revocation_does_not_wait_for_ever),
+        cmocka_unit_test(a_report_tells_when),
+        cmocka_unit_test(a_report_tells_what_is_known),
+        cmocka_unit_test(what_was_lost_stays_lost),
+        cmocka_unit_test(what_is_another_grants_is_not_committed),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
