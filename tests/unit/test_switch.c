@@ -51,7 +51,7 @@ struct reign {
     uint32_t dropped;
     struct group_view groups[COLOR_COUNT];
     int64_t now_ms;
-    bool op_written, head_written; /* by the last event, and the answers to what it asked for */
+    bool op_written, head_written, passes_written; /* by the last event, and the answers to what it asked for */
     int depth;
 };
 
@@ -168,8 +168,9 @@ static void reign_step(struct reign *r, struct switcher_event ev)
     memset(&r->s.dirty, 0, sizeof(r->s.dirty));
     switcher_step(&r->s, &ev, &r->fx);
     if (r->depth++ == 0)
-        r->op_written = r->head_written = false;
+        r->op_written = r->head_written = r->passes_written = false;
     r->op_written = r->op_written || r->s.dirty.op;
+    r->passes_written = r->passes_written || r->s.dirty.passes[0];
     r->head_written = r->head_written || r->s.dirty.head;
     free(ev.report);
     fx = r->fx;
@@ -2240,6 +2241,395 @@ static void an_offset_is_believed_as_long_as_all_is_quiet(void **state)
     }
 }
 
+/* --- what is known beyond the document ------------------------------------------------------------------------------------------- */
+
+/* How fast a holder moves on: over five seconds at least, the mean with what was known; what goes back begins anew. */
+static void loads_are_measured_over_a_while(void **state)
+{
+    struct reign *r = reign_new();
+    struct report *report;
+
+    (void)state;
+    for (int i = 0; i < PARTS; i++)
+        assert_int_equal(r->facts[i].load_known, false);
+    r->members[BLUE].owns[0] = false; /* a standby's says nothing of a load, and those behind it still do */
+    for (int i = 0; i < PARTS; i++)
+        r->facts[i].load_ms = 0;
+    speak(r, BLUE);
+    assert_int_equal(r->facts[0].load_ms, 0);
+    assert_int_equal(r->facts[1].load_ms, r->now_ms);
+    r->now_ms += 4999;
+    for (int i = 0; i < PARTS; i++)
+        r->position[i] += 100 * i;
+    speak(r, BLUE);
+    assert_false(r->facts[1].load_known);
+    r->now_ms += 1;
+    speak(r, BLUE);
+    assert_false(r->facts[0].load_known);
+    for (int i = 1; i < PARTS; i++) {
+        assert_true(r->facts[i].load_known);
+        assert_int_equal(r->facts[i].load, 1200 * i); /* a minute */
+    }
+    r->now_ms += 10000;
+    r->position[1] += 1000;
+    r->position[2] -= 50; /* a reset */
+    speak(r, BLUE);
+    assert_int_equal(r->facts[1].load, (1200 + 6000) / 2);
+    assert_int_equal(r->facts[2].load, 2400);
+    assert_int_equal(r->facts[2].load_position, r->position[2]);
+    assert_int_equal(r->facts[2].load_ms, r->now_ms);
+    assert_int_equal(r->facts[3].load, 3600 / 2); /* it stood still */
+    report = report_new(r, &r->members[BLUE]);
+    entry(report, 1)->position = OFFSET_NONE;
+    r->now_ms += 10000;
+    hear(r, report);
+    assert_int_equal(r->facts[1].load, 3600);
+    reign_free(r);
+}
+
+/* Where every partition's load is known it decides which goes first; else what the log holds of each. */
+static void the_preflight_tells_the_load_of_a_stage(void **state)
+{
+    (void)state;
+    for (int known = 0; known < 2; known++) {
+        struct reign *r = reign_new();
+        struct order o = order_of(ORDER_SWITCH);
+        bool told_of = false;
+
+        for (int i = 0; i < PARTS; i++) {
+            r->facts[i].load_known = i < PARTS - 1 || known;
+            r->facts[i].load = i == 0 ? 700 : 100;
+        }
+        o.dry_run = true;
+        assert_int_equal(order_give(r, o), REPLY_PLANNED);
+        for (int i = 0; i < r->s.findings.count; i++)
+            if (strcmp(r->s.findings.items[i].code, "stage") == 0) {
+                told_of = true;
+                assert_string_equal(r->s.findings.items[i].what, known
+                                                                     ? "stage 1: 2 of 4 partitions, 20 % of the load"
+                                                                     : "stage 1: 2 of 4 partitions, 50 % of the load");
+                assert_non_null(strstr(r->s.findings.items[i].why, known ? "works through" : "what the log holds"));
+            }
+        assert_true(told_of);
+        reign_free(r);
+    }
+}
+
+/* A clock that may be ours is not corrected; a time that has not come is none by any clock. */
+static void a_time_that_is_none_stays_none(void **state)
+{
+    static const struct {
+        int64_t sent_us, heard_us, time_us, expected_us; /* all but the last by the member's clock; ours is 1 s */
+    } cases[] = {
+        { 1000000, 0, 900000, 900000 },        /* it may be the same */
+        { 990000, 10000, 900000, 900000 },     /* with a way in between */
+        { 3000000, 2000000, 900000, -1100000 } /* two seconds ahead */
+    };
+
+    (void)state;
+    for (size_t k = 0; k < ARRAY_COUNT(cases); k++)
+        for (int none = 0; none < 2; none++) {
+            struct reign *r = reign_new();
+            struct report *report;
+            int i = 0;
+
+            order_give(r, order_of(ORDER_SWITCH));
+            while (r->table[i].state != RIGHT_RELEASING)
+                i++;
+            speak(r, GREEN);
+            report = report_new(r, &r->members[BLUE]);
+            report->sent_unix_us = r->now_ms * 1000 - 1000000 + cases[k].sent_us;
+            report->heard_written_unix_us = 500000;
+            report->heard_unix_us = 500000 + cases[k].heard_us;
+            entry(report, i)->stopped_unix_us = none ? 0 : cases[k].time_us;
+            entry(report, i)->drained_unix_us = cases[k].time_us;
+            hear(r, report);
+            assert_int_equal(r->table[i].state, RIGHT_GRANTED);
+            if (r->forth[i].drained_unix_us != cases[k].expected_us)
+                fail_msg("case %zu: %lld", k, (long long)r->forth[i].drained_unix_us);
+            assert_int_equal(r->forth[i].stopped_unix_us, none ? 0 : cases[k].expected_us);
+            reign_free(r);
+        }
+}
+
+/* Of several entries each counts: a doubt behind one that has none, one that stands already behind another. */
+static void every_entry_of_a_report_counts(void **state)
+{
+    struct reign *r = reign_new();
+    struct report *report;
+
+    (void)state;
+    member_add(r, BLUE);
+    for (int i = 0; i < PARTS; i++)
+        r->members[2].owns[i] = false;
+    r->table[1].doubt = 70;
+    report = report_new(r, &r->members[2]);
+    entry(report, 1)->doubt = 60;
+    entry(report, 2)->doubt = 22; /* the owner has committed that */
+    entry(report, 3)->doubt = 60;
+    hear(r, report);
+    assert_int_equal(r->table[0].doubt, OFFSET_NONE);
+    assert_int_equal(r->table[1].doubt, 70);
+    assert_int_equal(r->table[2].doubt, OFFSET_NONE);
+    assert_int_equal(r->table[3].doubt, 60);
+    assert_true(r->head_written);
+    report = report_new(r, &r->members[2]); /* the same again is nothing new */
+    entry(report, 3)->doubt = 60;
+    hear(r, report);
+    assert_false(r->head_written);
+    r->members[BLUE].owns[3] = false; /* nobody owns it: who tells a doubt has no opposite */
+    speak(r, BLUE);
+    report = report_new(r, &r->members[2]);
+    entry(report, 3)->doubt = 61;
+    hear(r, report);
+    assert_int_equal(r->table[3].doubt, 61);
+    report = report_new(r, &r->members[2]); /* of a partition that the fleet does not have */
+    entry(report, 0)->partition = 77;
+    entry(report, 0)->doubt = 99;
+    entry(report, 1)->doubt = 71;
+    hear(r, report);
+    assert_int_equal(r->table[1].doubt, 71);
+    reign_free(r);
+}
+
+/* --- what an operation says of itself -------------------------------------------------------------------------------------------- */
+
+static void an_operation_has_its_times(void **state)
+{
+    struct reign *r = reign_new();
+    struct order o = order_of(ORDER_SWITCH);
+
+    (void)state;
+    o.deadline_ms = 8000;
+    order_give(r, o); /* the fleet's observation, its own deadline */
+    assert_int_equal(r->s.op.observe_ms, 60000);
+    assert_int_equal(r->s.op.deadline_ms, 8000);
+    assert_int_equal(r->s.op.created_unix_ms, r->now_ms);
+    assert_int_equal(r->s.op.stage_began_unix_ms, r->now_ms);
+    assert_int_equal(r->s.op.deadline_unix_ms, r->now_ms + 8000);
+    assert_int_equal(r->fleet.deadline_unix_ms, r->now_ms + 8000);
+    assert_int_equal(r->s.op.ended_unix_ms, 0);
+    assert_int_equal(r->fleet.written_unix_us, r->now_ms * 1000);
+    obey(r, 8);
+    assert_int_equal(r->s.op.state, OP_OBSERVING);
+    assert_int_equal(r->s.op.deadline_unix_ms, r->s.op.stage_began_unix_ms + 60000);
+    assert_int_equal(r->fleet.deadline_unix_ms, r->s.op.deadline_unix_ms);
+    r->now_ms += 100;
+    order_give(r, order_of(ORDER_ABORT));
+    assert_int_equal(r->s.op.deadline_unix_ms, r->now_ms + 8000 + 10000);
+    obey(r, 8);
+    assert_int_equal(r->s.op.state, OP_ROLLED_BACK);
+    assert_true(r->s.op.ended_unix_ms > r->s.op.created_unix_ms && r->s.op.ended_unix_ms <= r->now_ms);
+    assert_true(r->s.op.deadline_unix_ms == 0 && r->fleet.deadline_unix_ms == 0);
+    assert_true(r->s.op.epoch_first < r->s.op.epoch_last && r->s.op.epoch_last == r->fleet.version.epoch);
+    assert_string_equal(r->s.op.why, "the operator asked for it");
+    o = order_of(ORDER_SWITCH);
+    o.observe_ms = 5;
+    order_give(r, o);
+    assert_int_equal(r->s.op.observe_ms, 5);
+    assert_int_equal(r->s.op.deadline_ms, 5000);
+    order_give(r, order_of(ORDER_ROLLBACK));
+    assert_string_equal(r->s.op.why, "the operator asked for it");
+    reign_free(r);
+}
+
+static void a_rollback_has_one_stage_and_is_not_observed(void **state)
+{
+    struct reign *r = reign_new();
+    struct order o = order_of(ORDER_ROLLBACK);
+
+    (void)state;
+    order_give(r, order_of(ORDER_SWITCH));
+    for (int stage = 0; stage < 2; stage++) {
+        obey(r, 8);
+        tick(r, 60000);
+    }
+    assert_int_equal(r->s.op.state, OP_COMPLETE);
+    r->fleet.spec.judge.mode = JUDGE_AUTO;
+    o.observe_ms = 7000; /* says nothing of a way back */
+    assert_int_equal(order_give(r, o), REPLY_ACCEPTED);
+    assert_int_equal(r->s.op.of_number, 1);
+    assert_int_equal(r->s.op.stages.count, 1);
+    assert_int_equal(r->s.op.judge, JUDGE_OFF);
+    assert_int_equal(r->s.op.observe_ms, 0);
+    assert_true(r->s.op.from == GREEN && r->s.op.to == BLUE);
+    assert_string_equal(r->s.op.version_from, "green-v1");
+    assert_string_equal(r->s.op.version_to, "blue-v1");
+    obey(r, 8);
+    assert_int_equal(r->s.op.state, OP_COMPLETE);
+    assert_int_equal(r->fleet.active, BLUE);
+    order_give(r, order_of(ORDER_PAUSE));
+    assert_int_equal(r->s.op.of_number, 0); /* there is nothing to take back any more */
+    assert_true(r->s.op.from == BLUE && r->s.op.to == BLUE && r->s.op.keep == 0);
+    reign_free(r);
+}
+
+/* A pause that is taken back: what it has stopped goes on under a new grant, what it has not under the old one. */
+static void a_pause_is_taken_back(void **state)
+{
+    struct reign *r = reign_new();
+    struct report *report;
+    struct progress p;
+
+    (void)state;
+    order_give(r, order_of(ORDER_PAUSE));
+    report = report_new(r, &r->members[BLUE]);
+    entry(report, 2)->local = LOCAL_DRAINING;
+    entry(report, 2)->in_flight = 1;
+    hear(r, report);
+    for (int i = 0; i < PARTS; i++)
+        assert_int_equal(r->table[i].state, i == 2 ? RIGHT_RELEASING : RIGHT_PAUSED);
+    switcher_progress(&r->s, &p);
+    assert_true(p.total == PARTS && p.taken == 3 && p.ordered == 1 && p.granted == 0 && p.returned == 0);
+    order_give(r, order_of(ORDER_ABORT));
+    tick(r, 10);
+    for (int i = 0; i < PARTS; i++) {
+        assert_int_equal(r->table[i].state, i == 2 ? RIGHT_HELD : RIGHT_GRANTED);
+        assert_int_equal(r->table[i].epoch > 1, i != 2);
+        assert_int_equal(r->table[i].holder, BLUE);
+    }
+    switcher_progress(&r->s, &p);
+    assert_true(p.granted == 3 && p.ordered == 0);
+    tick(r, 100);
+    for (int i = 0; i < PARTS; i++)
+        assert_int_not_equal(r->table[i].state, RIGHT_RELEASING);
+    obey(r, 6);
+    assert_int_equal(r->s.op.state, OP_ROLLED_BACK);
+    assert_int_equal(r->fleet.phase, PHASE_STEADY);
+    for (int i = 0; i < PARTS; i++)
+        assert_int_equal(r->position[i], 20 + i);
+    reign_free(r);
+}
+
+/* Who goes while a fleet is paused or waked turns nothing back: his partitions are paused all the same. */
+static void a_lost_member_turns_no_pause_back(void **state)
+{
+    struct reign *r = reign_new();
+
+    (void)state;
+    r->fleet.spec.deadline_ms = 600000;
+    r->ends = 20;
+    member_add(r, BLUE);
+    r->members[2].idle = true;
+    obey(r, 2);
+    r->members[2].silent = r->members[2].unlisted = true;
+    order_give(r, order_of(ORDER_PAUSE));
+    for (int i = 0; i < 30 && !r->forgotten[0]; i++) {
+        obey(r, 1);
+        tick(r, 990);
+    }
+    assert_string_equal(r->forgotten, "blue2");
+    assert_int_equal(r->s.op.cause, CAUSE_NONE);
+    obey(r, 4);
+    assert_int_equal(r->s.op.state, OP_COMPLETE);
+    assert_int_equal(r->fleet.phase, PHASE_PAUSED);
+    reign_free(r);
+}
+
+/* What is listed is written in the very step in which it leaves the document (I3). */
+static void a_listed_doubt_is_written_with_its_grant(void **state)
+{
+    (void)state;
+    for (int doubt = 0; doubt < 2; doubt++) {
+        struct reign *r = reign_new();
+        int i = 0;
+
+        r->fleet.spec.on_doubt = DOUBT_LIST;
+        for (int n = 0; n < PARTS; n++)
+            r->table[n].doubt = doubt ? 50 : OFFSET_NONE;
+        order_give(r, order_of(ORDER_SWITCH));
+        while (r->table[i].state != RIGHT_RELEASING)
+            i++;
+        speak(r, GREEN);
+        r->passes_written = false;
+        speak(r, BLUE);
+        assert_int_equal(r->table[i].state, RIGHT_GRANTED);
+        assert_int_equal(r->passes_written, doubt);
+        reign_free(r);
+    }
+}
+
+/* What retention has taken of a log that begins at 0 is nothing, and asked for once. */
+static void a_log_from_the_beginning_is_asked_for_once(void **state)
+{
+    struct reign *r = reign_new();
+
+    (void)state;
+    r->starts = 0;
+    for (int i = 0; i < PARTS; i++)
+        r->first[i] = 27; /* compaction, or a transaction's end */
+    order_give(r, order_of(ORDER_SWITCH));
+    obey(r, 8);
+    assert_int_equal(r->asked[SWITCHER_READ_STARTS], 1);
+    for (int i = 0; i < PARTS; i++)
+        assert_int_equal(r->forth[i].log_start, r->forth[i].taken ? 0 : OFFSET_NONE);
+    tick(r, 1000);
+    tick(r, 1000);
+    assert_int_equal(r->asked[SWITCHER_READ_STARTS], 1);
+    reign_free(r);
+}
+
+/* Silent for more than twice its interval, somebody is looked for at once; else nobody is, in a quiet fleet. */
+static void who_is_late_is_looked_for(void **state)
+{
+    struct reign *r = reign_new();
+    int asked;
+
+    (void)state;
+    tick(r, 10000);
+    obey(r, 1);
+    asked = r->asked[SWITCHER_READ_GROUPS];
+    tick(r, 1980); /* not late yet */
+    assert_int_equal(r->asked[SWITCHER_READ_GROUPS], asked);
+    tick(r, 30); /* more than 2 s since they spoke */
+    assert_int_equal(r->asked[SWITCHER_READ_GROUPS], asked + 1);
+    tick(r, 990);
+    assert_int_equal(r->asked[SWITCHER_READ_GROUPS], asked + 1);
+    tick(r, 10);
+    assert_int_equal(r->asked[SWITCHER_READ_GROUPS], asked + 2); /* every second, as long as it lasts */
+    obey(r, 1);
+    order_give(r, order_of(ORDER_PAUSE));
+    asked = r->asked[SWITCHER_READ_GROUPS];
+    r->now_ms = r->s.groups_asked_ms;
+    tick(r, 999);
+    assert_int_equal(r->asked[SWITCHER_READ_GROUPS], asked);
+    tick(r, 1); /* while something is under way, too */
+    assert_int_equal(r->asked[SWITCHER_READ_GROUPS], asked + 1);
+    reign_free(r);
+}
+
+/* A fleet born again in the place of another brings nothing of it along. */
+static void a_birth_is_a_beginning(void **state)
+{
+    static const struct baton born[PARTS] = { { .from = 3 }, { .partition = 1, .from = 4 } };
+    struct reign *r = reign_new();
+    const struct op none = { 0 };
+
+    (void)state;
+    order_give(r, order_of(ORDER_SWITCH));
+    snprintf(r->fleet.reason, sizeof(r->fleet.reason), "because");
+    obey(r, 3);
+    fleet_failed_add(&r->fleet, "v9", 9);
+    r->spec.first_active = GREEN;
+    memset(&r->s.dirty, 0, sizeof(r->s.dirty));
+    switcher_birth(&r->s, &r->spec, (struct version){ 4, 50 }, born, 2, 77);
+    assert_true(r->fleet.exists && r->fleet.baton_count == 2 && r->fleet.phase == PHASE_STEADY);
+    assert_true(r->fleet.active == GREEN && r->fleet.switch_number == 0 && r->fleet.failed_count == 0);
+    assert_true(r->fleet.deadline_unix_ms == 0 && !r->fleet.reason[0] && r->fleet.written_unix_us == 77);
+    assert_int_equal(version_compare(r->fleet.version, (struct version){ 4, 50 }), 0);
+    assert_int_equal(version_compare(r->fleet.applied, (struct version){ 4, 50 }), 0);
+    assert_memory_equal(&r->s.op, &none, offsetof(struct op, forth));
+    assert_int_equal(r->s.op.pass_count, 0);
+    assert_true(r->s.dirty.head && r->s.dirty.shards[0] && !r->s.dirty.op);
+    assert_true(r->s.barrier_asked == 0 && r->s.barrier_read == 0);
+    for (int i = 0; i < 2; i++) {
+        assert_true(r->table[i].state == RIGHT_HELD && r->table[i].holder == GREEN && r->table[i].taken);
+        assert_true(r->table[i].epoch == 50 && r->table[i].order == 50 && r->table[i].doubt == OFFSET_NONE);
+        assert_int_equal(r->table[i].from, 3 + i);
+    }
+    reign_free(r);
+}
+
 /* --- for people ---------------------------------------------------------------------------------------------------------------------- */
 
 static void who_is_waited_for_is_told(void **state)
@@ -2344,6 +2734,18 @@ int main(void)
         cmocka_unit_test(whose_loss_turns_back_depends_on_when),
         cmocka_unit_test(an_offset_is_believed_as_long_as_all_is_quiet),
         cmocka_unit_test(who_is_waited_for_is_told),
+        cmocka_unit_test(loads_are_measured_over_a_while),
+        cmocka_unit_test(the_preflight_tells_the_load_of_a_stage),
+        cmocka_unit_test(a_time_that_is_none_stays_none),
+        cmocka_unit_test(every_entry_of_a_report_counts),
+        cmocka_unit_test(an_operation_has_its_times),
+        cmocka_unit_test(a_rollback_has_one_stage_and_is_not_observed),
+        cmocka_unit_test(a_pause_is_taken_back),
+        cmocka_unit_test(a_lost_member_turns_no_pause_back),
+        cmocka_unit_test(a_listed_doubt_is_written_with_its_grant),
+        cmocka_unit_test(a_log_from_the_beginning_is_asked_for_once),
+        cmocka_unit_test(who_is_late_is_looked_for),
+        cmocka_unit_test(a_birth_is_a_beginning),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
