@@ -170,7 +170,7 @@ static void a_list_from_elsewhere_is_looked_at(void **state)
                                         .name_count = 2 };
 
     (void)state;
-    for (int fault = 0; fault < 14; fault++) {
+    for (int fault = 0; fault < 15; fault++) {
         struct stages s = good;
 
         switch (fault) {
@@ -215,6 +215,9 @@ static void a_list_from_elsewhere_is_looked_at(void **state)
             break;
         case 12:
             s.items[1].amount = 101;
+            break;
+        case 13:
+            s.names[0].topic = 2;
             break;
         default:
             s.count = 1; /* it does not end */

@@ -1513,8 +1513,9 @@ static void what_a_lost_member_may_have_done_is_read(void **state)
     r->deaf[SWITCHER_READ_ENDS] = true;
     for (int i = 0; i < 30 && !r->asked[SWITCHER_READ_ENDS]; i++)
         tick(r, 1000);
-    assert_int_equal(r->asked[SWITCHER_READ_ENDS], 1);
-    speak(r, 2); /* it is back */
+    tick(r, 1000);
+    assert_int_equal(r->asked[SWITCHER_READ_ENDS], 1); /* one question at a time */
+    speak(r, 2);                                       /* it is back */
     report = report_new(r, &r->members[2]);
     for (int i = 0; i < PARTS; i++)
         entry(report, i)->owned = i == 1 || i == 3;
@@ -1991,6 +1992,7 @@ static void partitions_are_born_where_the_fleet_is(void **state)
         assert_int_equal(r->table[PARTS - 1].state, rests ? RIGHT_PAUSED : RIGHT_HELD);
         assert_int_equal(r->table[PARTS - 1].epoch, r->fleet.version.epoch);
         assert_true(r->table[PARTS - 1].taken && r->head_written);
+        assert_int_equal(r->table[PARTS - 1].doubt, OFFSET_NONE);
         assert_false(r->facts[PARTS - 1].load_known);
         reign_free(r);
     }
@@ -2311,6 +2313,13 @@ static void the_preflight_tells_the_load_of_a_stage(void **state)
                 assert_non_null(strstr(r->s.findings.items[i].why, known ? "works through" : "what the log holds"));
             }
         assert_true(told_of);
+        for (int i = 0; i < PARTS; i++)
+            r->facts[i].load = 0;
+        order_give(r, o);
+        if (known)
+            for (int i = 0; i < r->s.findings.count; i++)
+                if (strcmp(r->s.findings.items[i].code, "stage") == 0)
+                    assert_string_equal(r->s.findings.items[i].what, "stage 1: 2 of 4 partitions");
         reign_free(r);
     }
 }
@@ -2321,8 +2330,10 @@ static void a_time_that_is_none_stays_none(void **state)
     static const struct {
         int64_t sent_us, heard_us, time_us, expected_us; /* all but the last by the member's clock; ours is 1 s */
     } cases[] = {
-        { 1000000, 0, 900000, 900000 },        /* it may be the same */
-        { 990000, 10000, 900000, 900000 },     /* with a way in between */
+        { 1000000, 0, 900000, 900000 },    /* it may be the same */
+        { 990000, 10000, 900000, 900000 }, /* with a way in between */
+        { 990000, 0, 900000, 900000 },
+        { 1000001, 11, 900000, 899994 },       /* a moment ahead */
         { 3000000, 2000000, 900000, -1100000 } /* two seconds ahead */
     };
 
@@ -2630,6 +2641,101 @@ static void a_birth_is_a_beginning(void **state)
     reign_free(r);
 }
 
+/* Of two of one color who say that they own it the newer word counts, whoever is heard last; with nobody, nothing is known. */
+static void an_older_word_of_the_holder_is_none(void **state)
+{
+    struct reign *r = reign_new();
+    struct report *report;
+    int i = 0;
+
+    (void)state;
+    member_add(r, BLUE);
+    obey(r, 2);
+    r->fleet.spec.deadline_ms = 600000;
+    order_give(r, order_of(ORDER_SWITCH));
+    while (r->table[i].state != RIGHT_RELEASING)
+        i++;
+    report = report_new(r, &r->members[BLUE]);
+    entry(report, i)->local = LOCAL_DRAINING;
+    hear(r, report);
+    report = report_new(r, &r->members[2]); /* released, by a word of before */
+    entry(report, i)->order--;
+    hear(r, report);
+    assert_int_equal(r->facts[i].owner[BLUE], 0);
+    assert_int_equal(r->forth[i].release_heard_unix_us, 0);
+    assert_int_equal(r->forth[i].drained_unix_us, 0);
+    report = report_new(r, &r->members[BLUE]); /* the other one says nothing of this order either */
+    entry(report, i)->order--;
+    hear(r, report);
+    assert_int_equal(r->forth[i].release_heard_unix_us, 0);
+    reign_free(r);
+    r = reign_new();
+    for (int k = 0; k < PARTS; k++) {
+        r->members[BLUE].owns[k] = false;
+        r->table[k].doubt = 50;
+    }
+    speak(r, BLUE);
+    order_give(r, order_of(ORDER_PAUSE));
+    for (int k = 0; k < PARTS; k++)
+        assert_int_equal(r->table[k].state, RIGHT_HELD); /* nobody has passed the doubt */
+    reign_free(r);
+}
+
+/* On its way back a passage may still be proven: as long as its partition waits for a doubt, the receipt learns of it. */
+static void a_passage_is_proven_on_the_way_back(void **state)
+{
+    struct reign *r = reign_new();
+    struct progress p;
+    int i = 0;
+
+    (void)state;
+    r->no_first = true;
+    order_give(r, order_of(ORDER_SWITCH));
+    obey(r, 8);
+    while (r->table[i].holder != GREEN)
+        i++;
+    assert_true(r->table[i].state == RIGHT_HELD && !r->forth[i].taken);
+    for (int k = 0; k < PARTS; k++)
+        r->table[k].doubt = k == i ? 500 : OFFSET_NONE;
+    order_give(r, order_of(ORDER_ABORT));
+    tick(r, 10);
+    assert_int_equal(r->table[i].state, RIGHT_HELD);
+    r->no_first = false;
+    speak(r, GREEN);
+    assert_true(r->forth[i].taken && !r->back[i].ordered);
+    obey(r, 6);
+    switcher_progress(&r->s, &p);
+    assert_int_equal(p.returned, 1);
+    r->position[i] = 500;
+    obey(r, 8);
+    switcher_progress(&r->s, &p);
+    assert_int_equal(p.returned, 2);
+    assert_int_equal(r->s.op.state, OP_ROLLED_BACK);
+    reign_free(r);
+}
+
+/* Somebody else commits in the group: what was released and what stands there is told. */
+static void a_foreign_commit_is_told(void **state)
+{
+    struct reign *r = reign_new();
+    struct report *report;
+    int i = 0;
+
+    (void)state;
+    order_give(r, order_of(ORDER_SWITCH));
+    while (r->table[i].state != RIGHT_RELEASING)
+        i++;
+    speak(r, GREEN);
+    report = report_new(r, &r->members[BLUE]);
+    entry(report, i)->position = 99;
+    r->position[i] = 44;
+    hear(r, report);
+    assert_int_equal(r->s.op.cause, CAUSE_FOREIGN_COMMIT);
+    assert_non_null(strstr(r->s.op.why, i == 0 ? "t/0: released at 20, but group f-blue has 44 committed"
+                                               : "t/1: released at 21, but group f-blue has 44 committed"));
+    reign_free(r);
+}
+
 /* --- for people ---------------------------------------------------------------------------------------------------------------------- */
 
 static void who_is_waited_for_is_told(void **state)
@@ -2746,6 +2852,9 @@ int main(void)
         cmocka_unit_test(a_log_from_the_beginning_is_asked_for_once),
         cmocka_unit_test(who_is_late_is_looked_for),
         cmocka_unit_test(a_birth_is_a_beginning),
+        cmocka_unit_test(an_older_word_of_the_holder_is_none),
+        cmocka_unit_test(a_passage_is_proven_on_the_way_back),
+        cmocka_unit_test(a_foreign_commit_is_told),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
