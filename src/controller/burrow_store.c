@@ -1,4 +1,9 @@
-/* burrow_store - see burrow_store.h: two trees of names, and below them arrays by partition. */
+/*
+ * burrow_store - see burrow_store.h: two trees of names, and below them arrays by partition.
+ *
+ * Windows are kept packed (burrow_pack.h). One that is asked for or committed to is unpacked into the store's scratch, so what a callback is
+ * shown is gone after it.
+ */
 #include "controller/burrow_store.h"
 
 #include <search.h>
@@ -6,6 +11,7 @@
 #include <string.h>
 
 #include "base/check.h"
+#include "controller/burrow_pack.h"
 
 struct ends {
     int count;
@@ -19,11 +25,17 @@ struct topic {
     struct ends *parts;
 };
 
-struct ring {
-    char *owner, *client_id; /* NULL: not known */
-    int count;
-    struct burrow_commit commits[]; /* oldest first, config.intervals of them */
+/* Who owns partitions of a group: a member has many of them. */
+struct owner {
+    char *host, *client_id;
 };
+
+struct ring {
+    uint32_t owner;       /* which of the group's, from 1 on; 0: not known */
+    uint16_t count, room; /* commits, and bytes for them */
+    uint8_t packed[];     /* oldest first, at most config.intervals of them */
+};
+_Static_assert(BURROW_SLOTS_MAX * BURROW_PACKED_MAX <= UINT16_MAX, "room");
 
 /* The partitions of a topic in a group. */
 struct consumed {
@@ -35,8 +47,10 @@ struct consumed {
 struct group {
     char *name; /* first */
     int64_t last_commit_ms;
-    int count;
+    int count, last;         /* last: of the topic that was last committed in */
     struct consumed *topics; /* by name */
+    struct owner *owners;
+    uint32_t owner_count;
 };
 
 struct burrow {
@@ -44,6 +58,11 @@ struct burrow {
     void *topics, *groups; /* tsearch's */
     int topic_count, group_count, end_count, ring_count;
     uint64_t left_out;
+    struct burrow_commit *window, *window_of_max; /* scratch: the one that is shown, and that of a verdict's max */
+    uint8_t *packed;                              /* scratch: the one that is written */
+    /* found last: records of commits come group by group, and topic by topic */
+    struct topic *last_topic;
+    struct group *last_group;
 };
 
 static int compare_names(const void *a, const void *b)
@@ -56,6 +75,20 @@ static void *named(void *const *tree, const char *name)
     void *found = tfind(&name, tree, compare_names);
 
     return found ? *(void **)found : NULL;
+}
+
+static struct topic *topic_find(struct burrow *b, const char *name)
+{
+    if (!b->last_topic || strcmp(b->last_topic->name, name) != 0)
+        b->last_topic = named(&b->topics, name);
+    return b->last_topic;
+}
+
+static struct group *group_find(struct burrow *b, const char *name)
+{
+    if (!b->last_group || strcmp(b->last_group->name, name) != 0)
+        b->last_group = named(&b->groups, name);
+    return b->last_group;
 }
 
 static enum burrow_taken no_room(struct burrow *b)
@@ -92,6 +125,7 @@ static void topic_free(struct burrow *b, struct topic *t)
         free(t->parts[i].offsets);
     b->end_count -= t->count;
     b->topic_count--;
+    b->last_topic = NULL;
     free(t->parts);
     free(t->name);
     free(t);
@@ -119,7 +153,7 @@ enum burrow_taken burrow_end(struct burrow *b, const char *topic, int32_t partit
                              int64_t offset, int64_t at_ms)
 {
     const int slots = b->config.intervals;
-    struct topic *t = named(&b->topics, topic);
+    struct topic *t = topic_find(b, topic);
     struct ends *e;
 
     if (partition < 0 || partition >= partition_count)
@@ -167,8 +201,6 @@ static void consumed_free(struct burrow *b, struct consumed *c)
 {
     for (int i = 0; i < c->count; i++)
         if (c->rings[i]) {
-            free(c->rings[i]->owner);
-            free(c->rings[i]->client_id);
             free(c->rings[i]);
             b->ring_count--;
         }
@@ -181,6 +213,16 @@ static int consumed_index(const struct group *g, const char *topic)
         if (!strcmp(g->topics[i].topic->name, topic))
             return i;
     return -1;
+}
+
+static struct consumed *consumed_find(struct group *g, const struct topic *t)
+{
+    if (g->last < g->count && g->topics[g->last].topic == t)
+        return &g->topics[g->last];
+    for (g->last = 0; g->last < g->count; g->last++)
+        if (g->topics[g->last].topic == t)
+            return &g->topics[g->last];
+    return NULL;
 }
 
 static void consumed_remove(struct burrow *b, struct group *g, const char *topic)
@@ -210,11 +252,24 @@ static struct consumed *consumed_add(struct group *g, struct topic *topic)
     return &topics[at];
 }
 
+static void owners_free(struct group *g)
+{
+    for (uint32_t i = 0; i < g->owner_count; i++) {
+        free(g->owners[i].host);
+        free(g->owners[i].client_id);
+    }
+    free(g->owners);
+    g->owners = NULL;
+    g->owner_count = 0;
+}
+
 static void group_free(struct burrow *b, struct group *g)
 {
     for (int i = 0; i < g->count; i++)
         consumed_free(b, &g->topics[i]);
     b->group_count--;
+    b->last_group = NULL;
+    owners_free(g);
     free(g->topics);
     free(g->name);
     free(g);
@@ -222,17 +277,34 @@ static void group_free(struct burrow *b, struct group *g)
 
 static struct group *group_make(struct burrow *b, const char *name)
 {
-    struct group *g = named(&b->groups, name);
+    struct group *g = group_find(b, name);
 
     return g ? g : name_add(&b->groups, name, sizeof(*g), &b->group_count, b->config.limits.groups);
 }
 
-/* The ring of a partition that the topic has; every partition of it counts as the group's from then on. */
-static struct ring *ring_make(struct burrow *b, struct group *g, struct topic *t, int32_t partition)
+static size_t ring_bytes(size_t room)
 {
-    const int i = consumed_index(g, t->name);
-    struct consumed *c = i >= 0 ? &g->topics[i] : consumed_add(g, t);
+    return sizeof(struct ring) + room;
+}
 
+static struct ring *ring_new(const struct burrow *b)
+{
+    /* its first commit takes the bytes of two or three; with more commits of the usual kind it never has to move */
+    const size_t room = (size_t)(b->config.intervals + 2) * BURROW_PACKED_USUAL;
+    struct ring *r = malloc(ring_bytes(room));
+
+    if (r)
+        *r = (struct ring){ .room = (uint16_t)room };
+    return r;
+}
+
+/* The place of a partition's ring, which the topic has; every partition of it counts as the group's from then on. NULL: no room. */
+static struct ring **ring_make(struct burrow *b, struct group *g, struct topic *t, int32_t partition)
+{
+    struct consumed *c = consumed_find(g, t);
+
+    if (!c)
+        c = consumed_add(g, t);
     if (!c)
         return NULL;
     if (partition >= c->count) {
@@ -245,11 +317,34 @@ static struct ring *ring_make(struct burrow *b, struct group *g, struct topic *t
         c->count = t->count;
     }
     if (!c->rings[partition] && b->ring_count < b->config.limits.group_partitions) {
-        c->rings[partition] =
-            calloc(1, sizeof(struct ring) + (size_t)b->config.intervals * sizeof(struct burrow_commit));
+        c->rings[partition] = ring_new(b);
         b->ring_count += c->rings[partition] != NULL;
     }
-    return c->rings[partition];
+    return c->rings[partition] ? &c->rings[partition] : NULL;
+}
+
+/* Its commits, in the store's scratch. */
+static struct burrow_ring ring_open(const struct burrow *b, const struct ring *r)
+{
+    burrow_unpack(b->window, r->count, r->packed);
+    return (struct burrow_ring){ r->count, b->config.intervals, b->window };
+}
+
+static bool ring_store(const struct burrow *b, struct ring **at, const struct burrow_ring *from)
+{
+    const size_t size = burrow_pack(b->packed, from->commits, from->count);
+
+    if (size > (*at)->room) {
+        struct ring *r = realloc(*at, ring_bytes(size));
+
+        if (!r)
+            return false;
+        r->room = (uint16_t)size;
+        *at = r;
+    }
+    (*at)->count = (uint16_t)from->count;
+    memcpy((*at)->packed, b->packed, size);
+    return true;
 }
 
 /* --- commits ------------------------------------------------------------------------------------------------------ */
@@ -267,12 +362,12 @@ enum burrow_taken burrow_commit(struct burrow *b, const char *group, const char 
                                .timestamp_ms = commit->timestamp_ms,
                                .observed_s = (uint32_t)now_s,
                                .replayed = commit->replayed };
-    struct topic *t = named(&b->topics, topic);
+    struct topic *t = topic_find(b, topic);
     const struct ends *ends = ends_of(t, partition);
     struct burrow_place place;
     struct burrow_ring kept;
     struct group *g;
-    struct ring *r;
+    struct ring **r;
 
     if (c.timestamp_ms < expired_before_ms(b, now_s))
         return BURROW_EXPIRED;
@@ -282,16 +377,18 @@ enum burrow_taken burrow_commit(struct burrow *b, const char *group, const char 
     r = g ? ring_make(b, g, t, partition) : NULL;
     if (!r)
         return no_room(b);
-    kept = (struct burrow_ring){ r->count, b->config.intervals, r->commits };
+    kept = ring_open(b, *r);
     if (!burrow_ring_find(&place, &kept, c.order))
         return BURROW_LATE;
     if (place.append) {
         c.lag = lag_of(end_of(ends), c.offset);
         c.lag_known = true;
-        g->last_commit_ms = c.timestamp_ms;
     }
     burrow_ring_put(&kept, place, &c, b->config.min_distance_s);
-    r->count = kept.count;
+    if (!ring_store(b, r, &kept))
+        return no_room(b);
+    if (place.append)
+        g->last_commit_ms = c.timestamp_ms;
     return BURROW_TAKEN;
 }
 
@@ -313,18 +410,32 @@ void burrow_commit_gone(struct burrow *b, const char *group, const char *topic, 
 
 /* --- owners ------------------------------------------------------------------------------------------------------- */
 
-static void text_set(char **text, const char *to)
+/* Its number; 0: no memory. They are told member by member, so it is the last one or a new one. */
+static uint32_t owner_of(struct group *g, const char *host, const char *client_id)
 {
-    free(*text);
-    *text = to && *to ? strdup(to) : NULL;
+    struct owner *owners, *last = g->owner_count ? &g->owners[g->owner_count - 1] : NULL;
+
+    if (last && !strcmp(last->host, host) && !strcmp(last->client_id, client_id))
+        return g->owner_count;
+    owners = realloc(g->owners, (g->owner_count + 1) * sizeof(*owners));
+    if (!owners)
+        return 0;
+    g->owners = owners;
+    last = &owners[g->owner_count];
+    *last = (struct owner){ strdup(host), strdup(client_id) };
+    if (last->host && last->client_id)
+        return ++g->owner_count;
+    free(last->host);
+    free(last->client_id);
+    return 0;
 }
 
 enum burrow_taken burrow_owner(struct burrow *b, const char *group, const char *topic, int32_t partition,
                                const char *owner, const char *client_id)
 {
-    struct topic *t = named(&b->topics, topic);
+    struct topic *t = topic_find(b, topic);
     struct group *g = group_make(b, group); /* even when nothing is known of the topic */
-    struct ring *r;
+    struct ring **r;
 
     if (!g)
         return no_room(b);
@@ -333,21 +444,21 @@ enum burrow_taken burrow_owner(struct burrow *b, const char *group, const char *
     r = ring_make(b, g, t, partition);
     if (!r)
         return no_room(b);
-    text_set(&r->owner, owner);
-    text_set(&r->client_id, client_id);
-    return BURROW_TAKEN;
+    (*r)->owner = owner_of(g, owner, client_id);
+    return (*r)->owner ? BURROW_TAKEN : no_room(b);
 }
 
 void burrow_owners_clear(struct burrow *b, const char *group)
 {
-    struct group *g = named(&b->groups, group);
+    struct group *g = group_find(b, group);
 
-    for (int i = 0; g && i < g->count; i++)
+    if (!g || g->owner_count == 0)
+        return;
+    for (int i = 0; i < g->count; i++)
         for (int p = 0; p < g->topics[i].count; p++)
-            if (g->topics[i].rings[p]) {
-                text_set(&g->topics[i].rings[p]->owner, NULL);
-                text_set(&g->topics[i].rings[p]->client_id, NULL);
-            }
+            if (g->topics[i].rings[p])
+                g->topics[i].rings[p]->owner = 0;
+    owners_free(g);
 }
 
 /* --- deleting ----------------------------------------------------------------------------------------------------- */
@@ -457,7 +568,8 @@ bool burrow_topic(const struct burrow *b, const char *topic, burrow_topic_end *e
     return t != NULL;
 }
 
-static void partition_view(struct burrow_partition *ret, const struct burrow *b, const struct consumed *c, int32_t p)
+static void partition_view(struct burrow_partition *ret, const struct burrow *b, const struct group *g,
+                           const struct consumed *c, int32_t p)
 {
     const struct ends *e = ends_of(c->topic, p);
     const struct ring *r = c->rings[p];
@@ -470,13 +582,15 @@ static void partition_view(struct burrow_partition *ret, const struct burrow *b,
     }
     if (!r)
         return;
-    ret->owner = r->owner ? r->owner : "";
-    ret->client_id = r->client_id ? r->client_id : "";
-    ret->window.commits = r->commits;
+    if (r->owner) {
+        ret->owner = g->owners[r->owner - 1].host;
+        ret->client_id = g->owners[r->owner - 1].client_id;
+    }
+    ret->window.commits = ring_open(b, r).commits;
     ret->window.count = r->count;
     ret->window.slots = b->config.intervals;
     if (e && r->count > 0)
-        ret->window.current_lag = lag_of(end_of(e), r->commits[r->count - 1].offset);
+        ret->window.current_lag = lag_of(end_of(e), ret->window.commits[r->count - 1].offset);
 }
 
 bool burrow_group(struct burrow *b, const char *group, int64_t now_s, burrow_each *each, void *opaque)
@@ -491,7 +605,7 @@ bool burrow_group(struct burrow *b, const char *group, int64_t now_s, burrow_eac
     }
     for (int i = 0; g && i < g->count; i++)
         for (int32_t p = 0; p < g->topics[i].count; p++) {
-            partition_view(&view, b, &g->topics[i], p);
+            partition_view(&view, b, g, &g->topics[i], p);
             each(opaque, &view);
         }
     return g != NULL;
@@ -499,12 +613,21 @@ bool burrow_group(struct burrow *b, const char *group, int64_t now_s, burrow_eac
 
 struct judging {
     struct burrow_group_verdict *ret;
-    const struct burrow_policy *policy;
+    struct burrow *store;
     int64_t now_s;
     int full;
     burrow_judged *each;
     void *opaque;
 };
+
+/* What was unpacked last stays; the next one comes to where the max was until now. */
+static void windows_swap(struct burrow *b)
+{
+    struct burrow_commit *kept = b->window;
+
+    b->window = b->window_of_max;
+    b->window_of_max = kept;
+}
 
 static void on_judged(void *opaque, const struct burrow_partition *p)
 {
@@ -512,7 +635,7 @@ static void on_judged(void *opaque, const struct burrow_partition *p)
     struct burrow_group_verdict *ret = j->ret;
     struct burrow_verdict v;
 
-    burrow_judge(&v, &p->window, j->policy, j->now_s);
+    burrow_judge(&v, &p->window, &j->store->config.policy, j->now_s);
     ret->status = burrow_group_worse(ret->status, v.status);
     ret->partition_count++;
     ret->total_lag += p->window.current_lag;
@@ -521,6 +644,7 @@ static void on_judged(void *opaque, const struct burrow_partition *p)
         ret->has_max = true;
         ret->max = *p;
         ret->max_verdict = v;
+        windows_swap(j->store);
     }
     if (j->each)
         j->each(j->opaque, p, &v);
@@ -529,7 +653,7 @@ static void on_judged(void *opaque, const struct burrow_partition *p)
 void burrow_group_judge(struct burrow_group_verdict *ret, struct burrow *b, const char *group, int64_t now_s,
                         burrow_judged *each, void *opaque)
 {
-    struct judging j = { ret, &b->config.policy, now_s, 0, each, opaque };
+    struct judging j = { ret, b, now_s, 0, each, opaque };
 
     *ret = (struct burrow_group_verdict){ .status = BURROW_OK };
     if (!burrow_group(b, group, now_s, on_judged, &j))
@@ -543,11 +667,19 @@ void burrow_group_judge(struct burrow_group_verdict *ret, struct burrow *b, cons
 struct burrow *burrow_new(const struct burrow_config *config)
 {
     struct burrow *b = calloc(1, sizeof(*b));
+    const size_t slots = (size_t)config->intervals;
 
     ASSERT(config->intervals > 0 && config->intervals <= BURROW_SLOTS_MAX);
-    if (b)
-        b->config = *config;
-    return b;
+    if (!b)
+        return NULL;
+    b->config = *config;
+    b->window = calloc(slots, sizeof(*b->window));
+    b->window_of_max = calloc(slots, sizeof(*b->window_of_max));
+    b->packed = calloc(slots, BURROW_PACKED_MAX);
+    if (b->window && b->window_of_max && b->packed)
+        return b;
+    burrow_free(b);
+    return NULL;
 }
 
 void burrow_free(struct burrow *b)
@@ -562,6 +694,9 @@ void burrow_free(struct burrow *b)
         tdelete(t, &b->topics, compare_names);
         topic_free(b, t);
     }
+    free(b->window);
+    free(b->window_of_max);
+    free(b->packed);
     free(b);
 }
 

@@ -10,8 +10,8 @@
 #include "core/burrow.h"
 
 /*
- * What comes beyond these is left out and counted. A ring of commits takes 40 bytes a slot and 40 for itself, one of ends 16 a
- * slot: with 10 slots and all bounds reached, 210 MB.
+ * What comes beyond these is left out and counted. A ring of commits takes some 8 bytes a slot and 40 for itself (burrow_pack.h), one of ends
+ * 16 a slot: with 10 slots and all bounds reached, 90 MB.
  */
 struct burrow_limits {
     int groups, topics;
@@ -62,7 +62,7 @@ void burrow_topic_delete(struct burrow *b, const char *topic);                  
 void burrow_group_delete(struct burrow *b, const char *group, const char *topic); /* topic NULL: all of it */
 uint64_t burrow_left_out(const struct burrow *b);                                 /* how often a bound was met */
 
-/* What is kept. Callbacks come in the order of names; nothing may be changed from within. */
+/* What is kept. Callbacks come in the order of names; nothing may be changed from within, and a window is gone with its callback. */
 typedef void burrow_name(void *opaque, const char *name);
 void burrow_topics(const struct burrow *b, burrow_name *each, void *opaque);
 void burrow_groups(const struct burrow *b, burrow_name *each, void *opaque);
@@ -93,7 +93,7 @@ struct burrow_group_verdict {
     struct burrow_verdict max_verdict;
 };
 typedef void burrow_judged(void *opaque, const struct burrow_partition *p, const struct burrow_verdict *verdict);
-/* each (NULL: nobody) gets every partition's verdict. What ret points to lives until the store is changed. */
+/* each (NULL: nobody) gets every partition's verdict. What ret points to lives until the store is changed, or judges again. */
 void burrow_group_judge(struct burrow_group_verdict *ret, struct burrow *b, const char *group, int64_t now_s,
                         burrow_judged *each, void *opaque);
 

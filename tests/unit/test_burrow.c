@@ -14,6 +14,7 @@
 
 #include "base/check.h"
 #include "controller/burrow.h"
+#include "controller/burrow_pack.h"
 #include "kafka/commits.h"
 
 #define NOW_S 1700000000
@@ -677,6 +678,120 @@ static void any_order_of_arrival(void **state)
     }
 }
 
+/* --- packing ------------------------------------------------------------------------------------------------------ */
+
+static uint64_t dice(uint64_t *seed)
+{
+    *seed = *seed * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
+    return *seed >> 33 ^ *seed << 31;
+}
+
+/* Of any size, and with the first and the last of each. */
+static int64_t any_number(uint64_t *seed)
+{
+    static const int64_t odd[] = { 0, -1, 1, INT64_MIN, INT64_MAX, INT32_MIN, INT32_MAX, 127, 128, -64, -65 };
+    const uint64_t v = dice(seed);
+
+    return v % 3 == 0 ? odd[dice(seed) % ARRAY_COUNT(odd)] : (int64_t)(dice(seed) >> v % 64);
+}
+
+static void expect_packed(const struct burrow_commit *commits, int count, size_t bytes_max)
+{
+    struct burrow_commit out[SLOTS_MAX];
+    uint8_t packed[SLOTS_MAX * BURROW_PACKED_MAX];
+    const size_t size = burrow_pack(packed, commits, count);
+
+    assert_in_range(size, 0, bytes_max);
+    burrow_unpack(out, count, packed);
+    for (int i = 0; i < count; i++) {
+        assert_int_equal(out[i].offset, commits[i].offset);
+        assert_int_equal(out[i].order, commits[i].order);
+        assert_int_equal(out[i].timestamp_ms, commits[i].timestamp_ms);
+        assert_int_equal(out[i].observed_s, commits[i].observed_s);
+        assert_int_equal(out[i].lag_known, commits[i].lag_known);
+        assert_int_equal(out[i].lag, commits[i].lag_known ? commits[i].lag : 0);
+        assert_int_equal(out[i].replayed, commits[i].replayed);
+    }
+}
+
+static void what_is_packed_comes_out_again(void **state)
+{
+    struct burrow_commit commits[SLOTS_MAX];
+    uint64_t seed = 11;
+
+    (void)state;
+    for (int world = 0; world < 5000; world++) {
+        const int count = (int)(dice(&seed) % 12);
+
+        for (int i = 0; i < count; i++)
+            commits[i] = (struct burrow_commit){ .offset = any_number(&seed),
+                                                 .order = any_number(&seed),
+                                                 .timestamp_ms = any_number(&seed),
+                                                 .lag = (uint64_t)any_number(&seed),
+                                                 .observed_s = (uint32_t)any_number(&seed),
+                                                 .lag_known = dice(&seed) % 4,
+                                                 .replayed = dice(&seed) % 2 };
+        expect_packed(commits, count, (size_t)count * BURROW_PACKED_MAX);
+    }
+    for (int i = 0; i < 10; i++) /* of a busy partition: a thousand records in five seconds, and the groups beside it */
+        commits[i] = (struct burrow_commit){ .offset = 70123456 + 1000 * i + i % 3 * 7,
+                                             .order = 912345678 + 2500 * i,
+                                             .timestamp_ms = NOW_S * 1000LL + 5003 * i,
+                                             .lag = 1500 + (uint64_t)(i % 4) * 130,
+                                             .observed_s = (uint32_t)(NOW_S + 5 * i),
+                                             .lag_known = true };
+    expect_packed(commits, 10, (10 + 2) * BURROW_PACKED_USUAL + 8);
+}
+
+/* The windows of a group are unpacked one after the other; that of the most lag is there at the end. */
+static void the_max_of_a_group_stays(void **state)
+{
+    struct burrow *b = store_of(NULL, BURROW_RULES_CORRECTED);
+    struct burrow_group_verdict g;
+
+    (void)state;
+    for (int p = 0; p < 5; p++)
+        burrow_end(b, "t", p, 5, 100, NOW_S * 1000LL);
+    for (int p = 0; p < 5; p++)
+        for (int i = 0; i < 4; i++)
+            commit_at(b, "g", "t", p, 10 * ((p + 3) % 5) + i, 20 - i);
+    burrow_group_judge(&g, b, "g", NOW_S, NULL, NULL); /* offsets 30, 40, 0, 10, 20 and three more */
+    assert_true(g.has_max);
+    assert_int_equal(g.max.partition, 2);
+    assert_int_equal(g.max.window.current_lag, 97);
+    assert_int_equal(g.max_verdict.start->offset, 0);
+    assert_int_equal(g.max_verdict.end->offset, 3);
+    assert_ptr_equal(g.max_verdict.end, &g.max.window.commits[3]);
+    assert_int_equal(g.total_lag, 5 * 97 - 100);
+    burrow_free(b);
+}
+
+/* A member's partitions share its name; who comes later has a name of its own. */
+static void owners_of_many_partitions(void **state)
+{
+    struct burrow *b = store_of(NULL, BURROW_RULES_CORRECTED);
+    struct seen seen = { .count = 0 };
+
+    (void)state;
+    for (int p = 0; p < 4; p++) {
+        burrow_end(b, "t", p, 4, 100, NOW_S * 1000LL);
+        commit_at(b, "g", "t", p, 1, 3);
+    }
+    burrow_owner(b, "g", "t", 0, "/one", "c");
+    burrow_owner(b, "g", "t", 1, "/one", "c");
+    burrow_owner(b, "g", "t", 2, "/one", "d");
+    burrow_owner(b, "g", "t", 0, "/two", "");
+    assert_true(burrow_group(b, "g", NOW_S, see, &seen));
+    assert_string_equal(seen.parts[0].owner, "/two");
+    assert_string_equal(seen.parts[0].client_id, "");
+    assert_string_equal(seen.parts[1].owner, "/one");
+    assert_string_equal(seen.parts[1].client_id, "c");
+    assert_ptr_not_equal(seen.parts[2].owner, seen.parts[1].owner);
+    assert_string_equal(seen.parts[2].client_id, "d");
+    assert_string_equal(seen.parts[3].owner, "");
+    burrow_free(b);
+}
+
 /* --- records of __consumer_offsets -------------------------------------------------------------------------------- */
 
 struct bytes {
@@ -896,6 +1011,9 @@ int main(int argc, char **argv)
         cmocka_unit_test(owners_before_commits),
         cmocka_unit_test(nothing_grows_without_bound),
         cmocka_unit_test(any_order_of_arrival),
+        cmocka_unit_test(what_is_packed_comes_out_again),
+        cmocka_unit_test(the_max_of_a_group_stays),
+        cmocka_unit_test(owners_of_many_partitions),
         cmocka_unit_test(commits_are_read),
         cmocka_unit_test(what_is_no_commit),
         cmocka_unit_test(owners_are_read),
