@@ -1140,6 +1140,396 @@ POLICY = [
          '    memmove(&f->failed[i], &f->failed[i + 1], (size_t)(f->failed_count - i) * sizeof(f->failed[0]));\n',
          ''),
     ]),
+    ('fenced one moment too late', '-', [
+        ('holder.c',
+         'return now_ms - h->contact_ms >= h->config.session_timeout_ms;',
+         'return now_ms - h->contact_ms > h->config.session_timeout_ms;'),
+    ]),
+    ('a contact is put back by an older answer', '-', [
+        ('holder.c',
+         'if (!failed && p->asked_ms > h->contact_ms)',
+         'if (!failed)'),
+    ]),
+    ('no commit is ever a contact', '-', [
+        ('holder.c',
+         '        h->contact_ms = p->asked_ms;\n',
+         '        (void)ev;\n'),
+    ]),
+    ('when a commit was asked is not noted', '-', [
+        ('holder.c',
+         '    p->asked_ms = now_ms;\n',
+         ''),
+    ]),
+    ('a later loss undoes an earlier one', '-', [
+        ('holder.c',
+         'h->parts[n].lost || lost; /*',
+         'lost; /*'),
+    ]),
+    ("another color's grant is committed", '-', [
+        ('holder.c',
+         '(b->holder == h->config.color && b->epoch == p->epoch)',
+         'b->epoch == p->epoch'),
+    ]),
+    ("an older grant's work is committed under the new one", '-', [
+        ('holder.c',
+         '(b->holder == h->config.color && b->epoch == p->epoch)',
+         'b->holder == h->config.color'),
+    ]),
+    ('work of a deleted fleet is never committed', '-', [
+        ('holder.c',
+         '!p->lost && (!b || (b->holder',
+         '!p->lost && b && ((b->holder'),
+    ]),
+    ('drained is said before it is', '-', [
+        ('holder.c',
+         'p->drained_unix_us = p->window.open == 0 ? ev->now_unix_us : 0;',
+         'p->drained_unix_us = ev->now_unix_us;'),
+    ]),
+    ('when the last record was done is not told', '-', [
+        ('holder.c',
+         '    p->drained_unix_us = now_unix_us;\n    h->report_due = true;\n    return true;',
+         '    h->report_due = true;\n    return true;'),
+    ]),
+    ('a retry comes one moment late', '-', [
+        ('holder.c',
+         '        } else if (p->token == 0 && p->want == 0 && ev->now_ms >= p->retry_ms) {',
+         '        } else if (p->token == 0 && p->want == 0 && ev->now_ms > p->retry_ms) {'),
+    ]),
+    ('a failed question is asked again at once', '-', [
+        ('holder.c',
+         '    p->retry_ms = now_ms + h->config.retry_ms;\n}',
+         '    p->retry_ms = now_ms;\n}'),
+    ]),
+    ('an answer for the log end passes every barrier', '-', [
+        ('holder.c',
+         'p->barrier != BARRIER_LOG_END || p->barrier_token != ev->token',
+         '(p->barrier != BARRIER_LOG_END && p->barrier_token != ev->token)'),
+    ]),
+    ('only the first partition has its log end', '-', [
+        ('holder.c',
+         'p->barrier_token != ev->token)\n            continue;',
+         'p->barrier_token != ev->token)\n            break;'),
+    ]),
+    ('a revocation is answered before anything is let go', '-', [
+        ('holder.c',
+         '                part_reconcile(h, &h->parts[i], ev);\n        h->answer_revoke = false;',
+         '                (void)0;\n        h->answer_revoke = false;'),
+    ]),
+    ('a revocation is not told', '-', [
+        ('holder.c',
+         '        h->answer_revoke = false;\n        h->report_due = true;',
+         '        h->answer_revoke = false;'),
+    ]),
+    ('a sign of life each half session', '-', [
+        ('holder.c',
+         'h->config.session_timeout_ms / 4;',
+         'h->config.session_timeout_ms / 2;'),
+    ]),
+    ('no sign of life where nothing moves', '-', [
+        ('holder.c',
+         '(window_low(&p->window) > p->committed || sign_of_life)',
+         '(window_low(&p->window) > p->committed)'),
+    ]),
+    ('what sees nothing is never attached again', '-', [
+        ('holder.c',
+         'else if (p->first == OFFSET_NONE && ev->now_ms - p->attached_ms >= h->config.watchdog_ms) {',
+         'else if (false) {'),
+    ]),
+    ('what flows is attached again', '-', [
+        ('holder.c',
+         'else if (p->first == OFFSET_NONE && ev->now_ms - p->attached_ms',
+         'else if (ev->now_ms - p->attached_ms'),
+    ]),
+    ('a first position outlives its take', '-', [
+        ('holder.c',
+         '    p->first = OFFSET_NONE;\n    p->first_unix_us = 0;\n    part_move(h, p, PART_ACTIVE);',
+         '    part_move(h, p, PART_ACTIVE);'),
+    ]),
+    ('a document is heard when its shard is', '-', [
+        ('holder.c',
+         '        if (head) {\n            h->heard_written',
+         '        if (true) {\n            h->heard_written'),
+    ]),
+    ('ready before the barrier', '-', [
+        ('holder.c',
+         'passed = passed && (!p->assigned || p->barrier == BARRIER_PASSED);',
+         'passed = passed || p->assigned;'),
+    ]),
+    ('ready while it closes', '-', [
+        ('holder.c',
+         'h->joined && !h->closing && h->fleet->exists',
+         'h->joined && h->fleet->exists'),
+    ]),
+    ('a standby follows while it leaves', '-', [
+        ('holder.c',
+         '|| !h->fleet->exists || h->closing)',
+         '|| !h->fleet->exists)'),
+    ]),
+    ('the load of one window counts for ever', '-', [
+        ('switch.c',
+         '(fact->load + load) / 2',
+         'fact->load'),
+    ]),
+    ('a load is measured in seconds', '-', [
+        ('switch.c',
+         '* 60000 / (double)',
+         '* 1000 / (double)'),
+    ]),
+    ('a position that goes back is a load', '-', [
+        ('switch.c',
+         'if (fact->load_ms && part->position >= fact->load_position) {',
+         'if (fact->load_ms) {'),
+    ]),
+    ('what one entry says hides those behind it', '-', [
+        ('switch.c',
+         '        if (i < 0 || s->fleet->batons[i].holder != r->color || s->fleet->batons[i].doubt >= part->doubt)\n            continue;',
+         '        if (i < 0 || s->fleet->batons[i].holder != r->color || s->fleet->batons[i].doubt >= part->doubt)\n            break;'),
+    ]),
+    ('a time that is none is corrected', '-', [
+        ('switch.c',
+         'if (member_unix_us == 0 || !m->skew_known ||',
+         'if (!m->skew_known ||'),
+    ]),
+    ('a clock that may be ours is corrected', '-', [
+        ('switch.c',
+         ' || (m->skew_low_us <= 0 && m->skew_high_us >= 0))',
+         ')'),
+    ]),
+    ('an operation is created in microseconds', '-', [
+        ('switch.c',
+         'op->created_unix_ms = ev->now_unix_us / 1000;',
+         'op->created_unix_ms = ev->now_unix_us;'),
+    ]),
+    ('how long to observe depends on the deadline', '-', [
+        ('switch.c',
+         ': o->observe_ms >= 0 ? o->observe_ms',
+         ': o->deadline_ms >= 0 ? o->observe_ms'),
+    ]),
+    ('the document does not say until when', '-', [
+        ('switch.c',
+         '    s->fleet->deadline_unix_ms = op->deadline_unix_ms;\n',
+         ''),
+    ]),
+    ('an operation that has ended has a deadline', '-', [
+        ('switch.c',
+         'op->deadline_unix_ms = op_ended(op) ? 0 : now_unix_ms + lasts_ms;',
+         'op->deadline_unix_ms = now_unix_ms + lasts_ms;'),
+    ]),
+    ('a lost member turns a pause back', '-', [
+        ('switch.c',
+         'if (op_ended(&s->op) || !passing_between_colors(&s->op) ||',
+         'if (op_ended(&s->op) ||'),
+    ]),
+    ('what a pause has waked is stopped again', '-', [
+        ('switch.c',
+         'if (a.aim == AIM_PASS && a.back) { /* never',
+         'if (a.back) { /* never'),
+    ]),
+    ('a log that begins at 0 is never known', '-', [
+        ('switch.c',
+         'if (r->failed || r->offset < 0 || r->baton',
+         'if (r->failed || r->offset <= 0 || r->baton'),
+    ]),
+    ('an older word of a release is noted', '-', [
+        ('switch.c',
+         '            fact->owned[b->holder]->order == b->order && pass_of(s',
+         '            pass_of(s'),
+    ]),
+    ('a passage is not proven on the way back', '-', [
+        ('switch.c',
+         's->op.state == OP_RETURNING && s->op.back[i].ordered, ev',
+         's->op.state == OP_RETURNING, ev'),
+    ]),
+    ("a lost member's ends are asked for over and over", '-', [
+        ('switch.c',
+         '!m->gone || m->forgotten || m->ends_token)',
+         '!m->gone || m->forgotten)'),
+    ]),
+    ('a birth keeps the operation of the fleet before', '-', [
+        ('switch.c',
+         '    memset(&s->op, 0, offsetof(struct op, forth));\n',
+         ''),
+    ]),
+    ('a birth keeps the failed versions', '-', [
+        ('switch.c',
+         '    f->failed_count = 0;\n',
+         ''),
+    ]),
+    ('a birth believes an older reading of the reports', '-', [
+        ('switch.c',
+         '    s->barrier_asked = s->barrier_read = 0;\n',
+         ''),
+    ]),
+    ('a rollback is observed', '-', [
+        ('switch.c',
+         'op->observe_ms = op->kind != OP_SWITCH ? 0 :',
+         'op->observe_ms ='),
+    ]),
+    ('a rollback is judged', '-', [
+        ('switch.c',
+         'op->judge = op->kind != OP_SWITCH ? JUDGE_OFF :',
+         'op->judge ='),
+    ]),
+    ('a fleet whose members are late is looked at as seldom as ever', '-', [
+        ('switch.c',
+         '(waited ? GROUPS_BUSY_MS : GROUPS_QUIET_MS)',
+         'GROUPS_QUIET_MS'),
+    ]),
+    ('a mark on one shard of passes takes the others along', '-', [
+        ('replay.c',
+         'op->passes_void = is_void ? op->passes_void | bit(key->shard) :',
+         'op->passes_void = is_void ? bit(key->shard) :'),
+    ]),
+    ('a shard of passes that is void is not healed', '-', [
+        ('replay.c',
+         'f->ops[i].void_newest || f->ops[i].passes_void;',
+         'f->ops[i].void_newest;'),
+    ]),
+    ('a void shard is not healed', '-', [
+        ('replay.c',
+         '        heal |= f->shard_void[i];',
+         '        (void)0;'),
+    ]),
+    ('what does not fit is void', '-', [
+        ('replay.c',
+         'if (ret.fate != REPLAY_FITS_NOT)\n',
+         ''),
+    ]),
+    ('what is stale is the truth of its key', '-', [
+        ('replay.c',
+         'ret.op, ret.fate != REPLAY_KEPT);',
+         'ret.op, ret.fate == REPLAY_VOID);'),
+    ]),
+    ('a deleted fleet takes its highest epoch along', '-', [
+        ('replay.c',
+         '        fleet_apply(f->fleet, &gone);\n',
+         '        fleet_apply(f->fleet, &gone);\n        f->epoch_highest = 0;\n'),
+    ]),
+    ('the newest operation is dropped for room', '-', [
+        ('replay.c',
+         '*ret_dropped = op_remove(f, &f->ops[0]);',
+         '*ret_dropped = op_remove(f, &f->ops[f->op_count - 1]);'),
+    ]),
+    ('operations stand as they came', '-', [
+        ('replay.c',
+         'at > 0 && f->ops[at - 1].number > number;',
+         'false;'),
+    ]),
+    ('an operation without a record is the newest', '-', [
+        ('replay.c',
+         '        if (f->ops[i].known)\n            return &f->ops[i];',
+         '        return &f->ops[i];'),
+    ]),
+    ('a foreign tombstone is not healed', '-', [
+        ('replay.c',
+         ' || (fate == REPLAY_GONE && gone_is_foreign(s, &r->key))',
+         ''),
+    ]),
+    ('the tombstone of an old operation is healed for ever', '-', [
+        ('replay.c',
+         'return s->op.number && key->number == s->op.number;',
+         'return s->op.number;'),
+    ]),
+    ('the head comes before its shards', '-', [
+        ('replay.c',
+         '    for (int i = 0; good && shards && i * SHARD_BATONS',
+         '    if (good && dirty->head) {\n        good = put_one(put, opaque, REPLAY_HEAD, 0, -1, REPLAY_PRESENT);\n        dirty->head = false;\n    }\n    for (int i = 0; good && shards && i * SHARD_BATONS'),
+    ]),
+    ('a fleet that outgrows its head leaves the old batons there', '-', [
+        ('replay.c',
+         'if (shards && !pen->sharded) /*',
+         'if (false) /*'),
+    ]),
+    ('what is dirty stays dirty', '-', [
+        ('replay.c',
+         '    memset(dirty, 0, sizeof(*dirty));\n',
+         ''),
+    ]),
+    ('healing never ends', '-', [
+        ('replay.c',
+         '    pen->heal = false;\n    if (shards',
+         '    if (shards'),
+    ]),
+    ('an operation of the history is healed by a tombstone', '-', [
+        ('replay.c',
+         'REPLAY_OP, op->number, -1, op->known ? REPLAY_AGAIN : REPLAY_NOTHING);',
+         'REPLAY_OP, op->number, -1, REPLAY_NOTHING);'),
+    ]),
+    ('passes of a deposed leader stay', '-', [
+        ('replay.c',
+         '(op->passes_void & bit(i)) && i * SHARD_BATONS >= pass_count)',
+         'false)'),
+    ]),
+    ('only one old operation is dropped', '-', [
+        ('replay.c',
+         'f->ops[i].number <= number && good; i++) /* and',
+         'f->ops[i].number == number && good; i++) /* and'),
+    ]),
+    ('passes outlive their operation', '-', [
+        ('replay.c',
+         'if ((op->passes_known | op->passes_void) & bit(i))',
+         'if (op->passes_known & bit(i))'),
+    ]),
+    ('the head of a deleted fleet goes first', '-', [
+        ('replay.c',
+         '    bool good = true;\n\n    for (int i = 0; i < f->op_count && good; i++)\n        if (f->ops[i].number == present.number)',
+         '    bool good = put_one(put, opaque, REPLAY_HEAD, 0, -1, REPLAY_NOTHING);\n\n    for (int i = 0; i < f->op_count && good; i++)\n        if (f->ops[i].number == present.number)'),
+    ]),
+    ('what was not read back is not deleted', '-', [
+        ('replay.c',
+         '        present.passes_known |= bit(i);',
+         '        (void)0;'),
+    ]),
+    ('what is left of a deleted fleet stays', '-', [
+        ('replay.c',
+         '    for (int i = 0; i < f->op_count && good; i++) /* what is left',
+         '    for (int i = 0; i < 0 && good; i++) /* what is left'),
+    ]),
+    ('a claim that is told again ends a reign', '-', [
+        ('terms.c',
+         'if (offset > t->highest)',
+         'if (true)'),
+    ]),
+    ('a fleet as large as there is room does not fit', '-', [
+        ('fleet.c',
+         'doc->kind == DOC_HEAD ? new->baton_count > f->baton_max',
+         'doc->kind == DOC_HEAD ? new->baton_count >= f->baton_max'),
+    ]),
+    ('who was never taken stood still for nothing', '-', [
+        ('op.c',
+         'return p->taken ? span(p->drained_unix_us, p->first_unix_us ? p->first_unix_us : p->attached_unix_us) : -1;',
+         'return p->taken ? span(p->drained_unix_us, p->first_unix_us ? p->first_unix_us : p->attached_unix_us) : 0;'),
+    ]),
+    ('how long to observe is compared with the deadline', '-', [
+        ('plan.c',
+         'in->op->observe_ms <= p->warmup_ms + 2 * p->interval_ms)',
+         'in->op->deadline_ms <= p->warmup_ms + 2 * p->interval_ms)'),
+    ]),
+    ('a deadline is advised in milliseconds', '-', [
+        ('plan.c',
+         'spec_gone_after_ms(&f->spec) / 1000 + 30));',
+         'spec_gone_after_ms(&f->spec) + 30));'),
+    ]),
+    ('the last partition in danger is called the first', '-', [
+        ('plan.c',
+         'first_near = first_near < 0 ? i : first_near;',
+         'first_near = i;'),
+    ]),
+    ('who is passed already hides what is not', '-', [
+        ('plan.c',
+         '        if (b->holder == in->op->to)\n            continue;\n        if (v->log_start',
+         '        if (b->holder == in->op->to)\n            break;\n        if (v->log_start'),
+    ]),
+    ('the first partition needs nobody', '-', [
+        ('plan.c',
+         '    for (int i = 0; i < f->baton_count; i++) {\n        bool covered',
+         '    for (int i = 1; i < f->baton_count; i++) {\n        bool covered'),
+    ]),
+    ('the first name may be of any topic', '-', [
+        ('stage.c',
+         '    for (int i = 0; i < s->name_count; i++)\n        if (s->names[i].topic >= spec->topic_count)',
+         '    for (int i = 1; i < s->name_count; i++)\n        if (s->names[i].topic >= spec->topic_count)'),
+    ]),
 ]
 
 

@@ -217,7 +217,7 @@ static void a_list_from_elsewhere_is_looked_at(void **state)
             s.items[1].amount = 101;
             break;
         case 13:
-            s.names[0].topic = 2;
+            s.names[0].topic = UINT16_MAX;
             break;
         default:
             s.count = 1; /* it does not end */
