@@ -165,6 +165,9 @@ static void look_at_members(struct watch *w, enum color judged, bool first, stru
             if (r->parts[k].owned)
                 owners[r->color] ^= (who ^ ((uint64_t)r->parts[k].topic << 32 | (uint32_t)r->parts[k].partition)) *
                                     UINT64_C(0x9e3779b97f4a7c15);
+        s->live[r->color]++;
+        if (!r->client_id[0])
+            continue; /* it does not say yet which process it is: its birth is counted when it does */
         if (count[r->color] < MEMBERS_MAX)
             alive[r->color][count[r->color]++] = who;
         if (first || r->color != judged || was_alive(w, r->color, who) || s->birth_count == JUDGE_BIRTHS_MAX)
@@ -172,7 +175,6 @@ static void look_at_members(struct watch *w, enum color judged, bool first, stru
         s->births[s->birth_count++] = (struct judge_birth){ .slot = slot_of(r), .peers = peers_of(w, r, s->now_ms) };
     }
     for (int c = 0; c < COLOR_COUNT; c++) {
-        s->live[c] = count[c];
         s->excluded = s->excluded || (!first && owners[c] != w->owners[c]);
         w->owners[c] = owners[c];
         w->alive_count[c] = count[c];
@@ -209,6 +211,15 @@ static void look_at_figures(struct watch *w, bool first, struct judge_sample *s)
 
 /* --- lag ----------------------------------------------------------------------------------------------------------- */
 
+/*
+ * What the owner has done: records that were delivered and are not done are still to be done. Of an agent's application only the
+ * position is known; what its report has in flight stands for that.
+ */
+static int64_t done_of(const struct report *r, const struct report_part *p)
+{
+    return strncmp(r->library, "agent", 5) == 0 ? p->position : p->position - p->in_flight;
+}
+
 /* Where the owner stands, by its report; else what its group has committed. */
 static void positions_of_reports(const struct watch *w, enum color color, int64_t *positions)
 {
@@ -222,8 +233,8 @@ static void positions_of_reports(const struct watch *w, enum color color, int64_
                                   ? fleet_find(f, r->parts[k].topic, r->parts[k].partition)
                                   : -1;
 
-            if (baton >= 0 && r->parts[k].position > positions[baton])
-                positions[baton] = r->parts[k].position;
+            if (baton >= 0 && done_of(r, &r->parts[k]) > positions[baton])
+                positions[baton] = done_of(r, &r->parts[k]);
         }
 }
 

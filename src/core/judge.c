@@ -15,8 +15,9 @@
 #include "base/check.h"
 #include "core/names.h"
 
-#define BLOCK_MS 30000 /* the longer block; judged traffic bursts by the minute rather than by the hour */
-#define BLOCKS_MIN 6   /* fewer say nothing about how the figures spread */
+#define BLOCKS_MIN 6 /* fewer say nothing about how the figures spread */
+#define DOUBT(count) \
+    (2 * sqrt(2.0 / ((count)-1))) /* two standard errors of a dispersion that was measured on so many blocks */
 #define GENERATION_MS 1800000
 #define GAP_INTERVALS 5  /* a longer silence between two samples starts blocks anew */
 #define SHARE_FLOOR 1e-4 /* no share below it is told apart */
@@ -27,10 +28,13 @@
 #define LOG_FIRST (-0.223144) /* log 0.8: the stake on "it began at once"; the other fifth is for what begins later */
 #define SPLIT_MS 10000
 #define LAG_LOOK_MS 5000
-#define LAG_FLOOR_S 10.0
-#define LAG_WORSE_S 30.0 /* near saturation a queue swings; below this it is never called worse */
+#define LAG_FLOOR_S 10.0 /* three times what the old color was behind at most, between these two */
+#define LAG_FLOOR_S_MIN 3.0
+#define LAG_WORSE 3.0     /* floors: near saturation a queue swings; below this it is never called worse */
+#define LAG_PART_MIN 20   /* so few records of one partition are never much */
+#define LAG_PART_MS 60000 /* one partition far behind for so long is not `drained`; a batch is worked off by then */
 #define DRAINED_MS 15000
-#define WINDOW_MS 10000
+#define RECENT_MS 60000
 #define LIMIT_RECORDS_MIN 20
 #define LIMIT_LOOKS 3
 #define EXCLUDED_MS_MAX 60000 /* and at most a third of the time: a rebalance storm is a failure of its own */
@@ -38,7 +42,11 @@
 #define STALE_LOOKS 3
 
 static const double ratios[JUDGE_ALTERNATIVES] = { 1.25, 1.5, 2, 3, 5, 10 };
-static const double quantiles[JUDGE_QUANTILES] = { 0.5, 0.9, 0.99 };
+static const double quantiles[JUDGE_QUANTILES] = { 0.5, 0.9, 0.99, 0.999 };
+static const int quantiles_voting = 3; /* of the rarest too few are seen to say ok */
+#define LONG_BLOCK (JUDGE_BLOCKS - 1)  /* counts where there are surely spells that outlast the shorter ones: */
+#define LONGER 1.5
+static const int64_t block_ms[JUDGE_BLOCKS] = { 0, 30000, 150000 }; /* 0: an interval */
 static const double lag_shares[3] = { 0.6, 0.75, 0.95 };
 
 static const char *const verdict_names[VERDICT_COUNT] = {
@@ -241,7 +249,7 @@ static void block_close(struct judge *j, int size, int64_t now_ms)
             spread->blocks[size].x[i] += open->above[i];
             spread->blocks[size].xx[i] += open->above[i] * open->above[i] / open->n;
         }
-        if (metric == METRIC_ERROR_RATE && size == JUDGE_BLOCKS - 1 && open->n / seconds > g->rate_max)
+        if (metric == METRIC_ERROR_RATE && size == 1 && open->n / seconds > g->rate_max)
             g->rate_max = open->n / seconds;
         memset(open, 0, sizeof(*open));
     }
@@ -301,6 +309,10 @@ static double design_effect(const struct judge *j, int metric, int bucket)
         p = x / n;
         if (p > 0 && p < 1)
             d = (xx - 2 * p * x + p * p * n) / ((count - 1) * p * (1 - p));
+        if (size == LONG_BLOCK && (d <= 1 + DOUBT(count) || d < LONGER * effect))
+            continue;
+        if (size == LONG_BLOCK)
+            d *= 1 + DOUBT(count); /* of so few blocks it is told badly how much */
         effect = d > effect ? d : effect;
     }
     return effect < 0 ? effect : effect < 1 ? 1 : effect;
@@ -336,13 +348,14 @@ void judge_init(struct judge *j, const struct judge_policy *policy, struct judge
     j->policy = *policy;
     j->progress = progress;
     j->progress_max = progress_max;
+    j->lag_floor_s = LAG_FLOOR_S;
     memset(progress, 0, (size_t)progress_max * sizeof(*progress));
 }
 
 /* --- lag and progress --------------------------------------------------------------------------------------------------------- */
 
-/* Counts partitions that stand still though records wait. One that the last sample did not show begins anew. */
-static void progress_look(struct judge *j, const struct judge_sample *s, int64_t before_ms)
+/* Counts partitions that stand still though records wait. One that was not shown for some looks begins anew. */
+static void progress_look(struct judge *j, const struct judge_sample *s)
 {
     j->stuck = 0;
     for (int i = 0; i < s->part_count; i++) {
@@ -352,12 +365,16 @@ static void progress_look(struct judge *j, const struct judge_sample *s, int64_t
         if (part->baton < 0 || part->baton >= j->progress_max)
             continue;
         p = &j->progress[part->baton];
-        if (p->seen_ms == 0 || p->seen_ms != before_ms || p->position != part->position ||
-            part->position >= part->end) {
-            p->since_ms = s->now_ms;
+        if (p->seen_ms == 0 || s->now_ms - p->seen_ms > GAP_INTERVALS * j->policy.interval_ms) {
             p->stuck_before = p->stuck_before && p->position == part->position;
+            p->position = part->position;
+            p->since_ms = s->now_ms;
         }
-        p->position = part->position;
+        if (part->position > p->position || part->position >= part->end) {
+            p->stuck_before = p->stuck_before && p->position == part->position;
+            p->position = part->position;
+            p->since_ms = s->now_ms;
+        }
         p->seen_ms = s->now_ms;
         if (j->policy.no_progress_ms <= 0 || s->now_ms - p->since_ms < j->policy.no_progress_ms)
             continue;
@@ -368,22 +385,59 @@ static void progress_look(struct judge *j, const struct judge_sample *s, int64_t
     }
 }
 
+static void arrivals_add(double *arrivals, double arrived, double seconds)
+{
+    const double rate = arrived / seconds, weight = seconds > 30 ? 1 : seconds / 30;
+
+    *arrivals = *arrivals > 0 ? *arrivals + weight * (rate - *arrivals) : rate;
+}
+
+/* How many seconds of arrivals a lag is. */
+static double seconds_of(double lag, double arrivals)
+{
+    return arrivals > 0 ? lag / arrivals : 1e9;
+}
+
+/* What one partition has waiting; what stood still under the old color already waits for nobody. */
+static double part_lag(struct judge *j, const struct judge_part *part, int64_t now_ms)
+{
+    const double lag =
+        part->end > part->position && part->position >= 0 ? (double)part->end - (double)part->position : 0;
+    struct judge_progress *p;
+    double seconds;
+
+    if (part->baton < 0 || part->baton >= j->progress_max)
+        return lag;
+    p = &j->progress[part->baton];
+    if (p->end_ms > 0 && now_ms > p->end_ms && part->end >= p->end)
+        arrivals_add(&p->arrivals, (double)part->end - (double)p->end, (double)(now_ms - p->end_ms) / 1000);
+    p->end = part->end;
+    p->end_ms = now_ms;
+    p->lag = p->stuck_before ? 0 : lag;
+    seconds = p->lag < LAG_PART_MIN ? 0 : seconds_of(p->lag, p->arrivals);
+    if (seconds <= j->lag_floor_s)
+        p->behind_since_ms = 0;
+    else if (p->behind_since_ms == 0)
+        p->behind_since_ms = now_ms;
+    if (seconds > j->lag.worst_s)
+        j->lag.worst_s = seconds;
+    if (p->behind_since_ms > 0 && now_ms - p->behind_since_ms > j->lag.behind_ms)
+        j->lag.behind_ms = now_ms - p->behind_since_ms;
+    return p->lag;
+}
+
 static void lag_read(struct judge *j, const struct judge_sample *s, double seconds)
 {
     double lag = 0, ends = 0;
 
+    j->lag.worst_s = 0;
+    j->lag.behind_ms = 0;
     for (int i = 0; i < s->part_count; i++) {
-        const struct judge_part *part = &s->parts[i];
-
-        if (part->end > part->position && part->position >= 0)
-            lag += (double)(part->end - part->position);
-        ends += (double)part->end;
+        lag += part_lag(j, &s->parts[i], s->now_ms);
+        ends += (double)s->parts[i].end;
     }
-    if (j->lag.known && j->lag.parts == s->part_count && seconds > 0 && ends >= j->lag.ends) {
-        const double rate = (ends - j->lag.ends) / seconds, weight = seconds > 30 ? 1 : seconds / 30;
-
-        j->lag.arrivals = j->lag.arrivals > 0 ? j->lag.arrivals + weight * (rate - j->lag.arrivals) : rate;
-    }
+    if (j->lag.known && j->lag.parts == s->part_count && seconds > 0 && ends >= j->lag.ends)
+        arrivals_add(&j->lag.arrivals, ends - j->lag.ends, seconds);
     if (!j->lag.known) {
         if (j->lag.backlog <= 0) /* or kept from another judge */
             j->lag.backlog = lag;
@@ -397,29 +451,52 @@ static void lag_read(struct judge *j, const struct judge_sample *s, double secon
     j->lag.parts = s->part_count;
 }
 
-/* How many seconds of arrivals the lag is; a few records are never much. */
+/* How far all together are behind; a few records are never much. */
 static double lag_seconds(const struct judge *j)
 {
-    if (j->lag.lag < 2)
-        return 0;
-    return j->lag.arrivals > 0 ? j->lag.lag / j->lag.arrivals : 1e9;
+    return j->lag.lag < 2 ? 0 : seconds_of(j->lag.lag, j->lag.arrivals);
 }
 
-/* Once every five seconds: does the lag count, and did it grow? The trend of its level is never tested: a queue has one. */
-static bool lag_grew(struct judge *j, const struct judge_sample *s, bool *ret_grew)
+/* The same of all together, or of the partition that is furthest behind. */
+static double lag_worst_seconds(const struct judge *j)
+{
+    return j->lag.worst_s > lag_seconds(j) ? j->lag.worst_s : lag_seconds(j);
+}
+
+/* Did the lag grow, of all together and of the partitions that were far behind by themselves? Only what was far behind counts. */
+enum lag_bet { LAG_ALL, LAG_PARTS, LAG_BETS };
+struct lag_step {
+    bool counts[LAG_BETS], grew[LAG_BETS];
+};
+
+/* Once every five seconds. The trend of its level is never tested: a queue has one. */
+static bool lag_step(struct judge *j, const struct judge_sample *s, struct lag_step *ret)
 {
     const double control = s->control_lag_known ? (double)s->control_lag : 0;
     const bool both = s->control_lag_known && control > j->lag.control_before && control > j->lag.lag / 10;
-    bool counts;
+    double grown = 0;
+    bool behind = false;
 
     if (s->now_ms - j->lag.at_ms < LAG_LOOK_MS)
         return false;
-    counts = lag_seconds(j) > LAG_FLOOR_S && !both;
-    *ret_grew = j->lag.lag > j->lag.before;
+    for (int i = 0; i < s->part_count; i++) {
+        struct judge_progress *p;
+
+        if (s->parts[i].baton < 0 || s->parts[i].baton >= j->progress_max)
+            continue;
+        p = &j->progress[s->parts[i].baton];
+        grown += p->behind ? p->lag - p->before : 0;
+        behind = behind || p->behind;
+        p->before = p->lag;
+        p->behind = p->behind_since_ms > 0;
+    }
+    *ret = (struct lag_step){ .counts = { j->lag.behind && !both, behind && !both },
+                              .grew = { j->lag.lag > j->lag.before, grown > 0 } };
     j->lag.before = j->lag.lag;
+    j->lag.behind = lag_seconds(j) > j->lag_floor_s;
     j->lag.control_before = control;
     j->lag.at_ms = s->now_ms;
-    return counts;
+    return true;
 }
 
 /* --- the old color alone --------------------------------------------------------------------------------------------------------- */
@@ -428,7 +505,7 @@ void judge_baseline(struct judge *j, enum color active, const struct judge_sampl
 {
     struct judge_generation *g = &j->generations[0];
     const int64_t before_ms = j->last_ms, gap_ms = s->now_ms - before_ms;
-    bool grew;
+    struct lag_step step;
 
     if (j->judging || active != j->from || before_ms == 0) { /* another color's figures, or none yet */
         memset(j->generations, 0, sizeof(j->generations));
@@ -436,6 +513,7 @@ void judge_baseline(struct judge *j, enum color active, const struct judge_sampl
         memset(j->progress, 0, (size_t)j->progress_max * sizeof(*j->progress));
         blocks_drop(j, s->now_ms);
         j->judging = j->restored = false;
+        j->lag_floor_s = LAG_FLOOR_S;
         j->from = active;
         g->since_ms = j->last_ms = s->now_ms;
         return;
@@ -455,15 +533,17 @@ void judge_baseline(struct judge *j, enum color active, const struct judge_sampl
     g->seconds += (double)gap_ms / 1000;
     baseline_add(j, &s->of[active]);
     for (int size = 0; size < JUDGE_BLOCKS; size++)
-        if (s->now_ms - j->open_since_ms[size] >= (size == 0 ? j->policy.interval_ms : BLOCK_MS))
+        if (s->now_ms - j->open_since_ms[size] >= (size == 0 ? j->policy.interval_ms : block_ms[size]))
             block_close(j, size, s->now_ms);
     if (!s->lag_known)
         return;
-    progress_look(j, s, before_ms);
+    progress_look(j, s);
     lag_read(j, s, (double)gap_ms / 1000);
-    if (lag_grew(j, s, &grew)) {
+    if (lag_worst_seconds(j) > g->lag_max_s)
+        g->lag_max_s = lag_worst_seconds(j);
+    if (lag_step(j, s, &step) && step.counts[LAG_ALL]) {
         g->lag_counted++;
-        g->lag_grew += grew;
+        g->lag_grew += step.grew[LAG_ALL];
     }
 }
 
@@ -573,7 +653,7 @@ static double case_log_promote(const struct judge_case *c)
 {
     double least = c->bet_count == 0 ? 0 : LOG_MAX;
 
-    for (int i = 0; i < c->bet_count; i++)
+    for (int i = 0; i < c->bet_count && i < quantiles_voting; i++)
         if (c->bets[i].log_promote < least)
             least = c->bets[i].log_promote;
     return least;
@@ -610,21 +690,37 @@ static void case_freeze(struct judge *j, int metric, double z)
     }
 }
 
+/* An old color that was never far behind makes it visible sooner that the new one is. */
+static void lag_floor_set(struct judge *j)
+{
+    const struct judge_generation *g = j->generations;
+    const double floor_s = 3 * (g[0].lag_max_s > g[1].lag_max_s ? g[0].lag_max_s : g[1].lag_max_s);
+
+    j->lag_floor_s = floor_s <= 0 || floor_s > LAG_FLOOR_S ? LAG_FLOOR_S
+                     : floor_s < LAG_FLOOR_S_MIN           ? LAG_FLOOR_S_MIN
+                                                           : floor_s;
+}
+
 static void lag_freeze(struct judge *j, double z)
 {
     const double counted = j->generations[0].lag_counted + j->generations[1].lag_counted;
     const double grew = j->generations[0].lag_grew + j->generations[1].lag_grew;
-    struct judge_bet *b = &j->cases[METRIC_LAG].bets[0];
+    struct judge_case *c = &j->cases[METRIC_LAG];
 
-    j->cases[METRIC_LAG].bet_count = 1;
-    b->design = 1;
-    b->usable = true;
-    b->share = counted > 0 ? grew / counted : NAN;
-    b->tolerated = counted > 0 ? wilson(grew, counted, z, 1) : 0; /* an old color that could not keep up either */
-    if (b->tolerated < 0.5)
-        b->tolerated = 0.5;
-    if (b->tolerated > SHARE_CEILING)
-        b->tolerated = SHARE_CEILING;
+    lag_floor_set(j);
+    c->bet_count = LAG_BETS;
+    for (int i = 0; i < LAG_BETS; i++) {
+        struct judge_bet *b = &c->bets[i];
+
+        b->design = 1;
+        b->usable = true;
+        b->share = counted > 0 ? grew / counted : NAN;
+        b->tolerated = counted > 0 ? wilson(grew, counted, z, 1) : 0; /* an old color that could not keep up either */
+        if (b->tolerated < 0.5)
+            b->tolerated = 0.5;
+        if (b->tolerated > SHARE_CEILING)
+            b->tolerated = SHARE_CEILING;
+    }
 }
 
 /*
@@ -665,11 +761,15 @@ void judge_begin(struct judge *j, const struct judge_policy *policy, enum color 
             lag_freeze(j, z);
         else if (j->cases[metric].on)
             case_freeze(j, metric, z);
-    for (int i = 0; i < j->progress_max; i++)
-        j->progress[i].seen_ms = 0;
+    for (int i = 0; i < j->progress_max; i++) {
+        struct judge_progress *p = &j->progress[i];
+
+        p->seen_ms = p->end_ms = p->behind_since_ms = 0;
+        p->behind = false;
+    }
     blocks_drop(j, now_ms);
     memset(&j->lag, 0, sizeof(j->lag));
-    memset(j->window, 0, sizeof(j->window));
+    memset(j->recent, 0, sizeof(j->recent));
     memset(j->births, 0, sizeof(j->births));
     j->judging = true;
     j->from = color_other(to);
@@ -719,6 +819,7 @@ void judge_keep(const struct judge *j, struct judge_kept *ret, int stage)
         ret->slow += g[i].spreads[METRIC_LATENCY].above[slow_bucket_of(&j->policy)];
         ret->seconds += g[i].seconds;
         ret->rate_max = g[i].rate_max > ret->rate_max ? g[i].rate_max : ret->rate_max;
+        ret->lag_max_s = g[i].lag_max_s > ret->lag_max_s ? g[i].lag_max_s : ret->lag_max_s;
     }
     for (int metric = 0; metric < JUDGE_METRICS_MAX; metric++)
         for (int i = 0; i < j->cases[metric].bet_count && j->cases[metric].on; i++) {
@@ -787,6 +888,8 @@ void judge_restore(struct judge *j, const struct judge_kept *kept, const struct 
         g->seconds = kept->seconds;
         g->rate_max = kept->rate_max;
     }
+    g->lag_max_s = sane(kept->lag_max_s) ? kept->lag_max_s : 0;
+    lag_floor_set(j);
     if (!begun)
         return;
     j->began_ms = now_ms - kept->after_ms;
@@ -854,30 +957,30 @@ static void members_look(struct judge *j, const struct judge_sample *s)
               j->silent_looks, s->live[j->from], color_name(j->from));
 }
 
-static struct judge_slot *window_slot(struct judge *j, int64_t now_ms)
+static void recent_add(struct judge *j, const struct judge_recent *look)
 {
-    const int64_t number = now_ms / WINDOW_MS;
-    struct judge_slot *slot = &j->window[number % JUDGE_WINDOW];
-
-    if (slot->number != number)
-        *slot = (struct judge_slot){ .number = number };
-    return slot;
+    if (look->n <= 0 && look->timed <= 0)
+        return;
+    j->recent[j->recent_next] = *look;
+    j->recent_next = (j->recent_next + 1) % JUDGE_RECENT;
 }
 
-static struct judge_slot window_sum(const struct judge *j, int64_t now_ms)
+/* Of the last minute; where that has too few records, of as many looks before it as it takes. */
+static struct judge_recent recent_sum(const struct judge *j, int64_t now_ms, int *ret_looks)
 {
-    struct judge_slot sum = { 0 };
+    struct judge_recent sum = { 0 };
 
-    for (int i = 0; i < JUDGE_WINDOW; i++) {
-        const struct judge_slot *slot = &j->window[i];
+    *ret_looks = 0;
+    for (int i = 1; i <= JUDGE_RECENT; i++) {
+        const struct judge_recent *look = &j->recent[(j->recent_next + JUDGE_RECENT - i) % JUDGE_RECENT];
 
-        if (slot->number <= now_ms / WINDOW_MS - JUDGE_WINDOW)
-            continue;
-        sum.n += slot->n;
-        sum.x += slot->x;
-        sum.timed += slot->timed;
-        sum.slow += slot->slow;
-        sum.looks += slot->looks;
+        if (look->at_ms == 0 || (look->at_ms <= now_ms - RECENT_MS && sum.n >= LIMIT_RECORDS_MIN))
+            break;
+        sum.n += look->n;
+        sum.x += look->x;
+        sum.timed += look->timed;
+        sum.slow += look->slow;
+        ++*ret_looks;
     }
     return sum;
 }
@@ -887,28 +990,29 @@ static bool over(double x, double n, double limit)
     return n >= LIMIT_RECORDS_MIN && wilson(x, n, 2.326, -1) > limit;
 }
 
-/* Limits and breaker, over the last minute. A limit that the old color breaks as well is not held against the new one. */
+/* Limits and breaker, over the last minute or the last twenty records. A limit that the old color breaks as well is not held against the new one. */
 static void limits_look(struct judge *j, const struct judge_sample *s)
 {
     const struct judge_policy *p = &j->policy;
     const double error_limit = (double)p->error_rate_limit_ppm / PPM;
     const int slow_bucket = slow_bucket_of(p);
-    struct judge_slot *slot = window_slot(j, s->now_ms), sum;
+    struct judge_recent look = { .at_ms = s->now_ms }, sum;
     struct judge_open_block figures;
     double share, n;
+    int looks;
 
-    if (figures_above(&figures, p, &s->of[j->to], METRIC_ERROR_RATE) && figures.n > 0) {
-        slot->n += figures.n;
-        slot->x += figures.above[0];
-        slot->looks++;
+    if (figures_above(&figures, p, &s->of[j->to], METRIC_ERROR_RATE)) {
+        look.n = figures.n;
+        look.x = figures.above[0];
     }
     if (figures_above(&figures, p, &s->of[j->to], METRIC_LATENCY)) {
-        slot->timed += figures.n;
-        slot->slow += figures.above[slow_bucket];
+        look.timed = figures.n;
+        look.slow = figures.above[slow_bucket];
     }
-    sum = window_sum(j, s->now_ms);
+    recent_add(j, &look);
+    sum = recent_sum(j, s->now_ms, &looks);
     n = baseline_share(j, METRIC_ERROR_RATE, 0, &share);
-    if (sum.n >= LIMIT_RECORDS_MIN && sum.looks >= 3 && sum.x > 0.5 * sum.n && !(n > 0 && share > 0.25))
+    if (sum.n >= LIMIT_RECORDS_MIN && looks >= 3 && sum.x > 0.5 * sum.n && !(n > 0 && share > 0.25))
         worse(j, RULE_BREAKER, METRIC_ERROR_RATE, "%.0f of the last %.0f records failed", sum.x, sum.n);
     if (p->error_rate_limit_ppm > 0 && over(sum.x, sum.n, error_limit) && !over(share * n, n, error_limit))
         worse(j, RULE_LIMIT, METRIC_ERROR_RATE,
@@ -968,25 +1072,29 @@ static int64_t drain_ms(const struct judge *j)
 static void lag_look(struct judge *j, const struct judge_sample *s, double seconds, bool counts)
 {
     struct judge_case *c = &j->cases[METRIC_LAG];
-    bool grew;
+    struct lag_step step;
 
     lag_read(j, s, seconds);
     if (c->on && counts) {
         c->known_ms = s->now_ms;
         c->looks++;
     }
-    if (lag_seconds(j) > LAG_FLOOR_S)
+    if (lag_seconds(j) > j->lag_floor_s)
         j->drained_since_ms = 0;
     else if (j->drained_since_ms == 0)
         j->drained_since_ms = s->now_ms;
     if (j->steady_ms != 0 && j->policy.time_lag_limit_ms > 0 && s->now_ms - j->lag.at_ms >= LAG_LOOK_MS) {
-        j->lag.over_limit = lag_seconds(j) * 1000 > (double)j->policy.time_lag_limit_ms ? j->lag.over_limit + 1 : 0;
+        const double worst_s = lag_worst_seconds(j);
+
+        j->lag.over_limit = worst_s * 1000 > (double)j->policy.time_lag_limit_ms ? j->lag.over_limit + 1 : 0;
         if (j->lag.over_limit >= LIMIT_LOOKS)
             worse(j, RULE_LIMIT, METRIC_LAG, "lag: %.0f records, %.0f s of arrivals, the limit is %lld s", j->lag.lag,
-                  lag_seconds(j) > 1e6 ? 1e6 : lag_seconds(j), (long long)(j->policy.time_lag_limit_ms / 1000));
+                  worst_s > 1e6 ? 1e6 : worst_s, (long long)(j->policy.time_lag_limit_ms / 1000));
     }
-    if (lag_grew(j, s, &grew) && counts && c->on)
-        lag_bet_look(&c->bets[0], grew);
+    if (lag_step(j, s, &step) && counts)
+        for (int i = 0; i < c->bet_count && c->on; i++)
+            if (step.counts[i])
+                lag_bet_look(&c->bets[i], step.grew[i]);
     if (c->on && j->drained_since_ms == 0 && j->steady_ms == 0 && s->now_ms - j->began_ms > j->policy.catch_up_ms)
         worse(j, RULE_CATCH_UP, METRIC_LAG, "lag: %.0f records are left of a backlog of %.0f after %lld s", j->lag.lag,
               j->lag.backlog, (long long)(s->now_ms - j->began_ms) / 1000);
@@ -999,6 +1107,8 @@ static void case_look(struct judge *j, int metric, const struct judge_sample *s)
     struct judge_open_block new, old;
     bool control;
 
+    if (metric == METRIC_LATENCY && s->of[j->to].counted && s->of[j->to].records <= 0)
+        c->known_ms = s->now_ms; /* that nothing was done is known, too */
     if (!figures_above(&new, &j->policy, &s->of[j->to], metric))
         return;
     control = metric < METRIC_SIGNAL && figures_above(&old, &j->policy, &s->of[j->from], metric);
@@ -1034,8 +1144,10 @@ static enum metric_state case_state(const struct judge *j, int metric)
     if (case_stale(j, c))
         return METRIC_UNKNOWN;
     if (metric == METRIC_LAG)
-        return j->drained_since_ms != 0 && j->last_ms - j->drained_since_ms >= DRAINED_MS ? METRIC_OK
-                                                                                          : METRIC_UNDECIDED;
+        return j->drained_since_ms != 0 && j->last_ms - j->drained_since_ms >= DRAINED_MS &&
+                       j->lag.behind_ms < LAG_PART_MS
+                   ? METRIC_OK
+                   : METRIC_UNDECIDED;
     if (!c->bets[0].usable && c->bets[0].control_n <= 0)
         return METRIC_UNKNOWN; /* nothing to compare with */
     if (!metric_votes(metric))
@@ -1061,7 +1173,7 @@ static enum verdict weigh(const struct judge *j)
 
 enum verdict judge_step(struct judge *j, const struct judge_sample *s)
 {
-    const int64_t before_ms = j->last_ms, gap_ms = s->now_ms - before_ms;
+    const int64_t gap_ms = s->now_ms - j->last_ms;
     bool counts;
 
     if (!j->judging || j->verdict == VERDICT_WORSE || gap_ms <= 0)
@@ -1072,7 +1184,7 @@ enum verdict judge_step(struct judge *j, const struct judge_sample *s)
     births_look(j, s);
     members_look(j, s);
     if (s->lag_known) {
-        progress_look(j, s, j->looks == 1 ? 0 : before_ms);
+        progress_look(j, s);
         if (j->stuck > 0)
             worse(j, RULE_NO_PROGRESS, METRIC_LAG, "%d partitions have records waiting and have stood still for %d s",
                   j->stuck, (int)(j->policy.no_progress_ms / 1000));
@@ -1095,7 +1207,7 @@ enum verdict judge_step(struct judge *j, const struct judge_sample *s)
         if (c->on && metric != METRIC_LAG)
             case_look(j, metric, s);
         if (c->on && case_log_stake(c, metric) >= j->log_bound &&
-            (metric == METRIC_LAG ? lag_seconds(j) >= LAG_WORSE_S
+            (metric == METRIC_LAG ? lag_worst_seconds(j) >= LAG_WORSE * j->lag_floor_s
                                   : metric > METRIC_LAG || case_records(c) >= j->policy.records_min))
             worse(j, RULE_EVIDENCE, metric, "%s", "");
     }

@@ -30,7 +30,7 @@ struct judge_figures {
 /* A partition that the new color holds, as the lag reader or its owner's report has it. */
 struct judge_part {
     int baton;        /* index into fleet.batons: the judge knows it again by that */
-    int64_t position; /* next offset to do (committed, or the owner's position) */
+    int64_t position; /* next offset to do: committed, or what the owner has done of it */
     int64_t end;      /* the last stable offset: what waits behind an open transaction is not the consumer's to do */
 };
 
@@ -117,9 +117,9 @@ struct judge_verdict {
 /* --- state: the caller's storage, not to be looked into ------------------------------------------------------------------- */
 
 #define JUDGE_ALTERNATIVES 6
-#define JUDGE_QUANTILES 3
-#define JUDGE_BLOCKS 2 /* sizes over which burstiness is measured: one interval, 30 s */
-#define JUDGE_WINDOW 6 /* of 10 s: what limits and breaker look at */
+#define JUDGE_QUANTILES 4
+#define JUDGE_BLOCKS 3  /* sizes over which burstiness is measured: one interval, 30 s, 150 s */
+#define JUDGE_RECENT 64 /* looks with records: a minute of them, or those of the last twenty records */
 #define JUDGE_BIRTH_RING 64
 
 /*
@@ -143,6 +143,7 @@ struct judge_generation {
     int64_t since_ms;
     struct judge_spread spreads[JUDGE_METRICS_MAX];
     double lag_counted, lag_grew;
+    double lag_max_s;         /* the furthest behind that any partition was; 0: no lag was read */
     double rate_max, seconds; /* records a second in the best 30 s; what was watched altogether */
 };
 
@@ -167,8 +168,13 @@ struct judge_case {
 };
 
 struct judge_progress {
-    int64_t position, since_ms, seen_ms;
-    bool stuck_before; /* it stood still under the old color already */
+    int64_t position, since_ms, seen_ms; /* position: the furthest it came, so what is done again is no progress */
+    bool stuck_before;                   /* it stood still under the old color already */
+    int64_t end, end_ms;
+    double arrivals;         /* a second, smoothed */
+    double lag, before;      /* now, and at the last lag look ... */
+    bool behind;             /* ... and was it far behind then? */
+    int64_t behind_since_ms; /* 0: it is not */
 };
 
 struct judge {
@@ -181,6 +187,7 @@ struct judge {
     bool judging;
     enum color from, to;
     double log_bound;                         /* log of m/alpha, see judge_begin() */
+    double lag_floor_s;                       /* what is further behind is far behind */
     int64_t began_ms, evidence_ms, steady_ms; /* stage passed; first figures; backlog worked off. 0: not yet */
     int64_t drained_since_ms, excluded_ms;
     int64_t split_ms; /* when a bet on what begins late was last added */
@@ -194,15 +201,18 @@ struct judge {
         int64_t at_ms; /* of the last comparison */
         double lag, before, ends, control_before;
         int parts;
-        double arrivals; /* a second, smoothed */
-        double backlog;  /* at the first look */
+        double arrivals;   /* a second, smoothed */
+        double backlog;    /* at the first look */
+        double worst_s;    /* seconds of arrivals that the partition which is furthest behind is behind */
+        int64_t behind_ms; /* how long the one that has been far behind for longest has been so */
+        bool behind;       /* all together, at the last lag look */
         int over_limit;
     } lag;
-    struct judge_slot {
-        int64_t number; /* now / 10 s */
+    struct judge_recent {
+        int64_t at_ms; /* 0: none */
         double n, x, timed, slow;
-        int looks;
-    } window[JUDGE_WINDOW];
+    } recent[JUDGE_RECENT]; /* a ring of looks in which records were done */
+    int recent_next;
     struct {
         uint64_t slot;
         int64_t at_ms;
@@ -225,7 +235,7 @@ struct judge {
  * operation's record. What was seen since it was last written is not counted twice and not made up for. The other rules (limits,
  * no progress, crash loop, vanished) look at the last minutes only and begin anew.
  */
-#define JUDGE_KEPT_MAX (JUDGE_METRICS_MAX + JUDGE_QUANTILES - 1)
+#define JUDGE_KEPT_MAX (JUDGE_METRICS_MAX + JUDGE_QUANTILES - 1 + 1) /* latency has several bets, lag two */
 struct judge_kept {
     bool known;
     int stage;     /* of the switch: that of the bets */
@@ -236,6 +246,7 @@ struct judge_kept {
     int splits;
     double backlog;
     double records, errors, timed, slow, seconds, rate_max; /* of the old color: what limits and catching up ask for */
+    double lag_max_s;
     struct judge_kept_bet {
         char name[SIGNAL_NAME_MAX + 1]; /* of the metric; latency has several */
         int64_t looks;

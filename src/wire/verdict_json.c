@@ -146,6 +146,7 @@ void kept_put(struct json_out *o, const char *key, const struct judge_kept *k)
     json_put_int(o, "evidence_ms", k->evidence_ms);
     json_put_int(o, "splits", k->splits);
     json_put_real(o, "backlog", k->backlog);
+    json_put_real(o, "lag_max_s", k->lag_max_s);
     put_reals(o, "old", k, old_color, ARRAY_COUNT(old_color));
     json_open(o, "bets", '[');
     for (int i = 0; i < k->bet_count; i++) {
@@ -181,6 +182,7 @@ void kept_read(struct judge_kept *ret, const struct json_at *at)
     ret->evidence_ms = record_count(at, "evidence_ms");
     ret->splits = (int)json_int(at, "splits", 0, INT32_MAX - 1);
     ret->backlog = json_real_or(at, "backlog", 0);
+    ret->lag_max_s = json_real_or(at, "lag_max_s", 0);
     read_reals(at, "old", ret, old_color, ARRAY_COUNT(old_color));
     if (!json_array_member(&list, at, "bets", JUDGE_KEPT_MAX))
         return;

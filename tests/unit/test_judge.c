@@ -106,7 +106,7 @@ static void next_leader(struct bench *b, int kept_stage, int stage)
     memset(b->judge, 0xa5, sizeof(*b->judge));
     bench_start(b);
     b->now_ms += 7654321; /* another machine's clock */
-    judge_restore(b->judge, &kept, b->verdict.verdict ? &b->verdict : NULL, &b->policy, GREEN, 2, stage, b->now_ms);
+    judge_restore(b->judge, &kept, b->verdict.verdict ? &b->verdict : NULL, &b->policy, GREEN, 1, stage, b->now_ms);
 }
 
 /* --- histograms -------------------------------------------------------------------------------------------------------------- */
