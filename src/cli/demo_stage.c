@@ -191,8 +191,10 @@ bool stage_consumer(struct demo *d, int i)
     const char *color = demo_color_names[i / 2];
     char name[32], client[64], prefix[80], version[64];
     const char *argv[16 + DEMO_OPTIONS_MAX] = {
-        d->self, "demo-consumer", d->name, color, d->bootstrap, d->ledgers[i].path, "session.timeout.ms=6000",
-        client,  prefix,          version
+        d->self, "demo-consumer", d->name, color, d->bootstrap, d->ledgers[i].path, "session.timeout.ms=6000", client,
+        prefix, version,
+        /* the embedded broker never answers a member that it puts out while it joins: it asks again after this */
+        "max.poll.interval.ms=15000"
     };
     struct errmsg m = { 0 };
 
@@ -201,7 +203,7 @@ bool stage_consumer(struct demo *d, int i)
     snprintf(prefix, sizeof(prefix), "baton.control.prefix=%s", d->prefix);
     snprintf(version, sizeof(version), "baton.version=%s", demo_versions[i / 2]);
     for (int k = 0; k < d->more_count; k++)
-        argv[10 + k] = d->more[k];
+        argv[11 + k] = d->more[k];
     if (child_start(&d->children[DEMO_CONSUMER_FIRST + i], name, d->folder, argv, false, &m) < 0)
         return demo_fail(d, &m);
     d->view.colors[i / 2].running++;
