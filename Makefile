@@ -23,7 +23,7 @@ SEED ?=
 MAKEFLAGS += --no-print-directory
 
 .DEFAULT_GOAL := all
-.PHONY: sim-mutants all demo check embedded test asan sanitize fuzz static coverage sim model system chaos integrations bench install format format-check clean help setup setup-test setup-fuzz setup-model setup-static kafka
+.PHONY: sim-mutants all demo check embedded test asan sanitize fuzz static coverage sim model system chaos integrations bench install format format-check clean help spring setup setup-test setup-fuzz setup-model setup-static kafka
 
 all: $(BUILD)/build.ninja ## build everything into build/ (installs what is missing, builds librdkafka once)
 	@JOBS=$(JOBS) scripts/librdkafka.sh >/dev/null
@@ -71,8 +71,8 @@ check: all ## seconds: unit tests, layers, a short simulation; no services
 embedded: all ## half a minute: library, controller and Kafka adapter on the embedded broker
 	@scripts/test.py --build $(BUILD) embedded
 
-test: all setup-test setup-fuzz setup-model kafka ## everything: check, embedded, sanitizers, fuzzing, long simulation, model, system tests and chaos on a real Apache Kafka
-	@scripts/test.py --build $(BUILD) --asan $(ASAN) --tsan $(TSAN) --fuzz $(FUZZ) unit sim embedded asan tsan fuzz long model system chaos
+test: all setup-test setup-fuzz setup-model kafka spring ## everything: check, embedded, sanitizers, fuzzing, long simulation, model, system tests and chaos on a real Apache Kafka
+	@scripts/test.py --build $(BUILD) --asan $(ASAN) --tsan $(TSAN) --fuzz $(FUZZ) unit sim embedded asan tsan fuzz long model spring system chaos
 
 asan: $(ASAN)/build.ninja ## check and embedded under AddressSanitizer and UBSan, in build-asan/
 	@scripts/test.py --build $(BUILD) --asan $(ASAN) asan
@@ -104,7 +104,7 @@ sim-mutants: ## a hundred bugs put into the core, one at a time: the simulation 
 model: setup-model ## a minute: every state of the model of the protocol, and mistakes that it must find; MODEL=--full: half an hour, 8 GB
 	@python3 model/run.py $(MODEL)
 
-system: all setup-test kafka ## the system tests alone
+system: all setup-test kafka spring ## the system tests alone
 	@scripts/test.py --build $(BUILD) system
 
 chaos: all setup-test kafka ## six minutes: 25 switches on three brokers while everything breaks, audited; SWITCHES=500, SEED=n
@@ -149,6 +149,9 @@ setup-fuzz:
 
 kafka: setup-test
 	@scripts/kafka.sh >/dev/null
+
+spring: setup-test # what the system tests switch
+	@scripts/spring.sh $(BUILD) >/dev/null || : # its tests say it again
 
 help: ## this
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1	\2/p' $(MAKEFILE_LIST) | expand -t 16

@@ -25,6 +25,7 @@ RETOLD_LINES_MAX = 12  # of a failed program, under the table: who reads only th
 FUZZ_SECONDS = 60
 MODEL_SECONDS_MAX = 600
 CHAOS_SECONDS_MAX = 900
+SPRING_SECONDS_MAX = 600  # most of it is fetching, the first time
 SYSTEM_SECONDS_MAX = 1500  # all of make test stays under 45 minutes on two cores
 EMBEDDED_AT_ONCE = 4  # they wait more than they work
 retold = []
@@ -162,6 +163,10 @@ def system(args):
     return own_sum(args, 'tests/system/run.py', SYSTEM_SECONDS_MAX)
 
 
+def spring(args):
+    return own_sum(args, 'integrations/spring/verify.py', SPRING_SECONDS_MAX, '--quick')
+
+
 def chaos(args):
     return own_sum(args, 'tests/chaos/chaos.py', CHAOS_SECONDS_MAX, '--switches', '25', '--file', 'short')
 
@@ -202,6 +207,7 @@ SUITES = {
     'fuzz': (fuzz, 'a minute of libFuzzer over every parser'),
     'long': (long, 'long simulation'),
     'model': (model, 'every state of the model of the protocol'),
+    'spring': (spring, 'the Spring starter on Boot 3.5 and on Boot 4'),
     'system': (system, 'system tests on Apache Kafka'),
     'chaos': (chaos, '25 switches on three brokers while everything breaks, audited'),
 }

@@ -41,6 +41,7 @@ import cases_lag
 import cases_metrics
 import cases_refusals
 import cases_run
+import cases_spring
 import cases_switch
 from fleet import Fleet, Tools
 from kafka import PR_SET_PDEATHSIG, Failure, Kafka, ROOT, end_all_children, jars, take_ports
@@ -58,7 +59,7 @@ KINDS = {
     "three": {"nodes": 3, "heap_mb": 320},
 }
 
-TESTS = (cases_faults.TESTS + cases_auditor.TESTS + cases_switch.TESTS + cases_handover.TESTS + cases_judge.TESTS + cases_lag.TESTS + cases_metrics.TESTS + cases_channel.TESTS + cases_run.TESTS + cases_agent.TESTS + cases_refusals.TESTS + cases_burrow.TESTS + cases_switch.LAST +
+TESTS = (cases_faults.TESTS + cases_auditor.TESTS + cases_switch.TESTS + cases_handover.TESTS + cases_judge.TESTS + cases_lag.TESTS + cases_metrics.TESTS + cases_channel.TESTS + cases_run.TESTS + cases_spring.TESTS + cases_agent.TESTS + cases_refusals.TESTS + cases_burrow.TESTS + cases_switch.LAST +
          cases_refusals.LAST)
 
 

@@ -31,6 +31,11 @@ public class BatonAutoConfiguration {
     }
 
     @Bean
+    BatonEpochs batonEpochs(Gates gates) {
+        return new BatonEpochs(gates);
+    }
+
+    @Bean
     LifecycleServer batonLifecycleServer(BatonProperties properties, Gates gates) {
         return new LifecycleServer(properties, gates);
     }

@@ -211,6 +211,20 @@ class GateTest {
         assertThat(rig.part(0).why()).contains("epoch 18");
     }
 
+    @Test
+    void theEpochIsThatOfTheRecordsThatAreWorkedOn() {
+        BatonEpochs epochs = new BatonEpochs(rig.gates);
+        assertThat(epochs.of("in", 0)).isZero();
+        rig.running(0).records(0, 0, 3);
+        rig.poll();
+        rig.ready(0, 18, 9).tell();
+        assertThat(epochs.of("in", 0)).as("not before they are finished").isEqualTo(17);
+        rig.finish(0, 3);
+        rig.poll();
+        assertThat(epochs.of("in", 0)).isEqualTo(18);
+        assertThat(epochs.of("in", 1)).isZero();
+    }
+
     // --- rule 4: commits, with the mark -------------------------------------------------------------------------------
 
     @Test
