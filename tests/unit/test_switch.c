@@ -433,8 +433,9 @@ static void a_stage_goes_as_its_policy_says(void **state)
         }
         if (now != cases[i].now || then != cases[i].after)
             fail_msg("line %zu: %d, then %d", i, now, then);
-        if (then == HELD) { /* for ever, until somebody says something */
+        if (then == HELD) { /* for ever, until somebody says something, and nothing is written of it again */
             tick(r, 10 * r->fleet.spec.observe_ms);
+            assert_false(r->op_written || r->head_written);
             assert_true(r->s.op.held && r->s.op.state == OP_OBSERVING && r->fleet.deadline_unix_ms == 0);
         }
         reign_free(r);
@@ -521,6 +522,12 @@ static void a_verdict_is_written_when_it_says_something_new(void **state)
     reign_step(r, ev);
     assert_true(r->op_written);
     v.rule = RULE_EVIDENCE;
+    reign_step(r, ev);
+    assert_true(r->op_written);
+    v.verdict = VERDICT_OK;
+    reign_step(r, ev);
+    assert_true(r->op_written);
+    v.verdict = VERDICT_UNDECIDED;
     reign_step(r, ev);
     assert_true(r->op_written);
     ev.number = r->s.op.number + 1; /* of another operation */
@@ -1251,7 +1258,8 @@ static void what_does_not_come_home_needs_an_operator(void **state)
     assert_non_null(strstr(who[1].what, "silent for 14 s"));
     tick(r, 1000);
     assert_int_equal(r->s.op.state, OP_NEEDS_OPERATOR);
-    assert_non_null(strstr(r->s.op.why, "2 partitions are not home"));
+    assert_string_equal(r->s.op.why,
+                        "the operator asked for it; then the way back did not end in time: 2 partitions are not home");
     assert_int_equal(r->fleet.phase, PHASE_NEEDS_OPERATOR);
     for (int i = 0; i < PARTS; i++)
         assert_int_equal(r->table[i].state, RIGHT_HELD);
@@ -1277,6 +1285,7 @@ static void a_resume_that_stands_needs_an_operator(void **state)
     assert_int_equal(r->s.op.state, OP_PASSING);
     tick(r, 1);
     assert_int_equal(r->s.op.state, OP_NEEDS_OPERATOR);
+    assert_int_equal(r->fleet.phase, PHASE_NEEDS_OPERATOR); /* granted is not yet taken */
     assert_non_null(strstr(r->s.op.why, "taken up again"));
     r->members[BLUE].silent = false;
     obey(r, 4); /* they are taken after all: nobody is needed */
@@ -2736,6 +2745,300 @@ static void a_foreign_commit_is_told(void **state)
     reign_free(r);
 }
 
+/* Gone is who was missing in two listings that were asked for gone_after apart, to the millisecond. */
+static void who_is_gone_is_gone_at_his_time(void **state)
+{
+    (void)state;
+    for (int late_ms = 0; late_ms < 2; late_ms++) {
+        struct reign *r = reign_new();
+
+        r->members[BLUE].silent = r->members[BLUE].unlisted = true;
+        r->now_ms = r->s.groups_asked_ms = 20000;
+        read_groups(r);
+        r->now_ms = r->s.groups_asked_ms = 29999 + late_ms;
+        read_groups(r);
+        assert_string_equal(r->forgotten, late_ms ? "blue0" : "");
+        reign_free(r);
+    }
+}
+
+/* One step may ask for the end of one partition's log and the start of another's: each question has its own list. */
+static void two_questions_have_two_lists(void **state)
+{
+    struct reign *r = reign_new();
+    struct report *report;
+
+    (void)state;
+    r->fleet.spec.observe_ms = 600000;
+    r->starts = 25;
+    for (int i = 0; i < PARTS; i++)
+        r->first[i] = 27;
+    member_add(r, BLUE);
+    obey(r, 2);
+    r->deaf[SWITCHER_READ_STARTS] = true;
+    order_give(r, order_of(ORDER_SWITCH));
+    obey(r, 8);
+    assert_int_equal(r->s.op.state, OP_OBSERVING);
+    report = report_new(r, &r->members[2]);
+    for (int i = 0; i < PARTS; i++)
+        entry(report, i)->owned = r->table[i].holder == BLUE;
+    hear(r, report);
+    r->s.members[2].gone = true;
+    r->deaf[SWITCHER_READ_STARTS] = false;
+    tick(r, 1000);
+    assert_string_equal(r->forgotten, "blue2");
+    for (int i = 0; i < PARTS; i++) {
+        assert_int_equal(r->table[i].doubt, r->table[i].holder == BLUE ? 100 : OFFSET_NONE);
+        assert_int_equal(r->forth[i].log_start, r->forth[i].taken ? 25 : OFFSET_NONE);
+    }
+    reign_free(r);
+}
+
+/* The document says what is under way. */
+static void a_phase_says_what_is_under_way(void **state)
+{
+    static const struct {
+        enum order_kind kind;
+        enum phase passing, done, returning, back;
+    } cases[] = {
+        { ORDER_PAUSE, PHASE_PAUSING, PHASE_PAUSED, PHASE_RETURNING, PHASE_STEADY },
+        { ORDER_THROTTLE, PHASE_THROTTLING, PHASE_THROTTLED, PHASE_RETURNING, PHASE_STEADY },
+        { ORDER_SWITCH, PHASE_PASSING, PHASE_OBSERVING, PHASE_RETURNING, PHASE_STEADY },
+        { ORDER_ROLLBACK, PHASE_PASSING, PHASE_STEADY, PHASE_RETURNING, PHASE_STEADY },
+        { ORDER_RESUME, PHASE_RESUMING, PHASE_STEADY, 0, 0 },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_COUNT(cases); i++)
+        for (int abort = 0; abort < 2; abort++) {
+            struct reign *r = reign_new();
+            struct order o = order_of(cases[i].kind);
+
+            if (cases[i].kind == ORDER_RESUME) {
+                order_give(r, order_of(ORDER_PAUSE));
+                obey(r, 6);
+            } else if (cases[i].kind == ORDER_ROLLBACK) {
+                order_give(r, order_of(ORDER_SWITCH));
+                for (int stage = 0; stage < 2; stage++) {
+                    obey(r, 8);
+                    tick(r, 60000);
+                }
+            }
+            o.keep = 2;
+            assert_int_equal(order_give(r, o), REPLY_ACCEPTED);
+            assert_int_equal(r->fleet.phase, cases[i].passing);
+            if (!abort) {
+                obey(r, 8);
+                assert_int_equal(r->fleet.phase, cases[i].done);
+            } else if (cases[i].kind != ORDER_RESUME) {
+                r->members[BLUE].silent = r->members[GREEN].silent = true;
+                r->table[0].state = RIGHT_GRANTED; /* so that it is not over at once */
+                order_give(r, order_of(ORDER_ABORT));
+                assert_int_equal(r->fleet.phase, cases[i].returning);
+                r->members[BLUE].silent = r->members[GREEN].silent = false;
+                obey(r, 10);
+                assert_int_equal(r->fleet.phase, cases[i].back);
+            }
+            reign_free(r);
+        }
+}
+
+/* Its tombstone is read back: it is over, and what it said is not said again. Who has said goodbye is not looked for. */
+static void who_is_forgotten_stays_forgotten(void **state)
+{
+    struct reign *r = reign_new();
+
+    (void)state;
+    member_add(r, BLUE);
+    obey(r, 2);
+    r->members[2].silent = r->members[2].unlisted = true;
+    for (int i = 0; i < 30 && !r->forgotten[0]; i++) {
+        obey(r, 1);
+        tick(r, 990);
+    }
+    assert_string_equal(r->forgotten, "blue2");
+    reign_step(r, (struct switcher_event){ .type = SWITCHER_REPORT_GONE, .incarnation = "blue2" });
+    assert_string_equal(r->restored, "");
+    for (int m = 0; m < MEMBERS_MAX; m++)
+        assert_int_equal(r->s.members[m].used, m < 2);
+    reign_free(r);
+    r = reign_new();
+    r->members[BLUE].report.goodbye = r->members[BLUE].unlisted = true;
+    speak(r, BLUE);
+    r->members[BLUE].silent = true;
+    for (int i = 0; i < 30; i++)
+        tick(r, 1000);
+    assert_int_equal(r->asked[SWITCHER_READ_ENDS], 0);
+    for (int i = 0; i < PARTS; i++)
+        assert_int_equal(r->table[i].doubt, OFFSET_NONE); /* it was done with everything */
+    reign_free(r);
+}
+
+/* What had been passed before an operation is none of its way back. */
+static void a_way_back_is_of_its_own_operation(void **state)
+{
+    struct reign *r = reign_new();
+    struct order o = order_of(ORDER_SWITCH);
+
+    (void)state;
+    r->table[0].holder = GREEN; /* in two hands, whoever left it so */
+    o.to_given = true;
+    o.to = GREEN;
+    o.stages = (struct stages){ .items = { { STAGE_SHARE, 100, 0 } }, .count = 1 };
+    assert_int_equal(order_give(r, o), REPLY_ACCEPTED);
+    obey(r, 8);
+    assert_int_equal(r->s.op.state, OP_OBSERVING);
+    order_give(r, order_of(ORDER_ABORT));
+    obey(r, 8);
+    assert_int_equal(r->s.op.state, OP_ROLLED_BACK);
+    for (int i = 0; i < PARTS; i++) {
+        assert_int_equal(r->table[i].holder, i == 0 ? GREEN : BLUE);
+        assert_int_equal(r->back[i].ordered, i != 0);
+    }
+    assert_int_equal(r->fleet.phase, PHASE_NEEDS_OPERATOR);
+    reign_free(r);
+}
+
+/* On the way back a foreign commit turns nothing round: it is read again in a moment, until it is ours or the time is over. */
+static void a_foreign_commit_on_the_way_back_is_read_again(void **state)
+{
+    struct reign *r = reign_new();
+    int asked, i = 0;
+
+    (void)state;
+    order_give(r, order_of(ORDER_SWITCH));
+    obey(r, 8);
+    while (r->table[i].holder != GREEN)
+        i++;
+    r->mark[i] = (struct mark){ MARK_EPOCH, 999 };
+    order_give(r, order_of(ORDER_ABORT));
+    obey(r, 4);
+    assert_int_equal(r->s.op.state, OP_RETURNING);
+    assert_int_equal(r->table[i].holder, GREEN);
+    asked = r->asked[SWITCHER_READ_OFFSETS];
+    r->now_ms = r->facts[i].retry_ms - 1;
+    tick(r, 0);
+    assert_int_equal(r->asked[SWITCHER_READ_OFFSETS], asked);
+    tick(r, 1);
+    assert_int_equal(r->asked[SWITCHER_READ_OFFSETS], asked + 1);
+    r->mark[i].epoch = r->table[i].epoch;
+    r->facts[i].retry_ms = 0;
+    obey(r, 6);
+    assert_int_equal(r->s.op.state, OP_ROLLED_BACK);
+    reign_free(r);
+}
+
+/* Asked to do again from 20 on, the color finds its group at or below that: there is nothing to do again, and nothing is left out. */
+static void a_replay_never_leaves_anything_out(void **state)
+{
+    (void)state;
+    for (int64_t at = 19; at < 22; at++) {
+        struct reign *r = reign_new();
+        struct order o = order_of(ORDER_ROLLBACK);
+
+        for (int i = 0; i < PARTS; i++)
+            r->position[i] = 20;
+        speak(r, BLUE);
+        order_give(r, order_of(ORDER_SWITCH));
+        for (int stage = 0; stage < 2; stage++) {
+            obey(r, 8);
+            tick(r, 60000);
+        }
+        assert_int_equal(r->s.op.state, OP_COMPLETE);
+        for (int i = 0; i < PARTS; i++)
+            r->position[i] = at; /* an operator has reset the group, say */
+        o.replay = true;
+        assert_int_equal(order_give(r, o), REPLY_ACCEPTED);
+        obey(r, 8);
+        for (int i = 0; i < PARTS; i++) {
+            assert_int_equal(r->forth[i].from, at < 20 ? at : 20);
+            assert_int_equal(r->forth[i].committed, at);
+            assert_int_equal(r->forth[i].repeat_to, at > 20 ? at : OFFSET_NONE);
+        }
+        reign_free(r);
+    }
+}
+
+/* The one before has ordered, and what it noted went with it: the next leader's receipt says the essence all the same. */
+static void what_a_former_reign_ordered_stands_in_the_receipt(void **state)
+{
+    (void)state;
+    for (int granted = 0; granted < 2; granted++) {
+        struct reign *r = reign_new();
+        uint64_t order;
+        int i = 0;
+
+        r->fleet.spec.deadline_ms = 60000;
+        order_give(r, order_of(ORDER_SWITCH));
+        while (r->table[i].state != RIGHT_RELEASING)
+            i++;
+        order = r->table[i].order;
+        if (granted) {
+            speak(r, GREEN);
+            speak(r, BLUE);
+            assert_int_equal(r->table[i].state, RIGHT_GRANTED);
+        }
+        r->forth[i].ordered = false;
+        r->forth[i].order = r->forth[i].grant = 0;
+        r->forth[i].released = r->forth[i].committed = r->forth[i].from = OFFSET_NONE;
+        r->forth[i].release_heard_unix_us = r->forth[i].drained_unix_us = 0;
+        switcher_reign(&r->s, 5, r->now_ms, r->now_ms * 1000);
+        obey(r, 8);
+        assert_int_equal(r->s.op.state, OP_OBSERVING);
+        assert_true(r->forth[i].ordered && r->forth[i].taken);
+        assert_int_equal(r->forth[i].order, granted ? 0 : order);
+        assert_int_equal(r->forth[i].grant, r->table[i].epoch);
+        assert_int_equal(r->forth[i].from, 20 + i);
+        assert_int_equal(r->forth[i].committed, 20 + i);
+        assert_string_equal(r->forth[i].taken_by, "green1");
+        reign_free(r);
+    }
+}
+
+/* Only who says that he has released is believed to have; a standby's times are of an older release. */
+static void a_standby_has_released_nothing(void **state)
+{
+    struct reign *r = reign_new();
+    struct report *report;
+    int i = 0;
+
+    (void)state;
+    order_give(r, order_of(ORDER_SWITCH));
+    while (r->table[i].state != RIGHT_RELEASING)
+        i++;
+    speak(r, GREEN);
+    report = report_new(r, &r->members[BLUE]);
+    for (int k = 0; k < PARTS; k++)
+        entry(report, k)->local = LOCAL_STANDBY;
+    hear(r, report);
+    assert_int_equal(r->table[i].state, RIGHT_GRANTED);
+    assert_int_equal(r->forth[i].released, OFFSET_NONE);
+    reign_free(r);
+}
+
+/* What an order had to wait for is no matter of the next one. */
+static void a_new_order_asks_at_once(void **state)
+{
+    struct reign *r = reign_new();
+    int asked;
+
+    (void)state;
+    r->fails[SWITCHER_READ_OFFSETS] = true;
+    order_give(r, order_of(ORDER_PAUSE));
+    speak(r, GREEN);
+    speak(r, BLUE);
+    assert_true(r->facts[0].retry_ms > r->now_ms);
+    order_give(r, order_of(ORDER_ABORT));
+    speak(r, BLUE);
+    assert_int_equal(r->s.op.state, OP_ROLLED_BACK);
+    asked = r->asked[SWITCHER_READ_OFFSETS];
+    order_give(r, order_of(ORDER_PAUSE));
+    speak(r, GREEN);
+    speak(r, BLUE);
+    assert_int_equal(r->asked[SWITCHER_READ_OFFSETS], asked + 1);
+    reign_free(r);
+}
+
 /* --- for people ---------------------------------------------------------------------------------------------------------------------- */
 
 static void who_is_waited_for_is_told(void **state)
@@ -2855,6 +3158,16 @@ int main(void)
         cmocka_unit_test(an_older_word_of_the_holder_is_none),
         cmocka_unit_test(a_passage_is_proven_on_the_way_back),
         cmocka_unit_test(a_foreign_commit_is_told),
+        cmocka_unit_test(who_is_gone_is_gone_at_his_time),
+        cmocka_unit_test(two_questions_have_two_lists),
+        cmocka_unit_test(a_phase_says_what_is_under_way),
+        cmocka_unit_test(who_is_forgotten_stays_forgotten),
+        cmocka_unit_test(a_way_back_is_of_its_own_operation),
+        cmocka_unit_test(a_foreign_commit_on_the_way_back_is_read_again),
+        cmocka_unit_test(a_replay_never_leaves_anything_out),
+        cmocka_unit_test(what_a_former_reign_ordered_stands_in_the_receipt),
+        cmocka_unit_test(a_standby_has_released_nothing),
+        cmocka_unit_test(a_new_order_asks_at_once),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
