@@ -349,7 +349,7 @@ static void command_to_leader(struct call *call)
     if (c->election_trouble[0]) {
         call_error(call, 503, "unavailable", NULL, NULL, "%s", c->election_trouble);
     } else if (election_joined(c->election)) {
-        if (c->other_leads && c->reign == REIGN_NONE)
+        if (c->other_leads && c->reign.state == CLAIM_NONE)
             handed_send(call);
         else
             call_wait(call, "the election of a leader");
@@ -371,7 +371,7 @@ void call_to_leader(struct call *call)
     const struct claim *claim = &c->mirror.claim;
     char location[900];
 
-    if (call->from_handed || (c->reign >= REIGN_CATCH_UP && c->reign <= REIGN_REPORTS)) {
+    if (call->from_handed || claim_under_way(&c->reign)) {
         call_wait(call, "this controller to begin its lead");
     } else if (c->config.lead == CONTROLLER_COMMAND) {
         command_to_leader(call);

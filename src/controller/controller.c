@@ -63,7 +63,7 @@ static struct append *append(struct controller *c, enum append_kind kind, bool c
     ASSERT(a != NULL);
     a->token = ++c->append_last;
     a->kind = kind;
-    a->reign = c->reign_number;
+    a->reign = c->reign.number;
     snprintf(a->what, sizeof(a->what), "%.79s", key);
     if (kafka_append(c->appender, a->token, control ? c->control_topic : c->reports_topic, control ? 0 : -1, key, value,
                      len, &m) < 0) {
@@ -131,7 +131,7 @@ static void on_control_record(void *opaque, const struct kafka_record *rec)
 /* The log began anew under our feet (topic made again, or truncated): so do we. */
 static void replay_again(struct controller *c)
 {
-    if (c->reign != REIGN_NONE)
+    if (c->reign.state != CLAIM_NONE)
         reign_end(c, "the control log is read again from its beginning", true);
     for (struct mirror_fleet *f = c->mirror.fleets; f; f = f->next) {
         struct entry *e = f->opaque;
@@ -277,7 +277,7 @@ static void poll_readers(struct controller *c)
     if (!c->reports_open)
         return;
     r = kafka_reader_poll(c->reports, RECORDS_A_TURN, on_reports_record, c, &m);
-    if (r == ERR_CORRUPT && c->reign != REIGN_NONE)
+    if (r == ERR_CORRUPT && c->reign.state != CLAIM_NONE)
         reign_end(c, "the reports are read again from their beginning", true);
     else if (r < 0 && r != ERR_UNAVAILABLE)
         log_warn("reports_trouble", "error=\"%s\", trying on", m.text);
@@ -411,11 +411,9 @@ static void on_tick(evutil_socket_t fd, short what, void *opaque)
         if (c->config.lead == CONTROLLER_SERVE)
             memory_settle();
     }
-    if (c->reign == REIGN_RESTING && now_ms >= c->rest_until_ms)
-        c->reign = REIGN_NONE;
-    if (c->config.lead == CONTROLLER_SERVE && c->reign == REIGN_NONE)
-        join(c);
     reign_tick(c);
+    if (c->config.lead == CONTROLLER_SERVE && c->reign.state == CLAIM_NONE)
+        join(c);
     metrics_tick(c);
     controller_turn(c);
 }
@@ -575,7 +573,8 @@ int controller_open(struct controller **ret, struct event_base *base, const stru
     c->base = base;
     c->wake_fd = -1;
     c->calls_end = &c->calls;
-    c->term = c->acked_offset = -1;
+    claim_init(&c->reign);
+    c->acked_offset = -1;
     c->group_members = -1;
     c->opened_ms = clock_ms();
     c->ring = events_ring_new(EVENTS_KEPT);
@@ -688,10 +687,9 @@ void controller_close(struct controller *c)
         events_end(c);
         feeds_forget(c->feeds);
         close_wait(c);
-        if (c->reign == REIGN_LEADING)
-            log_info("lead_handed_over", "term=%lld", (long long)c->term);
-        c->reign = REIGN_NONE;
-        reign_end(c, "stopping", false);
+        if (c->reign.state == CLAIM_LEADING)
+            log_info("lead_handed_over", "term=%lld", (long long)c->reign.term);
+        reign_end(c, NULL, false);
         close_calls(c);
     }
     keeper_close(c->keeper);

@@ -30,6 +30,7 @@
 #include "controller/metrics.h"
 #include "controller/mirror.h"
 #include "controller/watch.h"
+#include "core/claim.h"
 #include "core/switch.h"
 #include "wire/spec.h"
 
@@ -87,18 +88,8 @@ void entry_orphan_all(struct entry *e);
 
 /* --- reign.c ------------------------------------------------------------------------------------------------------ */
 
-enum reign_state {
-    REIGN_NONE,       /* not elected */
-    REIGN_CATCH_UP,   /* elected: the control log is read to its end */
-    REIGN_CLAIM,      /* the claim is being appended */
-    REIGN_READ_CLAIM, /* the log is read up to the claim */
-    REIGN_REPORTS,    /* the reports are read to their end */
-    REIGN_LEADING,
-    REIGN_RESTING, /* it ended by a failure: out of the group until rest_until_ms */
-};
-
 void reign_elected(struct controller *c);
-/* Ends it, whatever its state. rest: leave the group and join again in a second. */
+/* Ends it, whatever its state. rest: leave the group and join again in a second. why NULL: it is no failure. */
 void reign_end(struct controller *c, const char *why, bool rest);
 void reign_turn(struct controller *c);
 void reign_appended(struct controller *c, const struct kafka_appended *a);
@@ -308,7 +299,7 @@ struct append {
     enum append_kind kind;
     struct led *led;   /* BATCH; NULL: its reign is over */
     struct call *call; /* REPORT: answered with it; NULL: nobody waits any more */
-    uint64_t reign;    /* number of the reign that appended it */
+    uint64_t reign;    /* c->reign.number when it was appended */
     char what[80];
 };
 
@@ -347,12 +338,9 @@ struct controller {
     struct orphan *orphans;
     size_t orphan_bytes;
 
-    enum reign_state reign;
+    struct claimant reign;
     char reign_failed[512]; /* why it has to end at the end of this turn, "": it goes on */
-    uint64_t reign_number;
-    int64_t term; /* of our claim */
     uint64_t reign_question;
-    int64_t reign_since_ms, rest_until_ms;
     bool elected;
     bool other_leads; /* Kafka has told us so since we joined */
     struct led *leds;

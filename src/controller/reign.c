@@ -1,9 +1,5 @@
 /*
- * reign - what this controller does while it leads, and how it comes to lead and ceases to.
- *
- *   NONE --elected--> CATCH_UP --log read to its end--> CLAIM --acknowledged: its offset is the term--> READ_CLAIM
- *                                                                                                           |
- *   RESTING <--lost, deposed, any failure-- (all)   LEADING <--reports read to their end-- REPORTS <--log read up to it
+ * reign - what this controller does while it leads. How it comes to lead and ceases to is core/claim's.
  *
  * One switcher a fleet (core/switch.h). What it changed is appended as one batch; until all of it is acknowledged the
  * fleet takes no further step, and only then are the effects of the step run: nothing is said before it is written
@@ -25,12 +21,10 @@
 #include "base/log.h"
 #include "controller/internal.h"
 
-#define REST_MS 1000
 #define ASK_MS_MAX 5000
 #define ASKS_MAX 32 /* questions for the end of the reports that are out at a time */
 #define PARTITIONS_EVERY_MS 10000
-#define EFFECTS_ENOUGH 8         /* no further step is taken before these are run */
-#define REIGN_BEGIN_MS_MAX 30000 /* from elected to leading */
+#define EFFECTS_ENOUGH 8 /* no further step is taken before these are run */
 
 struct inbox_event {
     struct inbox_event *next;
@@ -91,7 +85,7 @@ static void reign_fail(struct controller *c, const char *why)
 
 bool controller_leads(const struct controller *c)
 {
-    return c->reign == REIGN_LEADING && !c->reign_failed[0];
+    return c->reign.state == CLAIM_LEADING && !c->reign_failed[0];
 }
 
 const struct switcher *led_switcher(const struct led *l)
@@ -902,7 +896,7 @@ void reign_birth_take(struct controller *c, struct entry *e, struct call *call, 
 {
     struct led *l = led_begin(e, baton_count);
 
-    switcher_birth(&l->switcher, spec, (struct version){ .term = c->term, .epoch = epoch }, batons, baton_count,
+    switcher_birth(&l->switcher, spec, (struct version){ .term = c->reign.term, .epoch = epoch }, batons, baton_count,
                    clock_unix_us());
     led_take_members(l);
     log_info("fleet_born", "fleet=%s partitions=%d active=%s epoch=%llu", spec->fleet, baton_count,
@@ -1018,31 +1012,6 @@ void reign_partitions_soon(struct controller *c)
 
 /* --- coming to lead ----------------------------------------------------------------------------------------------- */
 
-static void reign_enter(struct controller *c, enum reign_state state)
-{
-    c->reign = state;
-    controller_wake(c);
-}
-
-void reign_elected(struct controller *c)
-{
-    if (c->reign != REIGN_NONE && c->reign != REIGN_RESTING)
-        return;
-    if (c->mirror.newer[0]) { /* it must not keep the lead from one that can read the log */
-        log_error("will_not_lead", "error=\"%s\", run a newer Baton", c->mirror.newer);
-        election_leave(c->election);
-        return;
-    }
-    c->reign_number++;
-    c->reign_since_ms = clock_ms();
-    c->term = -1;
-    c->reign_failed[0] = '\0';
-    log_info("elected", "controller=%s, reading the log before it leads", c->id);
-    c->reign_question = ++c->question_last;
-    kafka_reader_ask_end(c->control, c->reign_question, ASK_MS_MAX);
-    reign_enter(c, REIGN_CATCH_UP);
-}
-
 static void claim_append(struct controller *c)
 {
     struct claim claim = { .unix_ms = clock_unix_ms() };
@@ -1053,7 +1022,6 @@ static void claim_append(struct controller *c)
     text_copy(claim.host, sizeof(claim.host), c->host);
     text_copy(claim.address, sizeof(claim.address), c->advertise ? c->advertise : "");
     text_copy(claim.version, sizeof(claim.version), BATON_VERSION);
-    reign_enter(c, REIGN_CLAIM);
     if (claim_encode(&text, &claim, &m) < 0)
         reign_fail(c, m.text);
     else
@@ -1083,7 +1051,7 @@ static void lead_fleet(struct controller *c, struct mirror_fleet *f)
         led_free(l, false);
         return;
     }
-    switcher_reign(&l->switcher, c->term, clock_ms(), clock_unix_us());
+    switcher_reign(&l->switcher, c->reign.term, clock_ms(), clock_unix_us());
     led_take_members(l);
     replay_reign(&l->pen, &f->log);
     led_post(l, SWITCHER_TICK);
@@ -1091,19 +1059,15 @@ static void lead_fleet(struct controller *c, struct mirror_fleet *f)
 
 static void lead_begin(struct controller *c)
 {
-    log_info("leading", "term=%lld fleets=%d took_ms=%lld", (long long)c->term, c->mirror.fleet_count,
-             (long long)(clock_ms() - c->reign_since_ms));
+    log_info("leading", "term=%lld fleets=%d took_ms=%lld", (long long)c->reign.term, c->mirror.fleet_count,
+             (long long)(clock_ms() - c->reign.since_ms));
     for (struct mirror_fleet *f = c->mirror.fleets; f; f = f->next)
         lead_fleet(c, f);
     reign_partitions_soon(c);
-    reign_enter(c, REIGN_LEADING);
 }
 
-void reign_end(struct controller *c, const char *why, bool rest)
+static void reign_over(struct controller *c)
 {
-    const bool had = c->reign != REIGN_NONE && c->reign != REIGN_RESTING;
-
-    c->reign_failed[0] = '\0';
     while (c->leds)
         led_free(c->leds, false);
     while (c->asks) {
@@ -1116,16 +1080,68 @@ void reign_end(struct controller *c, const char *why, bool rest)
         o->taken = false;
     brokers_forget(c->brokers, c);
     c->partitions_out = false;
-    if (had)
-        log_warn("reign_ends", "term=%lld error=\"%s\"%s", (long long)c->term, why,
-                 rest ? ", joining the election again in 1 s" : "");
-    c->reign = REIGN_NONE;
-    if (!rest)
-        return;
-    c->elected = c->other_leads = false;
-    election_leave(c->election);
-    c->reign = REIGN_RESTING;
-    c->rest_until_ms = clock_ms() + REST_MS;
+}
+
+/* One step of the claim, and what it asks for. why: of an event that ends the reign, NULL: the claimant knows, or there is none. */
+static void reign_step(struct controller *c, struct claim_event *ev, const char *why)
+{
+    const int64_t term = c->reign.term;
+    const enum claim_state state = c->reign.state;
+    enum claim_effect effect;
+
+    ev->now_ms = clock_ms();
+    effect = claim_step(&c->reign, ev);
+    if (c->reign.state != state)
+        controller_wake(c);
+    switch (effect) {
+    case CLAIM_NOTHING:
+        break;
+    case CLAIM_ASK_LOG:
+        c->reign_failed[0] = '\0';
+        log_info("elected", "controller=%s, reading the log before it leads", c->id);
+        c->reign_question = ++c->question_last;
+        kafka_reader_ask_end(c->control, c->reign_question, ASK_MS_MAX);
+        break;
+    case CLAIM_APPEND:
+        claim_append(c);
+        break;
+    case CLAIM_ASK_REPORTS:
+        ask_reports(c, NULL, c->reign.number);
+        break;
+    case CLAIM_LEAD:
+        lead_begin(c);
+        break;
+    case CLAIM_STOP:
+    case CLAIM_STEP_DOWN:
+        if (!why)
+            why = c->reign.why;
+        if (why)
+            log_warn("reign_ends", "term=%lld error=\"%s\"%s", (long long)term, why,
+                     effect == CLAIM_STEP_DOWN ? ", joining the election again in 1 s" : "");
+        reign_over(c);
+        if (effect == CLAIM_STOP)
+            break;
+        c->elected = c->other_leads = false;
+        election_leave(c->election);
+        break;
+    }
+}
+
+void reign_elected(struct controller *c)
+{
+    if (!c->mirror.newer[0]) {
+        reign_step(c, &(struct claim_event){ .type = CLAIM_ELECTED }, NULL);
+    } else if (c->reign.state == CLAIM_NONE || c->reign.state == CLAIM_RESTING) {
+        /* it must not keep the lead from one that can read the log */
+        log_error("will_not_lead", "error=\"%s\", run a newer Baton", c->mirror.newer);
+        election_leave(c->election);
+    }
+}
+
+void reign_end(struct controller *c, const char *why, bool rest)
+{
+    c->reign_failed[0] = '\0';
+    reign_step(c, &(struct claim_event){ .type = rest ? CLAIM_FAILED : CLAIM_LOST }, why);
 }
 
 void reign_appended(struct controller *c, const struct kafka_appended *acked)
@@ -1147,15 +1163,14 @@ void reign_appended(struct controller *c, const struct kafka_appended *acked)
         controller_wake(c);
     } else if (acked->error < 0 && a->kind == APPEND_LOOSE) {
         log_warn("append_failed", "key=\"%s\" error=\"%s\"", a->what, err_text(acked->error));
-    } else if (acked->error < 0 && a->reign == c->reign_number) {
+    } else if (acked->error < 0 && a->reign == c->reign.number) {
         char why[200];
 
         snprintf(why, sizeof(why), "append of '%s' failed: %s", a->what, rd_kafka_err2str(acked->code));
         reign_fail(c, why);
-    } else if (acked->error == ERR_OK && a->kind == APPEND_CLAIM && a->reign == c->reign_number &&
-               c->reign == REIGN_CLAIM) {
-        c->term = acked->offset;
-        reign_enter(c, REIGN_READ_CLAIM);
+    } else if (acked->error == ERR_OK && a->kind == APPEND_CLAIM) {
+        reign_step(c, &(struct claim_event){ .type = CLAIM_WRITTEN, .number = a->reign, .offset = acked->offset },
+                   NULL);
     } else if (acked->error == ERR_OK && a->kind == APPEND_BATCH) {
         if (acked->offset > c->acked_offset)
             c->acked_offset = acked->offset;
@@ -1179,14 +1194,9 @@ void reign_log_changed(struct controller *c, const struct mirror_change *change)
 {
     struct entry *e = change->fleet ? change->fleet->opaque : NULL;
 
-    if (change->type == MIRROR_CLAIM) {
-        if (c->reign >= REIGN_READ_CLAIM && c->reign <= REIGN_LEADING && change->offset > c->term)
-            reign_fail(c, "another controller has claimed the lead");
+    if (change->type == MIRROR_CLAIM || c->reign.state != CLAIM_LEADING)
         return;
-    }
     ASSERT(change->fleet);
-    if (c->reign != REIGN_LEADING)
-        return;
     if (e && e->led && !e->led->deleting)
         replay_behind(&e->led->pen, &e->led->switcher, change->record, change->fate);
     else if (change->type == MIRROR_VOID && !change->fleet->fleet.exists)
@@ -1214,8 +1224,8 @@ static void asks_answered(struct controller *c)
         *at = ask->next;
         if (ask->led)
             led_post(ask->led, SWITCHER_REPORTS_READ)->ev.token = ask->switcher_token;
-        else if (c->reign == REIGN_REPORTS)
-            lead_begin(c);
+        else
+            reign_step(c, &(struct claim_event){ .type = CLAIM_REPORTS_READ, .number = ask->switcher_token }, NULL);
         free(ask);
     }
 }
@@ -1234,50 +1244,33 @@ static void asks_send(struct controller *c)
         }
 }
 
-static void begin_turn(struct controller *c)
+/* What the control log has brought, for the claim: how far it is read, and whether that is where its end was. */
+static void claim_turn(struct controller *c)
 {
+    const struct mirror *m = &c->mirror;
+    struct claim_event log = { .type = CLAIM_LOG, .position = m->position, .highest = m->terms.highest };
+    struct claim_event caught_up = { .type = CLAIM_CAUGHT_UP, .number = c->reign.number };
+    enum kafka_end end;
     int64_t ignored;
 
-    switch (c->reign) {
-    case REIGN_CATCH_UP:
-        switch (kafka_reader_end(c->control, c->reign_question, &ignored)) {
-        case KAFKA_END_PENDING:
-            break;
-        case KAFKA_END_REACHED:
-            claim_append(c);
-            break;
-        case KAFKA_END_FAILED:
-            reign_fail(c, "the end of the control log could not be read");
-            break;
-        }
-        break;
-    case REIGN_READ_CLAIM:
-        if (c->mirror.terms.highest > c->term) {
-            reign_fail(c, "another controller has claimed the lead");
-        } else if (c->mirror.position > c->term) {
-            ask_reports(c, NULL, 0);
-            reign_enter(c, REIGN_REPORTS);
-        }
-        break;
-    case REIGN_NONE:
-    case REIGN_CLAIM:
-    case REIGN_REPORTS:
-    case REIGN_LEADING:
-    case REIGN_RESTING:
-        break;
-    }
-    if (c->reign >= REIGN_CATCH_UP && c->reign < REIGN_LEADING && clock_ms() - c->reign_since_ms > REIGN_BEGIN_MS_MAX)
-        reign_fail(c, "it took too long to begin it");
+    log.ours = m->claim_known && !strcmp(m->claim.controller, c->id);
+    reign_step(c, &log, NULL);
+    if (c->reign.state != CLAIM_CATCH_UP)
+        return;
+    end = kafka_reader_end(c->control, c->reign_question, &ignored);
+    caught_up.failed = end == KAFKA_END_FAILED;
+    if (end != KAFKA_END_PENDING)
+        reign_step(c, &caught_up, NULL);
 }
 
 void reign_turn(struct controller *c)
 {
     struct led *next;
 
-    if (c->mirror.newer[0] && c->reign != REIGN_NONE && c->reign != REIGN_RESTING)
+    if (c->mirror.newer[0] && (claim_under_way(&c->reign) || c->reign.state == CLAIM_LEADING))
         reign_fail(c, c->mirror.newer);
     if (!c->reign_failed[0])
-        begin_turn(c);
+        claim_turn(c);
     if (!c->reign_failed[0])
         asks_answered(c);
     for (struct led *l = c->leds; l && !c->reign_failed[0]; l = next) {
@@ -1295,12 +1288,13 @@ void reign_turn(struct controller *c)
 
 void reign_tick(struct controller *c)
 {
+    reign_step(c, &(struct claim_event){ .type = CLAIM_TICK }, NULL);
     for (struct led *l = c->leds; l; l = l->next)
         if (!l->tick_queued && l->acks_out == 0) {
             l->tick_queued = true;
             led_post(l, SWITCHER_TICK);
         }
-    if (c->reign == REIGN_LEADING && !c->partitions_out &&
+    if (c->reign.state == CLAIM_LEADING && !c->partitions_out &&
         (c->partitions_ms == 0 || clock_ms() - c->partitions_ms > PARTITIONS_EVERY_MS))
         partitions_ask(c);
 }

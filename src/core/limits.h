@@ -7,12 +7,14 @@
 #define CORE_LIMITS_H
 
 #ifndef BATONS_MAX
-#define TOPICS_MAX 32    /* topics of a fleet */
-#define BATONS_MAX 16384 /* partitions of a fleet */
-#define SHARD_BATONS 512 /* batons in one record of the control log */
-#define MEMBERS_MAX 512  /* members of a fleet, both colors */
-#define SIGNALS_MAX 8    /* of a fleet's own, for the judge */
-#define FINDINGS_MAX 64  /* findings of one preflight; more are counted, not kept */
+#define TOPICS_MAX 32      /* topics of a fleet */
+#define BATONS_MAX 16384   /* partitions of a fleet */
+#define SHARD_BATONS 512   /* batons in one record of the control log */
+#define MEMBERS_MAX 512    /* members of a fleet, both colors */
+#define SIGNALS_MAX 8      /* of a fleet's own, for the judge */
+#define FINDINGS_MAX 64    /* findings of one preflight; more are counted, not kept */
+#define CLAIM_MS_MAX 30000 /* from elected to leading */
+#define CLAIM_REST_MS 1000 /* out of the election, after a failure */
 #endif
 #define SHARDS_MAX (BATONS_MAX / SHARD_BATONS)
 

@@ -23,6 +23,7 @@ int64_t log_append(struct world *w, struct control_record record)
     }
     if (record.claim)
         record.term = w->log_count;
+    record.reports = w->report_count;
     record.ms = w->now_ms;
     w->log[w->log_count++] = record;
     judge_appended(w, w->log_count - 1);

@@ -1,8 +1,9 @@
 /*
  * controller - the shell of a switcher: reads both logs, steps, appends what changed as one batch, and only then runs the effects.
  *
- * Replay, healing and the order of a batch are core/replay's, as in src/controller (mirror.c, reign.c). One that is replaced without knowing
- * goes on as long as it does not see the other's claim: its late records are what rule 14 is about.
+ * How it comes to lead is core/claim's; replay, healing and the order of a batch are core/replay's, as in src/controller (mirror.c,
+ * reign.c). One that is replaced without knowing goes on as long as it does not see the other's claim: its late records are what rule 14
+ * is about.
  */
 #include <stdio.h>
 #include <string.h>
@@ -11,7 +12,7 @@
 
 struct controller *leader(struct world *w)
 {
-    return w->leader >= 0 && w->controllers[w->leader].leads ? &w->controllers[w->leader] : NULL;
+    return w->leader >= 0 && leads(&w->controllers[w->leader]) ? &w->controllers[w->leader] : NULL;
 }
 
 /* --- events for the switcher ---------------------------------------------------------------------------------------------------- */
@@ -52,7 +53,7 @@ static void controller_send(struct world *w, int n, struct told *t, int64_t dela
 void controllers_notice(struct world *w)
 {
     for (int n = 0; n < w->config.controllers; n++)
-        if (w->controllers[n].leads)
+        if (leads(&w->controllers[n]) || claim_under_way(&w->controllers[n].reign))
             put(w, (struct at){ .ms = w->now_ms + hop_ms(w),
                                 .kind = AT_CONTROLLER_READ,
                                 .who = n,
@@ -111,7 +112,7 @@ static const struct op *op_present(const struct controller *c)
 
 static struct control_record tombstone(const struct controller *c, int n, const struct replay_key *key)
 {
-    struct control_record r = { .key = *key, .gone = true, .writer = n, .term = c->term };
+    struct control_record r = { .key = *key, .gone = true, .writer = n, .term = c->reign.term };
 
     if (key->kind == REPLAY_HEAD) {
         struct doc *doc = arena(sizeof(*doc));
@@ -138,7 +139,7 @@ static bool batch_record(void *opaque, const struct replay_key *key, enum replay
     const struct controller *c = &hand->w->controllers[hand->n];
     const bool sharded = c->fleet.baton_count > SHARD_BATONS;
     struct batch *b = hand->batch;
-    struct control_record r = { .key = *key, .writer = hand->n, .term = c->term };
+    struct control_record r = { .key = *key, .writer = hand->n, .term = c->reign.term };
 
     if (text == REPLAY_NOTHING) {
         r = tombstone(c, hand->n, key);
@@ -335,7 +336,7 @@ static void controller_turn(struct world *w, int n)
     const uint32_t number = op->number;
     struct batch *b;
 
-    if (!c->leads || c->busy)
+    if (!leads(c) || c->busy)
         return;
     switcher_effects_clear(&c->fx);
     while (c->inbox && c->fx.count < SWITCHER_EFFECTS_MAX - 16 && c->fx.baton_count <= 2 * w->partitions_max) {
@@ -378,15 +379,18 @@ void controller_reset(struct controller *c)
 {
     c->inbox = NULL;
     c->inbox_end = &c->inbox;
-    c->leads = c->busy = c->cut_log = c->cut_all = false;
-    c->lag_until_ms = 0;
+    c->busy = c->cut_log = c->cut_all = false;
+    c->lag_until_ms = c->log_lag_until_ms = c->again_ms = 0;
     c->life++;
 }
 
 void controller_die(struct controller *c)
 {
     controller_reset(c);
+    claim_init(&c->reign);
     c->fresh = true;
+    c->loses = c->lost = false;
+    c->process++;
 }
 
 static void keep(const struct replay_change *change, const struct control_record *r)
@@ -402,12 +406,10 @@ static void keep(const struct replay_change *change, const struct control_record
         *(r->key.kind == REPLAY_OP ? &kept->op : &kept->passes[r->key.shard]) = r->op;
 }
 
-/* Reads on from where it stands. True: a higher claim than its own was seen. */
-static bool read_log(struct world *w, struct controller *c)
+/* Reads on from where it stands, up to what was written by then. */
+static void read_log(struct world *w, struct controller *c, int64_t seen_ms)
 {
-    bool deposed = false;
-
-    for (; c->log_next < w->log_count; c->log_next++) {
+    for (; c->log_next < w->log_count && w->log[c->log_next].ms <= seen_ms; c->log_next++) {
         const struct control_record *r = &w->log[c->log_next];
         const struct replay_record record = {
             .key = r->key, .what = r->gone ? REPLAY_TOMBSTONE : REPLAY_RECORD, .term = r->term, .doc = r->doc
@@ -418,15 +420,13 @@ static bool read_log(struct world *w, struct controller *c)
             continue;
         if (r->claim) {
             terms_claim(&c->terms, c->log_next);
-            deposed = deposed || (c->leads && c->log_next > c->term);
             continue;
         }
         change = replay_step(&c->log, &c->terms, &record);
         keep(&change, r);
-        if (c->leads)
+        if (leads(c))
             replay_behind(&c->pen, &c->switcher, &record, change.fate);
     }
-    return deposed;
 }
 
 /* What it begins its reign with: the document and the newest operation as the log has them. */
@@ -484,25 +484,17 @@ static void birth(struct world *w, struct controller *c)
             if (w->groups[k].mark[p].kind == MARK_EPOCH && w->groups[k].mark[p].epoch >= epoch)
                 epoch = w->groups[k].mark[p].epoch + 1;
     }
-    switcher_birth(&c->switcher, &spec, (struct version){ c->term, epoch }, batons, w->partitions,
+    switcher_birth(&c->switcher, &spec, (struct version){ c->reign.term, epoch }, batons, w->partitions,
                    clock_of_unix_us(w, &c->clock));
 }
 
-void controller_begin(struct world *w, int n)
+/* It leads from here on: what it had read of the reports while it claimed waits in its inbox. */
+static void begin(struct world *w, int n)
 {
     struct controller *c = &w->controllers[n];
     const size_t max = (size_t)w->partitions_max;
     struct switcher_memory memory;
 
-    controller_reset(c);
-    clock_draw(w, &c->clock);
-    if (c->fresh) {
-        c->fresh = false;
-        c->log_next = 0;
-        terms_init(&c->terms);
-        fleet_init(&c->mirrored, arena(max * sizeof(struct baton)), w->partitions_max);
-        replay_init(&c->log, &c->mirrored, arena(KEPT_MAX * sizeof(struct replay_op)), KEPT_MAX);
-    }
     fleet_init(&c->fleet, arena(max * sizeof(struct baton)), w->partitions_max);
     c->facts = arena(max * sizeof(*c->facts));
     c->forth = arena((max + SHARD_BATONS) * sizeof(*c->forth));
@@ -511,29 +503,180 @@ void controller_begin(struct world *w, int n)
     c->fx.baton_max = 4 * (int)max;
     memory = (struct switcher_memory){ &c->fleet, c->facts, c->forth, c->back, arena(max * sizeof(struct stage_item)) };
     switcher_init(&c->switcher, &memory);
-    c->reports_next = 0;
-    c->reports_token = 0;
-    memset(c->read_back, 0, sizeof(c->read_back));
-    c->reports_asked_ms = 0;
-    memset(c->report_taken, 0, sizeof(c->report_taken));
     w->led_since_ms = w->now_ms;
-    c->term = log_append(w, (struct control_record){ .claim = true });
-    read_log(w, c);
-    c->leads = true;
-    w->result->failovers += c->term > 0;
-    say(w, "controller %d leads with term %lld", n, (long long)c->term);
+    w->result->failovers += c->reign.term > 0;
+    say(w, "controller %d leads with term %lld", n, (long long)c->reign.term);
     c->pen = (struct replay_pen){ 0 };
-    if (!c->mirrored.exists) {
+    if (c->mirrored.exists)
+        load(c);
+    rules_leads(w, n);
+    if (c->mirrored.exists) {
+        replay_reign(&c->pen, &c->log);
+        switcher_reign(&c->switcher, c->reign.term, clock_of_ms(w, &c->clock), clock_of_unix_us(w, &c->clock));
+    } else {
         replay_bury(&c->log, append_tombstone, &(struct hand){ w, n, NULL });
         birth(w, c);
-    } else {
-        load(c);
-        replay_reign(&c->pen, &c->log);
-        rules_replayed(w, n);
-        switcher_reign(&c->switcher, c->term, clock_of_ms(w, &c->clock), clock_of_unix_us(w, &c->clock));
     }
-    put(w, (struct at){ .ms = w->now_ms, .kind = AT_CONTROLLER_TICK, .who = n, .life = c->life });
-    put(w, (struct at){ .ms = w->now_ms, .kind = AT_CONTROLLER_READ, .who = n, .life = c->life });
+    controller_queue(w, n, told_new(SWITCHER_TICK, 0));
+}
+
+/* --- the claim ---------------------------------------------------------------------------------------------------------------------------- */
+
+static void dies(struct world *w, int n, int64_t again_ms)
+{
+    controller_die(&w->controllers[n]);
+    if (n == w->leader)
+        put(w, (struct at){ .ms = w->now_ms + again_ms, .kind = AT_CONTROLLER_LEADS, .who = n });
+}
+
+static void read_soon(struct world *w, int n)
+{
+    put(w, (struct at){
+               .ms = w->now_ms + hop_ms(w), .kind = AT_CONTROLLER_READ, .who = n, .life = w->controllers[n].life });
+}
+
+static void claim_effect(struct world *w, int n, enum claim_effect effect)
+{
+    struct controller *c = &w->controllers[n];
+
+    switch (effect) {
+    case CLAIM_NOTHING:
+        break;
+    case CLAIM_ASK_LOG:
+        c->log_wanted = strikes(w, FAULT_LOST, w->config.chance[FAULT_LOST]) ? -1 : w->log_count;
+        read_soon(w, n);
+        break;
+    case CLAIM_APPEND:
+        rules_claims(w, n);
+        put(w, (struct at){ .ms = w->now_ms + hop_ms(w),
+                            .kind = AT_CONTROLLER_CLAIM,
+                            .who = n,
+                            .life = c->process,
+                            .a = (int64_t)c->reign.number });
+        break;
+    case CLAIM_ASK_REPORTS:
+        c->reports_next = 0;
+        c->reports_token = 0;
+        c->reports_wanted = w->report_count;
+        c->reports_asked_ms = 0;
+        memset(c->read_back, 0, sizeof(c->read_back));
+        memset(c->report_taken, 0, sizeof(c->report_taken));
+        read_soon(w, n);
+        break;
+    case CLAIM_LEAD:
+        begin(w, n);
+        fault_soon(w);
+        break;
+    case CLAIM_STOP:
+    case CLAIM_STEP_DOWN:
+        say(w, "controller %d does not lead any more: %s", n, c->reign.why ? c->reign.why : "it was told so");
+        controller_reset(c);
+        if (effect == CLAIM_STOP)
+            break;
+        put(w, (struct at){ .ms = w->now_ms + TICK_MS, .kind = AT_CONTROLLER_TICK, .who = n, .life = c->life });
+        if (n == w->leader) /* it leaves the group: another is elected, or the same when it has joined again */
+            replace_leader(w, w->config.controllers < 2 || chance(w, 500), CLAIM_REST_MS + below(w, 300));
+        break;
+    }
+}
+
+static void claim_tell(struct world *w, int n, struct claim_event ev)
+{
+    struct controller *c = &w->controllers[n];
+    enum claim_effect effect;
+
+    ev.now_ms = clock_of_ms(w, &c->clock);
+    effect = claim_step(&c->reign, &ev);
+    if (effect != CLAIM_NOTHING && n == w->leader &&
+        strikes(w, FAULT_CRASH_CONTROLLER_EFFECT, w->config.chance[FAULT_CRASH_CONTROLLER_EFFECT])) {
+        say(w, "controller %d dies on its way to the lead", n);
+        dies(w, n, 20 + below(w, 800));
+        return;
+    }
+    claim_effect(w, n, effect);
+}
+
+void controller_elected(struct world *w, int n)
+{
+    struct controller *c = &w->controllers[n];
+
+    if (c->loses)
+        controller_loses(w, n); /* the group tells one thing after the other */
+    if (leads(c) || claim_under_way(&c->reign))
+        return;
+    controller_reset(c);
+    clock_draw(w, &c->clock);
+    c->lost = false;
+    if (c->fresh) {
+        c->fresh = false;
+        c->log_next = 0;
+        terms_init(&c->terms);
+        fleet_init(&c->mirrored, arena((size_t)w->partitions_max * sizeof(struct baton)), w->partitions_max);
+        replay_init(&c->log, &c->mirrored, arena(KEPT_MAX * sizeof(struct replay_op)), KEPT_MAX);
+    }
+    c->log_elected = w->log_count;
+    say(w, "controller %d is elected", n);
+    fault_soon(w);
+    put(w, (struct at){ .ms = w->now_ms + TICK_MS, .kind = AT_CONTROLLER_TICK, .who = n, .life = c->life });
+    claim_tell(w, n, (struct claim_event){ .type = CLAIM_ELECTED });
+}
+
+void controller_loses(struct world *w, int n)
+{
+    w->controllers[n].loses = false;
+    w->controllers[n].lost = true;
+    claim_tell(w, n, (struct claim_event){ .type = CLAIM_LOST });
+}
+
+/* A claim reaches the log, or does not, or late; its answer finds the process that has sent it, or nobody. */
+static void claim_arrives(struct world *w, struct at *at)
+{
+    const struct controller *c = &w->controllers[at->who];
+    const bool late = at->b;
+    int64_t offset = -1;
+
+    if (at->life != c->process && chance(w, 500))
+        return; /* it went down with it */
+    if (!late && strikes(w, FAULT_CLAIM_LATE, w->config.chance[FAULT_CLAIM_LATE]))
+        put(w, (struct at){ .ms = w->now_ms + 20 + below(w, 1500),
+                            .kind = AT_CONTROLLER_CLAIM,
+                            .who = at->who,
+                            .life = at->life,
+                            .a = at->a,
+                            .b = true });
+    else if (late || !strikes(w, FAULT_APPEND_FAILED, w->config.chance[FAULT_APPEND_FAILED]))
+        offset = log_append(w, (struct control_record){
+                                   .claim = true, .writer = at->who, .process = at->life, .number = (uint64_t)at->a });
+    if (late || strikes(w, FAULT_LOST, w->config.chance[FAULT_LOST]))
+        return; /* nobody waits for an answer, or it never comes */
+    if (offset >= 0 && strikes(w, FAULT_CLAIM_UNHEARD, w->config.chance[FAULT_CLAIM_UNHEARD]))
+        offset = -1;
+    if (offset >= 0)
+        fault_soon(w);
+    put(w, (struct at){ .ms = w->now_ms + hop_ms(w),
+                        .kind = AT_CONTROLLER_CLAIMED,
+                        .who = at->who,
+                        .life = at->life,
+                        .a = at->a,
+                        .b = offset });
+}
+
+/* What the log and the reports have brought, for the claim. */
+static void claim_read(struct world *w, int n)
+{
+    struct controller *c = &w->controllers[n];
+    const struct control_record *highest = c->terms.highest >= 0 ? &w->log[c->terms.highest] : NULL;
+
+    claim_tell(w, n,
+               (struct claim_event){ .type = CLAIM_LOG,
+                                     .position = c->log_next,
+                                     .highest = c->terms.highest,
+                                     .ours = highest && highest->writer == n && highest->process == c->process });
+    rules_log_read(w, n);
+    if (c->reign.state == CLAIM_CATCH_UP && c->log_next >= c->log_wanted)
+        claim_tell(w, n,
+                   (struct claim_event){
+                       .type = CLAIM_CAUGHT_UP, .number = c->reign.number, .failed = c->log_wanted < 0 });
 }
 
 /* An operator makes a fleet again when the members of the deleted one have finished: what they do later belongs to no document. */
@@ -551,16 +694,20 @@ static void controller_read(struct world *w, int n)
 {
     struct controller *c = &w->controllers[n];
     const int64_t seen_ms = w->now_ms < c->lag_until_ms ? w->now_ms - c->lag_ms : w->now_ms;
+    const int64_t log_seen_ms = w->now_ms < c->log_lag_until_ms ? w->now_ms - c->log_lag_ms : w->now_ms;
 
-    if (!c->cut_log && !c->cut_all && read_log(w, c)) {
-        say(w, "controller %d is deposed", n);
-        controller_reset(c);
-        return;
+    if (!c->cut_log && !c->cut_all) {
+        read_log(w, c, log_seen_ms);
+        claim_read(w, n);
     }
+    if ((log_seen_ms < w->now_ms || seen_ms < w->now_ms) && c->again_ms <= w->now_ms) {
+        c->again_ms = w->now_ms + (log_seen_ms < seen_ms ? c->log_lag_ms : c->lag_ms);
+        put(w, (struct at){ .ms = c->again_ms, .kind = AT_CONTROLLER_READ, .who = n, .life = c->life });
+    }
+    if (c->reign.state != CLAIM_REPORTS && !leads(c))
+        return;
     if (c->cut_all)
         return;
-    if (seen_ms < w->now_ms)
-        put(w, (struct at){ .ms = w->now_ms + c->lag_ms, .kind = AT_CONTROLLER_READ, .who = n, .life = c->life });
     for (; c->reports_next < w->report_count; c->reports_next++) {
         const struct report_record *r = &w->reports[c->reports_next];
         struct told *t;
@@ -586,6 +733,8 @@ static void controller_read(struct world *w, int n)
         c->reports_token = 0;
         controller_queue(w, n, t);
     }
+    if (c->reign.state == CLAIM_REPORTS && c->reports_next >= c->reports_wanted)
+        claim_tell(w, n, (struct claim_event){ .type = CLAIM_REPORTS_READ, .number = c->reign.number });
 }
 
 /*
@@ -614,7 +763,11 @@ static void controller_tick(struct world *w, int n)
 {
     struct controller *c = &w->controllers[n];
 
-    put(w, (struct at){ .ms = w->now_ms + TICK_MS, .kind = AT_CONTROLLER_TICK, .who = n, .life = c->life });
+    claim_tell(w, n, (struct claim_event){ .type = CLAIM_TICK });
+    if (c->reign.state != CLAIM_NONE)
+        put(w, (struct at){ .ms = w->now_ms + TICK_MS, .kind = AT_CONTROLLER_TICK, .who = n, .life = c->life });
+    if (!leads(c))
+        return;
     if (c->fleet.exists && c->fleet.baton_count < w->partitions && !c->cut_all && !c->inbox) {
         struct told *t = told_new(SWITCHER_PARTITIONS, (size_t)w->partitions * sizeof(int64_t));
 
@@ -635,9 +788,7 @@ static void controller_append(struct world *w, struct at *at)
 
     if (good && count > 0 && strikes(w, FAULT_APPEND_FAILED, w->config.chance[FAULT_APPEND_FAILED])) {
         say(w, "controller %d: a batch fails, its reign is over", at->who);
-        controller_reset(c);
-        if (at->who == w->leader)
-            put(w, (struct at){ .ms = w->now_ms + 20 + below(w, 500), .kind = AT_CONTROLLER_LEADS, .who = at->who });
+        claim_tell(w, at->who, (struct claim_event){ .type = CLAIM_FAILED });
         good = false;
     }
     if (!good)
@@ -664,8 +815,7 @@ static void controller_acked(struct world *w, int n)
         if (n == w->leader &&
             strikes(w, FAULT_CRASH_CONTROLLER_EFFECT, w->config.chance[FAULT_CRASH_CONTROLLER_EFFECT])) {
             say(w, "controller %d dies between two effects", n);
-            controller_die(c);
-            put(w, (struct at){ .ms = w->now_ms + 20 + below(w, 800), .kind = AT_CONTROLLER_LEADS, .who = n });
+            dies(w, n, 20 + below(w, 800));
             return;
         }
         controller_effect(w, n, &c->fx.items[i]);
@@ -683,8 +833,26 @@ void controller_at(struct world *w, struct at *at)
     if (at->kind == AT_CONTROLLER_LEADS) {
         if (w->log_count > 0 && !w->fleet_exists && work_in_hand(w))
             put(w, (struct at){ .ms = w->now_ms + 100, .kind = AT_CONTROLLER_LEADS, .who = n });
-        else if (n == w->leader && !c->leads)
-            controller_begin(w, n);
+        else if (n == w->leader)
+            controller_elected(w, n);
+        return;
+    }
+    if (at->kind == AT_CONTROLLER_LOSES) {
+        if (at->life == c->process && c->loses)
+            controller_loses(w, n);
+        return;
+    }
+    if (at->kind == AT_CONTROLLER_CLAIM) { /* sent is sent */
+        claim_arrives(w, at);
+        return;
+    }
+    if (at->kind == AT_CONTROLLER_CLAIMED) {
+        if (at->life != c->process || c->cut_all)
+            return;
+        claim_tell(w, n,
+                   (struct claim_event){
+                       .type = CLAIM_WRITTEN, .number = (uint64_t)at->a, .failed = at->b < 0, .offset = at->b });
+        controller_read(w, n);
         return;
     }
     if (at->kind == AT_CONTROLLER_APPEND) {
@@ -702,12 +870,14 @@ void controller_at(struct world *w, struct at *at)
         reports_append(w, r->incarnation, r);
         return;
     }
-    if (at->life != c->life || !c->leads)
+    if (at->life != c->life)
         return;
     if (at->kind == AT_CONTROLLER_TICK)
         controller_tick(w, n);
     else if (at->kind == AT_CONTROLLER_READ)
         controller_read(w, n);
+    else if (!leads(c))
+        return;
     else if (at->kind == AT_CONTROLLER_TURN)
         controller_turn(w, n);
     else if (at->kind == AT_CONTROLLER_ACKED)

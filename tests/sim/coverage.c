@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/check.h"
+#include "core/claim.h"
 #include "core/holder.h"
 #include "core/op.h"
 
@@ -20,6 +21,7 @@ static int64_t faults[FAULT_COUNT];
 static int64_t in_op[FAULT_COUNT][OP_STATE_COUNT + 1];
 static int64_t in_part[FAULT_COUNT][PART_STATE_COUNT];
 static int64_t in_right[FAULT_COUNT][RIGHT_COUNT];
+static int64_t in_claim[FAULT_COUNT][CLAIM_STATE_COUNT];
 
 /* The machines of the core, and the transitions that each may make: what is never met is a hole in the worlds. */
 struct machine {
@@ -56,6 +58,16 @@ static struct machine machines[] = {
                 [PART_DRAINING] = TO(PART_COMMITTING) | TO(PART_ACTIVE) | TO(PART_IDLE),
                 [PART_COMMITTING] = TO(PART_RELEASED) | TO(PART_IDLE),
                 [PART_RELEASED] = TO(PART_IDLE) } },
+    { .name = "claim",
+      .count = CLAIM_STATE_COUNT,
+      .states = { "none", "catch-up", "write", "read", "reports", "leading", "resting" },
+      .next = { [CLAIM_NONE] = TO(CLAIM_CATCH_UP),
+                [CLAIM_CATCH_UP] = TO(CLAIM_WRITE) | TO(CLAIM_RESTING) | TO(CLAIM_NONE),
+                [CLAIM_WRITE] = TO(CLAIM_READ) | TO(CLAIM_RESTING) | TO(CLAIM_NONE),
+                [CLAIM_READ] = TO(CLAIM_REPORTS) | TO(CLAIM_RESTING) | TO(CLAIM_NONE),
+                [CLAIM_REPORTS] = TO(CLAIM_LEADING) | TO(CLAIM_RESTING) | TO(CLAIM_NONE),
+                [CLAIM_LEADING] = TO(CLAIM_RESTING) | TO(CLAIM_NONE),
+                [CLAIM_RESTING] = TO(CLAIM_NONE) | TO(CLAIM_CATCH_UP) } },
 };
 
 void met(const char *machine, unsigned from, unsigned to)
@@ -85,6 +97,11 @@ void coverage_right(enum fault f, unsigned right)
     in_right[f][right]++;
 }
 
+void coverage_claim(enum fault f, unsigned claim_state)
+{
+    in_claim[f][claim_state]++;
+}
+
 int64_t coverage_fault_count(enum fault f)
 {
     return faults[f];
@@ -94,7 +111,9 @@ int64_t coverage_fault_count(enum fault f)
 static bool cannot_be(enum fault f, unsigned op_state)
 {
     if (op_state == OP_COMPLETE || op_state == OP_ROLLED_BACK || op_state == OP_NEEDS_OPERATOR)
-        return true;           /* ended: counted as none */
+        return true;                                       /* ended: counted as none */
+    if (f == FAULT_CLAIM_LATE || f == FAULT_CLAIM_UNHEARD) /* as long as one claims, nobody leads */
+        return true;
     if (f == FAULT_ORDER_LOST) /* nobody orders what is on its way back */
         return op_state == OP_RETURNING;
     if (f == FAULT_REGRET) /* he takes back only what is under way and not on its way back */
@@ -110,6 +129,8 @@ static const enum fault of_parts[] = { FAULT_CRASH_MEMBER, FAULT_STOP_MEMBER, FA
                                        FAULT_JOIN_MEMBER };
 static const enum fault of_rights[] = { FAULT_CRASH_CONTROLLER, FAULT_STOP_CONTROLLER, FAULT_ZOMBIE_CONTROLLER,
                                         FAULT_CRASH_CONTROLLER_EFFECT };
+static const enum fault of_claims[] = { FAULT_CRASH_CONTROLLER, FAULT_STOP_CONTROLLER, FAULT_ZOMBIE_CONTROLLER,
+                                        FAULT_LOSE_LEASE, FAULT_LAG_CONTROLLER };
 
 static int cell(FILE *to, bool all, const char *what, const char *fault, const char *state, int64_t count)
 {
@@ -144,6 +165,10 @@ int coverage_print(FILE *to, bool all)
         for (unsigned s = 0; s < RIGHT_COUNT; s++)
             missing +=
                 cell(to, all, "in right", fault_texts[of_rights[k]], machines[1].states[s], in_right[of_rights[k]][s]);
+    for (size_t k = 0; k < ARRAY_COUNT(of_claims); k++)
+        for (unsigned s = CLAIM_CATCH_UP; s <= CLAIM_LEADING; s++)
+            missing +=
+                cell(to, all, "in claim", fault_texts[of_claims[k]], machines[3].states[s], in_claim[of_claims[k]][s]);
     return missing;
 }
 

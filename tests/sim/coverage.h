@@ -21,6 +21,9 @@ void coverage_part(enum fault f, unsigned part_state);
 /* A fault of the leader while a baton was in `right`. */
 void coverage_right(enum fault f, unsigned right);
 
+/* A fault of a controller on its way to the lead, or there. */
+void coverage_claim(enum fault f, unsigned claim_state);
+
 /* Prints the tables; how many that should have been met were not. */
 int coverage_print(FILE *to, bool all);
 int64_t coverage_fault_count(enum fault f);

@@ -113,7 +113,7 @@ static void operator_remakes(struct world *w, struct controller *c)
     fault_met(w, FAULT_REMADE);
     say(w, "operator: the fleet is deleted");
     controller_deletes(w, w->leader);
-    controller_reset(c);
+    controller_loses(w, w->leader);
     put(w, (struct at){ .ms = w->now_ms + 3 * SESSION_MS, .kind = AT_CONTROLLER_LEADS, .who = w->leader });
     w->remaking = false;
 }
@@ -231,12 +231,11 @@ static int64_t while_ms(struct world *w)
 }
 
 /* Another takes the lead; what becomes of the old leader is the caller's. */
-static void replace_leader(struct world *w, bool same, int64_t after_ms)
+void replace_leader(struct world *w, bool same, int64_t after_ms)
 {
     if (!same) {
         w->leader = (w->leader + 1) % w->config.controllers;
-        if (w->controllers[w->leader].leads)
-            controller_reset(&w->controllers[w->leader]); /* a zombie that comes to its senses */
+        controller_loses(w, w->leader); /* a zombie that comes to its senses */
     }
     put(w, (struct at){ .ms = w->now_ms + after_ms, .kind = AT_CONTROLLER_LEADS, .who = w->leader });
 }
@@ -310,12 +309,25 @@ static bool fault_member(struct world *w, enum fault f)
 
 static bool fault_leader(struct world *w, enum fault f)
 {
-    struct controller *c = leader(w);
+    const int n = w->leader;
+    struct controller *c = &w->controllers[n];
 
-    if (!c || (f == FAULT_ZOMBIE_CONTROLLER && w->config.controllers < 2))
+    if ((!leads(c) && !claim_under_way(&c->reign)) ||
+        ((f == FAULT_ZOMBIE_CONTROLLER || f == FAULT_LOSE_LEASE) && w->config.controllers < 2))
         return false;
     fault_met(w, f);
-    if (f == FAULT_LAG_REPORTS) {
+    coverage_claim(f, (unsigned)c->reign.state);
+    if (f == FAULT_LOSE_LEASE) {
+        say(w, "controller %d has lost the lead", n);
+        replace_leader(w, false, 1 + below(w, 60));
+        c->loses = true;
+        put(w,
+            (struct at){ .ms = w->now_ms + below(w, 400), .kind = AT_CONTROLLER_LOSES, .who = n, .life = c->process });
+    } else if (f == FAULT_LAG_CONTROLLER) {
+        c->log_lag_ms = 20 + below(w, 600);
+        c->log_lag_until_ms = w->now_ms + 200 + below(w, 3000);
+        say(w, "controller %d reads the control log %lld ms late", n, (long long)c->log_lag_ms);
+    } else if (f == FAULT_LAG_REPORTS) {
         c->lag_ms = 20 + below(w, 300);
         c->lag_until_ms = w->now_ms + 200 + below(w, 3000);
         say(w, "controller %d reads the reports %lld ms late", w->leader, (long long)c->lag_ms);
@@ -398,6 +410,8 @@ static bool fault_strikes(struct world *w, enum fault f)
     case FAULT_STOP_CONTROLLER:
     case FAULT_ZOMBIE_CONTROLLER:
     case FAULT_LAG_REPORTS:
+    case FAULT_LOSE_LEASE:
+    case FAULT_LAG_CONTROLLER:
         return fault_leader(w, f);
     case FAULT_GROW:
     case FAULT_COMPACTION:

@@ -292,6 +292,8 @@ void judge_appended(struct world *w, int64_t offset)
 {
     const struct control_record *r = &w->log[offset];
 
+    MUST(w->log[r->term].claim && w->log[r->term].writer == r->writer &&
+         "rule 1: who writes does so under his own claim");
     if (r->claim) {
         w->claim_highest = offset;
     } else if (r->gone) {
@@ -520,11 +522,11 @@ static void handle(struct world *w, struct at *at)
 /*
  * The stated bound (I6): once the faults are over, what is under way has its deadline, its way back has that and the time
  * after which a lost member is gone (rule 9, seen at the latest GROUPS_QUIET_MS after), a reading may be asked for again after
- * ANSWER_MS_MAX, and an application may be stuck for some seconds.
+ * ANSWER_MS_MAX, an application may be stuck for some seconds, and a claim without an answer is given up after CLAIM_MS_MAX.
  */
 static int64_t bound_ms(const struct world *w)
 {
-    return 2 * w->config.deadline_ms + 3 * (SESSION_MS + WORK_MS_BOUND) + 10000 + 15000 + 8000;
+    return 2 * w->config.deadline_ms + 3 * (SESSION_MS + WORK_MS_BOUND) + 10000 + 15000 + 8000 + CLAIM_MS_MAX;
 }
 
 static void calm_down(struct world *w)
@@ -582,7 +584,7 @@ static void begin(struct world *w)
             w->groups[c].committed[p] = OFFSET_NONE;
         }
     }
-    controller_begin(w, 0);
+    controller_elected(w, 0);
     for (int c = 0; c < COLOR_COUNT; c++)
         for (int i = 0; i < w->config.members[c]; i++)
             member_start(w, (enum color)c);

@@ -656,6 +656,9 @@ void member_at(struct world *w, struct at *at)
     case AT_CONTROLLER_ACKED:
     case AT_CONTROLLER_EVENT:
     case AT_CONTROLLER_LEADS:
+    case AT_CONTROLLER_LOSES:
+    case AT_CONTROLLER_CLAIM:
+    case AT_CONTROLLER_CLAIMED:
     case AT_CONTROLLER_FORGETS:
     case AT_CONTROLLER_RESTORES:
     case AT_PRODUCE:

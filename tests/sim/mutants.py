@@ -631,6 +631,41 @@ MUTANTS = [
          'if (fate == REPLAY_VOID ||',
          'if ('),
     ]),
+    ('a higher claim is not heeded before it leads', '1', [
+        ('claim.c',
+         'if (ev->highest > c->term)',
+         'if (c->state == CLAIM_LEADING && ev->highest > c->term)'),
+    ]),
+    ('a higher claim is not heeded by who leads', '1', [
+        ('claim.c',
+         'if (ev->highest > c->term)',
+         'if (c->state != CLAIM_LEADING && ev->highest > c->term)'),
+    ]),
+    ('it leads without knowing who has spoken', '2', [
+        ('claim.c',
+         'enter(c, CLAIM_REPORTS);\n    return CLAIM_ASK_REPORTS;',
+         'enter(c, CLAIM_LEADING);\n    return CLAIM_LEAD;'),
+    ]),
+    ("an earlier reign's claim is acknowledged late, and counts", '1', [
+        ('claim.c',
+         ' || ev->number != c->number',
+         ''),
+    ]),
+    ('it claims before it has read the log', '1', [
+        ('claim.c',
+         'return CLAIM_ASK_LOG;',
+         'enter(c, CLAIM_WRITE);\n        return CLAIM_APPEND;'),
+    ]),
+    ('a claim without an answer is waited for for ever', '15', [
+        ('claim.c',
+         'claim_under_way(c) && lasts_ms > CLAIM_MS_MAX',
+         'false'),
+    ]),
+    ('who has lost the lead claims all the same', '1', [
+        ('claim.c',
+         'return leave(c, CLAIM_NONE, NULL, ev->now_ms);',
+         'return claim_under_way(c) ? CLAIM_NOTHING : leave(c, CLAIM_NONE, NULL, ev->now_ms);'),
+    ]),
 ]
 
 # What one verdict, order, answer or report has to lead to is no matter of luck, so it stands in unit tests, and they have to find these.

@@ -106,12 +106,41 @@ void rules_caught_up(struct world *w, int n)
          "rule 1: at the log's end a member has the document that counts");
 }
 
-/* The same for who begins to lead, and the operation too: what of it was never written is no operation. */
-void rules_replayed(struct world *w, int n)
+/* --- rule 1: the claim ----------------------------------------------------------------------------------------------------------------- */
+
+void rules_claims(struct world *w, int n)
 {
     const struct controller *c = &w->controllers[n];
+
+    MUST(c->log_next >= c->log_elected && "rule 1: who claims has read the log to where it stood when he was elected");
+    MUST(!c->lost && "rule 1: who has heard that another was elected claims nothing");
+}
+
+void rules_log_read(struct world *w, int n)
+{
+    const struct controller *c = &w->controllers[n];
+
+    MUST((c->reign.term < 0 || c->terms.highest <= c->reign.term) && "rule 1: who reads a higher claim leads no more");
+    (void)w;
+}
+
+/*
+ * Who begins to lead has his own claim in the log, of this election, and knows what stands before it and who had spoken by then. He has
+ * the document that counts, and the operation too: what of it was never written is no operation.
+ */
+void rules_leads(struct world *w, int n)
+{
+    const struct controller *c = &w->controllers[n];
+    const struct control_record *claim = &w->log[c->reign.term];
     const struct op *op = &c->switcher.op;
 
+    MUST(claim->claim && claim->writer == n && claim->process == c->process && claim->number == c->reign.number &&
+         "rule 1: a term is the offset of this reign's own claim");
+    MUST(c->log_next > c->reign.term && "rule 1: who leads has read the log up to his claim");
+    MUST(c->reports_next >= claim->reports && "rule 2: who leads knows who had spoken when he claimed");
+    MUST(!c->lost && "rule 1: who has heard that another was elected does not lead");
+    if (c->reign.term < w->claim_highest)
+        return; /* deposed already, without knowing: what he writes is void */
     MUST(has_what_counts(w, &c->fleet) && "rule 1: a leader begins with the document that counts");
     MUST(op->number == w->seen.number && "rule 15: a leader begins with the operation that is under way");
     MUST((op->number == 0 ||

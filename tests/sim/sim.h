@@ -14,6 +14,7 @@
 
 #include "base/check.h"
 #include "base/str.h"
+#include "core/claim.h"
 #include "core/holder.h"
 #include "core/replay.h"
 #include "core/switch.h"
@@ -54,7 +55,10 @@ enum at_kind {
     AT_CONTROLLER_APPEND,
     AT_CONTROLLER_ACKED,
     AT_CONTROLLER_EVENT,
-    AT_CONTROLLER_LEADS,
+    AT_CONTROLLER_LEADS,    /* it is elected */
+    AT_CONTROLLER_LOSES,    /* it hears that it is not any more */
+    AT_CONTROLLER_CLAIM,    /* arrives at the control log */
+    AT_CONTROLLER_CLAIMED,  /* its answer */
     AT_CONTROLLER_FORGETS,  /* a tombstone arrives */
     AT_CONTROLLER_RESTORES, /* a report that a tombstone had buried arrives again */
     AT_PRODUCE,
@@ -85,7 +89,9 @@ struct control_record {
     bool gone;  /* a tombstone; of a head with a document that says so */
     bool again; /* of the history: told again by a leader that heals */
     bool dead;  /* written under a term that another leader had ended by then */
-    int writer; /* which controller */
+    int writer; /* which controller, and of a claim: of which life and election */
+    uint64_t process, number;
+    int reports; /* of a claim: so many there were when it was written */
     int64_t term;
     int64_t ms;
     bool compacted; /* away */
@@ -175,14 +181,18 @@ struct told { /* an event for a switcher and what it points to */
 };
 
 struct controller {
-    bool leads, busy; /* busy: a batch is out */
-    bool cut_log;     /* a zombie: does not see that another has claimed the lead ... */
-    bool cut_all;     /* ... and reads nothing else either */
-    uint64_t life;
+    struct claimant reign;
+    bool busy;              /* a batch is out */
+    bool cut_log;           /* a zombie: does not see that another has claimed the lead ... */
+    bool cut_all;           /* ... and reads nothing else either */
+    bool loses;             /* it will hear that it has lost the lead */
+    bool lost;              /* it has heard so, and was not elected since */
+    uint64_t process, life; /* of a reign */
     struct clock_of clock;
-    int64_t term;
     int64_t log_next, reports_next;
-    bool fresh; /* a process that knows nothing of the log yet */
+    int64_t log_elected; /* where the log stood when it was elected */
+    int64_t log_wanted;  /* to be read before it claims; -1: it cannot learn how far */
+    bool fresh;          /* a process that knows nothing of the log yet */
     struct terms terms;
     struct fleet mirrored; /* the document as the log has it ... */
     struct replay_fleet log;
@@ -193,7 +203,9 @@ struct controller {
     struct switcher_effects fx;
     struct told *inbox, **inbox_end;
     int64_t reports_wanted;
-    int64_t lag_ms, lag_until_ms; /* reads reports only when they are so old, until then */
+    int64_t lag_ms, lag_until_ms;         /* reads reports only when they are so old, until then ... */
+    int64_t log_lag_ms, log_lag_until_ms; /* ... and the control log */
+    int64_t again_ms;                     /* so it reads again then */
     uint64_t reports_token;
     struct replay_pen pen;
     struct read_back read_back[PARTITIONS_MAX];
@@ -358,9 +370,14 @@ static inline int member_number(const char *incarnation) /* "b12" is the twelfth
 }
 struct told *told_new(enum switcher_event_type type, size_t more);
 void controller_queue(struct world *w, int n, struct told *t);
-void controller_begin(struct world *w, int n);
-void controller_reset(struct controller *c); /* it does not lead any more, and what it was about to do is void */
-void controller_die(struct controller *c);   /* the same, and it has forgotten everything */
+static inline bool leads(const struct controller *c)
+{
+    return c->reign.state == CLAIM_LEADING;
+}
+void controller_elected(struct world *w, int n);
+void controller_loses(struct world *w, int n); /* hears that it has lost the lead */
+void controller_reset(struct controller *c);   /* what it was about to do is void */
+void controller_die(struct controller *c);     /* the same, and it has forgotten everything */
 void controller_deletes(struct world *w, int n);
 void controller_at(struct world *w, struct at *at);
 void controllers_notice(struct world *w); /* a log has grown */
@@ -372,6 +389,7 @@ void operator_told(struct world *w, const struct switcher_effect *e);
 void operator_order(struct world *w, enum order_kind kind);
 void fault_at(struct world *w);
 void fault_soon(struct world *w);
+void replace_leader(struct world *w, bool same, int64_t after_ms);
 void produce(struct world *w);
 
 /* rules.c */
@@ -390,7 +408,9 @@ void rules_forgets(struct world *w, int n, const char *incarnation);
 void rules_ordered(struct world *w, int partition, const struct baton *b);
 void rules_believed(struct world *w, int partition, const struct baton *b, int writer);
 void rules_taken(struct world *w, int partition, const struct baton *b);
-void rules_replayed(struct world *w, int n);
+void rules_claims(struct world *w, int n);
+void rules_leads(struct world *w, int n);
+void rules_log_read(struct world *w, int n);
 void rules_operation(struct world *w, const struct op *op);
 void rules_deadline(struct world *w);
 

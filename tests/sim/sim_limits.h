@@ -8,5 +8,7 @@
 #define MEMBERS_MAX 48
 #define FINDINGS_MAX 8
 #define SIGNALS_MAX 1
+#define CLAIM_MS_MAX 4000
+#define CLAIM_REST_MS 300
 
 #endif

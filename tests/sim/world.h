@@ -3,7 +3,7 @@
  *
  * Brokers (two consumer groups, committed offsets, the control log, the reports), controllers, members, applications and an operator
  * live in one queue of events with virtual time. The halves are the shipping ones (core/switch, core/holder, core/fleet,
- * core/terms), built with smaller limits so that a fleet of five partitions has shards; only what is outside of them is made
+ * core/replay, core/claim), built with smaller limits so that a fleet of five partitions has shards; only what is outside of them is made
  * up here. What a world is made of is data, so a named world is one line of a table, a random one a roll of the dice, and a
  * broken one can be shrunk number by number.
  */
@@ -40,6 +40,8 @@
     X(REREAD_LOG, "member reads the control log again from its start")   \
     X(VERDICT, "judge says something")                                   \
     X(CUT_END, "end of a partition's log lost by the brokers")           \
+    X(LOSE_LEASE, "lead given to another, and told late")                \
+    X(LAG_CONTROLLER, "leader reads the control log late")               \
     /* from here on: chances of a message or an effect */                \
     X(CRASH_MEMBER_EFFECT, "member killed between two effects")          \
     X(CRASH_CONTROLLER_EFFECT, "leader killed between two effects")      \
@@ -53,7 +55,9 @@
     X(ORDER_LOST, "order or its answer lost, asked again")               \
     X(STUCK, "application stuck with a record")                          \
     X(OUT_OF_ORDER, "record done long after its successors")             \
-    X(REPORT_LATE, "report given up, and written after its successors")
+    X(REPORT_LATE, "report given up, and written after its successors")  \
+    X(CLAIM_LATE, "claim given up, and written late")                    \
+    X(CLAIM_UNHEARD, "claim written, its answer lost")
 
 enum fault {
 #define X(name, text) FAULT_##name,
@@ -61,7 +65,7 @@ enum fault {
 #undef X
         FAULT_COUNT
 };
-#define FAULT_STRIKES_COUNT (FAULT_CUT_END + 1) /* those that strike by themselves */
+#define FAULT_STRIKES_COUNT (FAULT_LAG_CONTROLLER + 1) /* those that strike by themselves */
 
 enum group_protocol { GROUP_COOPERATIVE, GROUP_EAGER, GROUP_KIP848, GROUP_PROTOCOL_COUNT };
 

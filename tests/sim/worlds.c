@@ -214,6 +214,54 @@ static const struct world_config worlds[] = {
       .faults = 6,
       .weight = { W(CRASH_CONTROLLER) = 3, W(STOP_CONTROLLER) = 1 },
       .chance = { W(CRASH_CONTROLLER_EFFECT) = 60, W(APPEND_FAILED) = 40 } },
+    { .name = "two-claimants",
+      .rule = "1",
+      BUSY,
+      .controllers = 3,
+      .faults = 10,
+      .at_append = 700,
+      .weight = { W(LOSE_LEASE) = 4, W(CRASH_CONTROLLER) = 1, W(LAG_CONTROLLER) = 1 },
+      .chance = { W(LATE) = 60 } },
+    { .name = "claim-unheard",
+      .rule = "1",
+      BUSY,
+      .orders = 4,
+      .faults = 5,
+      .weight = { W(STOP_CONTROLLER) = 2, W(CRASH_CONTROLLER) = 1 },
+      .chance = { W(CLAIM_UNHEARD) = 400, W(LOST) = 30 } },
+    { .name = "claim-late",
+      .rule = "1, 14",
+      BUSY,
+      .controllers = 3,
+      .orders = 4,
+      .faults = 8,
+      .weight = { W(STOP_CONTROLLER) = 2, W(LOSE_LEASE) = 2, W(COMPACTION) = 1 },
+      .chance = { W(CLAIM_LATE) = 400, W(LATE) = 40 } },
+    { .name = "lease-lost-while-claiming",
+      .rule = "1",
+      BUSY,
+      .controllers = 2,
+      .faults = 12,
+      .at_append = 900,
+      .weight = { W(LOSE_LEASE) = 3, W(ZOMBIE_CONTROLLER) = 1 },
+      .chance = { W(LATE) = 200 } },
+    { .name = "log-lags-at-the-claim",
+      .rule = "1, 2",
+      BUSY,
+      .controllers = 3,
+      .faults = 10,
+      .at_append = 700,
+      .weight = { W(LAG_CONTROLLER) = 3, W(LAG_REPORTS) = 1, W(CRASH_CONTROLLER) = 2, W(LOSE_LEASE) = 2,
+                  W(JOIN_MEMBER) = 1 } },
+    { .name = "crash-after-the-claim",
+      .rule = "1, 15",
+      BUSY,
+      .controllers = 3,
+      .stages = 2,
+      .faults = 10,
+      .at_append = 900,
+      .weight = { W(CRASH_CONTROLLER) = 3, W(STOP_CONTROLLER) = 1, W(JOIN_MEMBER) = 1 },
+      .chance = { W(CRASH_CONTROLLER_EFFECT) = 100 } },
     { .name = "deadline-anywhere",
       .rule = "9, 15",
       BUSY,
@@ -303,10 +351,13 @@ static const struct world_config worlds[] = {
                   W(TAKERS_STOP) = 1,
                   W(REREAD_LOG) = 1,
                   W(VERDICT) = 1,
-                  W(CUT_END) = 1 },
+                  W(CUT_END) = 1,
+                  W(LOSE_LEASE) = 1,
+                  W(LAG_CONTROLLER) = 1 },
       .chance = { W(LATE) = 20, W(LOST) = 10, W(REPEATED) = 10, W(COMMIT_FAILED) = 10, W(COMMIT_UNHEARD) = 10,
                   W(REPORT_LOST) = 10, W(CRASH_MEMBER_EFFECT) = 1, W(CRASH_CONTROLLER_EFFECT) = 5, W(APPEND_FAILED) = 5,
-                  W(ORDER_LOST) = 50, W(STUCK) = 3, W(OUT_OF_ORDER) = 30, W(REPORT_LATE) = 5 } },
+                  W(ORDER_LOST) = 50, W(STUCK) = 3, W(OUT_OF_ORDER) = 30, W(REPORT_LATE) = 5, W(CLAIM_LATE) = 30,
+                  W(CLAIM_UNHEARD) = 30 } },
 };
 
 int world_count(void)
@@ -344,6 +395,8 @@ static const int chance_max[FAULT_COUNT] = {
     W(STUCK) = 20,
     W(OUT_OF_ORDER) = 300,
     W(REPORT_LATE) = 100,
+    W(CLAIM_LATE) = 300,
+    W(CLAIM_UNHEARD) = 300,
 };
 
 /*
@@ -402,9 +455,13 @@ void world_draw(struct world_config *ret, uint64_t seed)
     ret->drift = chance(w, 150) ? 1 + below(w, 20) : 0;
     for (int f = STRIKES_FIRST; f < FAULT_VERDICT; f++)
         ret->weight[f] = chance(w, 60) ? 1 + below(w, 3) : 0;
-    for (int f = CHANCES_FIRST; f < FAULT_COUNT; f++)
+    for (int f = CHANCES_FIRST; f < FAULT_CLAIM_LATE; f++)
         ret->chance[f] = chance(w, 80) ? 1 + below(w, chance_max[f]) : 0;
     ret->weight[FAULT_VERDICT] = chance(w, 100) ? 1 : 0;
+    for (int f = FAULT_LOSE_LEASE; f <= FAULT_LAG_CONTROLLER; f++)
+        ret->weight[f] = chance(w, 80) ? 1 + below(w, 3) : 0;
+    for (int f = FAULT_CLAIM_LATE; f < FAULT_COUNT; f++)
+        ret->chance[f] = chance(w, 80) ? 1 + below(w, chance_max[f]) : 0;
 }
 
 /* --- smaller ones ---------------------------------------------------------------------------------------------------------------------- */
