@@ -140,6 +140,7 @@ setup-model:
 setup-test:
 	@scripts/setup.sh test
 	@scripts/redis.sh >/dev/null
+	@for language in python node go; do scripts/peers.sh $$language >/dev/null || true; done # what could not be brought is said by its tests
 
 setup-static:
 	@scripts/setup.sh static

@@ -37,7 +37,7 @@ def _programs(folder):
     ret = {}
     if os.path.exists(os.path.join(folder, ".python")):
         ret["python"] = ([os.path.join(folder, "python", "bin", "python"), PEER + ".py"], {})
-    if os.path.exists(os.path.join(folder, ".node")):
+    if os.path.exists(os.path.join(folder, ".node-client")):
         ret["node"] = ([shutil.which("node"), PEER + ".mjs"], {"NODE_FOLDER": os.path.join(folder, "node")})
     if os.path.exists(os.path.join(folder, "go", "peer")):
         ret["go"] = ([os.path.join(folder, "go", "peer")], {})

@@ -40,6 +40,8 @@ build rdkafka   npm                npm
 test  command   mvn                maven
 test  java      17                 default-jdk-headless
 test  python    prometheus_client  python3-prometheus-client
+test  command   c++                g++
+test  command   npm                npm
 fuzz  command   clang              clang
 fuzz  fuzzer    -fsanitize=fuzzer  libclang-rt-VERSION-dev
 fuzz  command   llvm-symbolizer    llvm

@@ -67,7 +67,8 @@ class Consumer:
 
     def __init__(self, config, topics, port, host="127.0.0.1", token=None, path="/baton/v1/lifecycle"):
         config = {"partition.assignment.strategy": "cooperative-sticky", "fetch.wait.max.ms": 50, **config}
-        config |= {"enable.auto.commit": False, "enable.auto.offset.store": False}
+        config |= {"enable.auto.commit": False, "enable.auto.offset.store": False,
+                   "auto.offset.reset": "error"}  # a gap is never jumped over in silence
         self.group, self.client_id = config["group.id"], config.get("client.id", "")
         self.assignor = "consumer" if config.get("group.protocol") == "consumer" else config.pop("partition.assignment.strategy")
         if self.assignor == "cooperative-sticky":
@@ -108,7 +109,8 @@ class Consumer:
             message = self.kafka.poll(0.01)
             if message is not None and message.error() is None and self._deliver(message):
                 return message
-            if message is not None and message.error() is not None and message.error().fatal():
+            if message is not None and message.error() is not None and (
+                    message.error().fatal() or message.error().code() == confluent_kafka.KafkaError._AUTO_OFFSET_RESET):
                 raise confluent_kafka.KafkaException(message.error())
             if time.monotonic() >= until:
                 return None
@@ -213,24 +215,25 @@ class Consumer:
             now, fence = time.monotonic(), (d["fence_ms"] if d else 45000) / 1000
             word = {p: told.get((p.topic, p.partition, p.assignment), {"state": "hold"}) for p in mine}
             fenced = {p for p in mine if p.committed_at is not None and now - p.committed_at >= fence}
-            may_run = {p for p in mine if word[p]["state"] == "run" and not leave and p.epoch == word[p]["epoch"] > 0}
+            may_run = {p for p in mine if word[p]["state"] == "run" and not leave and p.epoch == word[p]["epoch"] > 0 and
+                       (p.ready or p.ran)}
             stop = [p for p in mine if p.attached and (p not in may_run or p in fenced)]
             self._detach(stop)
             for p in mine:
                 if p not in may_run and word[p]["state"] != "ready":
-                    if not p.ran and not p.ready:  # a start that was not accepted yet, and is not wanted any more
-                        p.position = p.committed = None
                     p.ready = False
+                    if not p.ran and p.committed != p.position:  # a start that was not accepted, and is not wanted any more
+                        p.position = p.committed = None
             ready = [p for p in mine if word[p]["state"] == "ready" and not p.in_flight and not leave and not (
                 p.ready and (p.position, p.committed, p.epoch, p.metadata) ==
                 (word[p]["from"], word[p]["from"], word[p]["epoch"], word[p]["metadata"]))]
             for p in ready:
                 p.epoch, p.metadata, p.position = word[p]["epoch"], word[p]["metadata"], word[p]["from"]
-                p.first, p.committed, p.ran = None, None, False
+                p.first, p.committed, p.ran, p.ready = None, None, False, False
             every = (d["commit_every_ms"] if d else 1000) / 1000
             commit = [p for p in mine if now >= p.retry_at and (
-                p in ready or p.ran and (p in fenced and p in may_run or  # the sign of life that lets it go on
-                                         (now - p.committed_at >= every if p.attached else p.committed != p.low())))]
+                p in ready or p in fenced and p in may_run or  # the sign of life that lets it go on
+                p.ran and (now - p.committed_at >= every if p.attached else p.committed != p.low()))]
         self._commit(commit)
         with self.lock:
             for p in ready:

@@ -19,6 +19,9 @@
 #define ACT_MS_MAX 10000 /* until the consumer's loop comes round */
 #define BROKER_MS_MAX 10000
 #define WHY_MAX 400
+#define ANSWER_MS_MAX 1000
+#define IN_A_ROW \
+    3 /* what takes too long so often in a row is slow: a machine may stop for some seconds at any moment */
 
 struct suite {
     struct event_base *base;
@@ -30,7 +33,7 @@ struct suite {
     bool answered;
     struct application_answer answer; /* the last */
     struct observed *seen;            /* the last document */
-    int64_t slowest_ms;
+    int slow_count, slow_count_max;   /* answers in a row that took too long, now and at worst */
 
     char instance[INSTANCE_MAX + 1];
     struct observed_part part; /* the one that is played with */
@@ -64,32 +67,32 @@ static void on_answer(void *opaque, struct application_answer *answer)
 
     s->answered = true;
     s->answer = *answer;
-    s->slowest_ms = took_ms > s->slowest_ms ? took_ms : s->slowest_ms;
+    s->slow_count = took_ms > ANSWER_MS_MAX ? s->slow_count + 1 : 0;
+    s->slow_count_max = s->slow_count > s->slow_count_max ? s->slow_count : s->slow_count_max;
     if (!answer->observed)
         return;
     observed_free(s->seen);
     s->seen = answer->observed;
 }
 
-static bool wait_answer(struct suite *s)
+/* A GET where there is no text. What was not answered in time is asked again: it may be told twice. */
+static bool ask(struct suite *s, const char *text, size_t len)
 {
-    while (!s->answered)
-        event_base_loop(s->base, EVLOOP_ONCE);
+    for (int i = 0; i < IN_A_ROW && (i == 0 || s->answer.error == ERR_TIMEOUT); i++) {
+        s->answered = false;
+        if (text)
+            application_put(s->application, 1, text, len);
+        else
+            application_get(s->application);
+        while (!s->answered)
+            event_base_loop(s->base, EVLOOP_ONCE);
+    }
     return s->answer.error == ERR_OK;
 }
 
 static bool get(struct suite *s)
 {
-    s->answered = false;
-    application_get(s->application);
-    return wait_answer(s);
-}
-
-static bool put_text(struct suite *s, const char *text, size_t len)
-{
-    s->answered = false;
-    application_put(s->application, 1, text, len);
-    return wait_answer(s);
+    return ask(s, NULL, 0);
 }
 
 struct told {
@@ -115,7 +118,7 @@ static bool put(struct suite *s, struct told t)
     bool fine;
 
     must(desired_encode(&text, &d, &m) == ERR_OK ? s : NULL);
-    fine = put_text(s, text.buf, text.len);
+    fine = ask(s, text.buf, text.len);
     str_free(&text);
     return fine;
 }
@@ -279,10 +282,10 @@ static enum conformance_result refused(struct suite *s, int wanted, const char *
 
 static enum conformance_result refuses_nonsense(struct suite *s)
 {
-    put_text(s, "{", 1);
+    ask(s, "{", 1);
     if (refused(s, 400, "a PUT that is no JSON") != CONFORMANCE_OK)
         return CONFORMANCE_FAILED;
-    put_text(s, "{}", 2);
+    ask(s, "{}", 2);
     return refused(s, 400, "a PUT with nothing in it");
 }
 
@@ -410,12 +413,16 @@ static enum conformance_result hands_over(struct suite *s)
 
 static enum conformance_result sign_of_life(struct suite *s)
 {
-    const int64_t by_ms = clock_ms() + 5 * COMMIT_EVERY_MS;
-    int64_t oldest_ms = 0;
+    int64_t oldest_ms = 3 * COMMIT_EVERY_MS + 1;
 
-    while (clock_ms() < by_ms && get(s) && entry(s)) {
-        oldest_ms = entry(s)->committed_ago_ms > oldest_ms ? entry(s)->committed_ago_ms : oldest_ms;
-        rest();
+    for (int i = 0; i < IN_A_ROW && oldest_ms > 3 * COMMIT_EVERY_MS; i++) {
+        const int64_t by_ms = clock_ms() + 5 * COMMIT_EVERY_MS;
+
+        oldest_ms = 0;
+        while (clock_ms() < by_ms && get(s) && entry(s)) {
+            oldest_ms = entry(s)->committed_ago_ms > oldest_ms ? entry(s)->committed_ago_ms : oldest_ms;
+            rest();
+        }
     }
     if (!entry(s) || oldest_ms > 3 * COMMIT_EVERY_MS)
         return failed(s, "told to commit every %d ms, the last commit was %lld ms ago", COMMIT_EVERY_MS,
@@ -467,8 +474,9 @@ static enum conformance_result unnamed_is_held(struct suite *s)
 
 static enum conformance_result in_time(struct suite *s)
 {
-    return s->slowest_ms <= 1000 ? CONFORMANCE_OK
-                                 : failed(s, "the slowest answer took %lld ms", (long long)s->slowest_ms);
+    return s->slow_count_max < IN_A_ROW
+               ? CONFORMANCE_OK
+               : failed(s, "%d answers in a row took more than %d ms each", s->slow_count_max, ANSWER_MS_MAX);
 }
 
 static const struct {
