@@ -296,6 +296,7 @@ static void on_plan_reading(void *opaque, struct reading *r)
         call_fail(call, error, &m);
     else {
         keeper_findings(call->c->keeper, findings);
+        watch_findings(e, findings);
         api_order_planned(call, findings);
     }
     free(findings);

@@ -77,6 +77,34 @@ static void ask_answer(struct ask *a, const struct prometheus_figure *figure)
         answered(opaque, figure);
 }
 
+/* What libcurl says, and what mends it. */
+static void say_failure(const struct ask *a, CURLcode code, char *ret, size_t size)
+{
+    const char *why = a->curl_error[0] ? a->curl_error : curl.easy_strerror(code);
+    const char *mend = "";
+
+    switch (code) {
+    case CURLE_WRITE_ERROR:
+        why = "its answer is larger than 1 MiB";
+        break;
+    case CURLE_PEER_FAILED_VERIFICATION:
+        mend = strstr(why, "expired")         ? "; renew its certificate"
+               : strstr(why, "not yet valid") ? "; see whether a clock is wrong"
+               : strstr(why, "match")         ? "; write prometheus.url with a name that its certificate is for"
+                                              : "; give the certificate of its CA with --prometheus-ca";
+        break;
+    case CURLE_SSL_CACERT_BADFILE:
+        mend = "; see whether --prometheus-ca holds certificates in PEM";
+        break;
+    case CURLE_SSL_CONNECT_ERROR:
+        mend = "; does it speak TLS on this port? If not, write http://";
+        break;
+    default:
+        break;
+    }
+    snprintf(ret, size, "%.150s%s", why, mend);
+}
+
 static void ask_done(struct ask *a, CURLcode code)
 {
     struct prometheus_figure figure = { 0 };
@@ -87,10 +115,8 @@ static void ask_done(struct ask *a, CURLcode code)
         curl.easy_getinfo(a->easy, CURLINFO_RESPONSE_CODE, &status);
         curl.easy_getinfo(a->easy, CURLINFO_CONTENT_TYPE, &type);
         prometheus_read(&figure, (int)status, type ? type : "", a->body.buf, a->body.len, clock_unix_ms());
-    } else if (code == CURLE_WRITE_ERROR) {
-        snprintf(figure.why, sizeof(figure.why), "its answer is larger than 1 MiB");
     } else {
-        snprintf(figure.why, sizeof(figure.why), "%.200s", a->curl_error[0] ? a->curl_error : curl.easy_strerror(code));
+        say_failure(a, code, figure.why, sizeof(figure.why));
     }
     ask_answer(a, &figure);
 }

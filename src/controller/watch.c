@@ -397,6 +397,43 @@ int watch_signals(const struct entry *e, int *ret_known)
     return count;
 }
 
+/* Prometheus' own reason, in place of "no figures have come". */
+static void say_why(const struct watch *w, enum color judged, struct judge_verdict *v)
+{
+    for (int i = 0; i < v->metric_count; i++)
+        for (int k = 0; k < w->policy.signal_count; k++) {
+            const struct question *q = &w->questions[k][judged];
+            struct judge_evidence *e = &v->metrics[i];
+            const bool first = strcmp(v->sentence, e->sentence) == 0;
+
+            if (e->state != METRIC_UNKNOWN || strcmp(e->name, w->policy.signals[k].name) != 0 || q->answered_ms == 0 ||
+                q->figure.known)
+                continue;
+            snprintf(e->sentence, sizeof(e->sentence), "%s: unknown: %.190s", e->name, q->figure.why);
+            if (first)
+                snprintf(v->sentence, sizeof(v->sentence), "%s", e->sentence);
+        }
+}
+
+void watch_findings(const struct entry *e, struct findings *ret)
+{
+    const enum color active = e->mirror->fleet.active;
+    char what[400];
+
+    for (int i = 0; e->watch && i < e->watch->policy.signal_count; i++) {
+        const struct question *q = &e->watch->questions[i][active];
+
+        if (q->answered_ms == 0 || q->figure.known)
+            continue;
+        snprintf(what, sizeof(what), "signal %s of %s is unknown: %s", e->watch->policy.signals[i].name,
+                 color_name(active), q->figure.why);
+        findings_add(ret, FINDING_WARNING, "signal-unknown", what,
+                     "without it there is nothing to compare the new color with; it turns nothing back, and keeps ok "
+                     "from being said",
+                     "mend the query or prometheus.url in the fleet file, or take the signal out of it");
+    }
+}
+
 /* --- what was seen, kept ------------------------------------------------------------------------------------------- */
 
 static void put_real(struct json_out *o, const char *key, double value)
@@ -544,6 +581,7 @@ static void look(struct watch *w, const struct op *op, int64_t now_ms)
 
         judge_step(&w->judge, s);
         judge_explain(&w->judge, &verdict);
+        say_why(w, judged, &verdict);
         led_verdict_take(w->e->led, &verdict, op->number, op->stage);
         if (w->saved_ms == 0 || (op->judge == JUDGE_AUTO && now_ms - w->saved_ms >= KEEP_EVERY_MS)) {
             struct judge_kept kept;

@@ -36,5 +36,8 @@ void watch_query(struct str *ret, const struct entry *e, const char *query, enum
 struct prometheus *watch_prometheus(struct controller *c);
 /* Signals of the fleet file: how many of the newest answers were figures. For the page. */
 int watch_signals(const struct entry *e, int *ret_known);
+/* For the preflight: signals of the active color that are unknown, and why. */
+struct findings;
+void watch_findings(const struct entry *e, struct findings *ret);
 
 #endif

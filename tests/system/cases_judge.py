@@ -109,7 +109,8 @@ def prometheus_down(w):
                prometheus={"url": f"http://127.0.0.1:{port}"},
                signals=["{name: cpu, query: 'cpu{color=\"$color\"}', limit: 0.9}"])
     wait_baseline(f)
-    f.cli("switch", f.name).expect(7, "is held", "cpu: unknown")
+    f.cli("plan", f.name).expect(0, "signal-unknown", "signal cpu of blue is unknown")
+    f.cli("switch", f.name).expect(7, "is held", "cpu: unknown", str(port))
     receipt = f.api("GET", f"/v1/fleets/{f.name}/switches/1/receipt")
     require(receipt["state"] == "observing" and receipt["held"], f"{receipt['state']}, held {receipt['held']}")
     require(receipt["verdict"]["blind"] and "cpu" in receipt["verdict"]["sentence"], f"{receipt['verdict']}")
@@ -142,7 +143,18 @@ def open_transaction(w):
     f.switch("--no-wait").wait().expect(0)
     f.wait_op(1, ("observing",))
     w.ask("open", next(iter(f.topics)), 0)
-    stuck = lambda: [p for p in f.api("GET", f"/v1/fleets/{f.name}?offsets=true")["partitions"] if p["partition"] == 0][0]  # noqa: E731
+
+    def stuck():
+        """As the brokers have it; on a machine that is busy they may take too long once."""
+        answer = {}
+
+        def told():
+            answer.update(f.api("GET", f"/v1/fleets/{f.name}?offsets=true", fine=(200, 503)))
+            return "partitions" in answer
+
+        wait_until(told, 60, "the offsets", 0.5)
+        return next(p for p in answer["partitions"] if p["partition"] == 0)
+
     at = stuck()["committed"]["green"]
     wait_until(lambda: stuck()["log_end"] > at + RATE, 30, lambda: f"records to wait behind the transaction: {stuck()}", 0.2)
     op = f.wait_ended(1, 90)

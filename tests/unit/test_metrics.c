@@ -1,13 +1,23 @@
 /* test_metrics - the page in both formats, and the sums over members that come and go. */
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 #include <event2/event.h>
+#include <netinet/in.h>
+
+/* Before ours: one name is in both. */
+#define ERR_STATE OPENSSL_ERR_STATE
+#include <openssl/pem.h>
+#include <openssl/x509v3.h>
+#undef ERR_STATE
 
 #include "base/check.h"
 #include "base/clock.h"
@@ -473,6 +483,116 @@ static void the_forgotten_are_not_called(void **state)
     assert_int_equal(p->answers, 1);
 }
 
+/* A certificate of its own for `name`, from so many days ago on for `days`, with its key: PEM files. */
+static void certificate_write(const char *cert, const char *key, const char *name, int ago, int days)
+{
+    EVP_PKEY *pair = EVP_EC_gen("P-256");
+    X509 *x = X509_new();
+    X509_EXTENSION *names = X509V3_EXT_conf_nid(NULL, NULL, NID_subject_alt_name, name);
+    FILE *cert_file = fopen(cert, "we"), *key_file = fopen(key, "we");
+
+    assert_true(pair && x && names && cert_file && key_file);
+    ASN1_INTEGER_set(X509_get_serialNumber(x), 1);
+    X509_set_version(x, X509_VERSION_3);
+    X509_time_adj_ex(X509_getm_notBefore(x), -ago, 0, NULL);
+    X509_time_adj_ex(X509_getm_notAfter(x), days - ago, 0, NULL);
+    X509_NAME_add_entry_by_txt(X509_get_subject_name(x), "CN", MBSTRING_ASC, (const unsigned char *)"baton-test", -1,
+                               -1, 0);
+    X509_set_issuer_name(x, X509_get_subject_name(x));
+    X509_set_pubkey(x, pair);
+    X509_add_ext(x, names, -1);
+    assert_true(X509_sign(x, pair, EVP_sha256()) > 0);
+    assert_int_equal(PEM_write_X509(cert_file, x), 1);
+    assert_int_equal(PEM_write_PrivateKey(key_file, pair, NULL, NULL, 0, NULL, NULL), 1);
+    fclose(cert_file);
+    fclose(key_file);
+    X509_EXTENSION_free(names);
+    X509_free(x);
+    EVP_PKEY_free(pair);
+}
+
+/* Whom Baton cannot be sure of is not believed, and what to do about it is said. */
+static void tls_that_is_not_to_be_trusted_is_unknown(void **state)
+{
+    static const struct {
+        const char *name;
+        int ago, days;
+        bool trusted, known;
+        const char *why, *mend;
+    } cases[] = {
+        { "IP:127.0.0.1", 1, 3, true, true, "", "" },
+        { "IP:127.0.0.1", 1, 3, false, false, "certificate", "--prometheus-ca" },
+        { "IP:127.0.0.1", 5, 3, true, false, "expired", "renew its certificate" },
+        { "IP:127.0.0.1", -2, 3, true, false, "not yet valid", "clock" },
+        { "DNS:prometheus.example", 1, 3, true, false, "match", "prometheus.url" },
+    };
+    char folder[] = "/tmp/baton-test-tls-XXXXXX", cert[64], key[64];
+    struct peer *p = *state;
+    const char *listen = "127.0.0.1:0";
+    const struct http_server_config server = { .listen = &listen, .listen_count = 1, .tls_cert = cert, .tls_key = key };
+    struct errmsg m = { 0 };
+
+    assert_non_null(mkdtemp(folder));
+    snprintf(cert, sizeof(cert), "%s/cert.pem", folder);
+    snprintf(key, sizeof(key), "%s/key.pem", folder);
+    for (size_t i = 0; i < ARRAY_COUNT(cases); i++) {
+        const struct prometheus_config config = { .ca_file = cases[i].trusted ? cert : NULL };
+
+        certificate_write(cert, key, cases[i].name, cases[i].ago, cases[i].days);
+        http_server_close(p->server);
+        prometheus_close(p->prometheus);
+        assert_int_equal(http_server_open(&p->server, p->base, &server, peer_handle, p, &m), ERR_OK);
+        assert_int_equal(prometheus_open(&p->prometheus, p->base, &config, &m), ERR_OK);
+        snprintf(p->url, sizeof(p->url), "https://%s", http_server_address(p->server, 0));
+        ask(p, "", "up", 20000);
+        if (p->figure.known != cases[i].known || !strstr(p->figure.why, cases[i].why) ||
+            !strstr(p->figure.why, cases[i].mend))
+            fail_msg("case %zu: known=%d '%s', expected '%s' and '%s'", i, p->figure.known, p->figure.why, cases[i].why,
+                     cases[i].mend);
+    }
+    snprintf(p->url, sizeof(p->url), "http://%s", http_server_address(p->server, 0)); /* no TLS where it is wanted */
+    ask(p, "", "up", 20000);
+    assert_false(p->figure.known);
+    unlink(cert); /* a CA that cannot be read */
+    snprintf(p->url, sizeof(p->url), "https://%s", http_server_address(p->server, 0));
+    ask(p, "", "up", 20000);
+    expect_unknown(p, "--prometheus-ca");
+    unlink(key);
+    rmdir(folder);
+}
+
+/* Says what a server without TLS says to a peer that begins with it. */
+static void on_plain_peer(evutil_socket_t fd, short what, void *opaque)
+{
+    static const char said[] = "HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n";
+    int *accepted = opaque;
+
+    (void)what;
+    *accepted = accept(fd, NULL, NULL);
+    assert_true(*accepted >= 0 && write(*accepted, said, sizeof(said) - 1) == (ssize_t)sizeof(said) - 1);
+}
+
+static void a_server_without_tls_is_unknown(void **state)
+{
+    struct sockaddr_in at = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+    socklen_t len = sizeof(at);
+    const int fd = socket(AF_INET, SOCK_STREAM, 0);
+    struct peer *p = *state;
+    struct event *ready;
+    int accepted = -1;
+
+    assert_true(fd >= 0 && bind(fd, (struct sockaddr *)&at, len) == 0 && listen(fd, 1) == 0 &&
+                getsockname(fd, (struct sockaddr *)&at, &len) == 0);
+    ready = event_new(p->base, fd, EV_READ, on_plain_peer, &accepted);
+    assert_true(ready && event_add(ready, NULL) == 0);
+    snprintf(p->url, sizeof(p->url), "https://127.0.0.1:%d", ntohs(at.sin_port));
+    ask(p, "", "up", 20000);
+    expect_unknown(p, "write http://");
+    event_free(ready);
+    close(accepted);
+    close(fd);
+}
+
 /* --- docs ------------------------------------------------------------------------------------------------------------ */
 
 static void the_document_is_current(void **state)
@@ -513,6 +633,8 @@ int main(int argc, char **argv)
         cmocka_unit_test(answers_are_numbers_or_unknown),
         PEER(a_prometheus_is_asked),
         PEER(bad_peers_are_unknown),
+        PEER(tls_that_is_not_to_be_trusted_is_unknown),
+        PEER(a_server_without_tls_is_unknown),
         PEER(a_missing_password_is_told),
         PEER(the_forgotten_are_not_called),
         cmocka_unit_test(the_document_is_current),
@@ -525,5 +647,6 @@ int main(int argc, char **argv)
         str_free(&table);
         return 0;
     }
+    signal(SIGPIPE, SIG_IGN); /* as in baton: a peer that hangs up is an error like any other */
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
