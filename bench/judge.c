@@ -13,7 +13,7 @@
  *   flagger  a check a minute, worse when five in all fail
  *
  * The last two need a threshold from somebody who knows the future: here it is twice blue's error rate, and 1.2 times blue's
- * p99. The last line is JSON.
+ * p99. The last line is JSON; judge_plot.py draws it.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -25,6 +25,7 @@
 #define GREEN_S 1800
 #define STEP_S 10 /* of a Kayenta value */
 #define TABLE 8192
+#define CURVE 20
 
 /* Latencies by table: a draw is a look-up. */
 static int buckets[2][TABLE]; /* as blue, slower */
@@ -247,6 +248,16 @@ static double result_median(struct result *r)
     return r->found * 2 > r->runs ? r->records[r->runs / 2] : -1;
 }
 
+/* After how many records 5 %, 10 % ... 100 % of all runs were turned back: the curve of the plot. */
+static void result_curve(const struct result *r)
+{
+    for (int i = 1; i <= CURVE; i++) {
+        const int at = (r->runs * i + CURVE - 1) / CURVE - 1;
+
+        printf("%s%.0f", i > 1 ? "," : "", at < r->found ? r->records[at] : -1);
+    }
+}
+
 static void result_print(const struct scene *scene, const char *who, struct result *r)
 {
     const double median = result_median(r), share = 100.0 * r->found / r->runs;
@@ -312,9 +323,12 @@ int main(int argc, char **argv)
     printf("{\"judge\":{\"bound_percent\":5,\"looks\":%d,\"scenes\":[", GREEN_S);
     for (int i = 0; i < SCENES; i++) {
         printf("%s{\"name\":\"%s\"", i ? "," : "", scenes[i].name);
-        for (int k = 0; k < 4; k++)
-            printf(",\"%s\":{\"runs\":%d,\"turned_back_percent\":%.3f,\"median_records\":%.0f}", who[k],
+        for (int k = 0; k < 4; k++) {
+            printf(",\"%s\":{\"runs\":%d,\"turned_back_percent\":%.3f,\"median_records\":%.0f,\"curve\":[", who[k],
                    results[i][k].runs, 100.0 * results[i][k].found / results[i][k].runs, result_median(&results[i][k]));
+            result_curve(&results[i][k]);
+            printf("]}");
+        }
         printf("}");
     }
     printf("]}}\n");

@@ -137,6 +137,27 @@ def vanished(w):
     f.expect_clean(within=True, across=True, overlaps=True)
 
 
+def takes_and_does_nothing(w):
+    """A green that takes every record and finishes none, with so little traffic that nothing waits to be taken: that is no progress."""
+    f = w.fleet({"in": 4}, spec={"judge": {"interval": "1s", "no_progress": "10s"}, "switch": {"observe": "10m"},
+                                 "members": {"processing_max": "5s"}})
+    f.up(blue=1, green=1, rate=1, threads=64, batch=1)
+    green = f.of("green")[0]
+    green.hold()
+    f.switch("--no-wait").wait().expect(0)
+    try:
+        wait_until(lambda: (f.api("GET", f"/v1/fleets/{f.name}/switches/1/receipt").get("verdict") or {}).get("verdict") == "worse", 60,
+                   "a verdict", 0.5)
+    finally:
+        green.unhold()
+    op = f.wait_ended(1, 90)
+    require(op["state"] == "rolled-back" and op["cause"] == "verdict" and "stood still" in op["why"], f"{op}")
+    f.stop_producers()
+    f.wait_drained()
+    audit = f.audit()  # sixty-four threads write down what they did in any order
+    require(not any(audit[k] for k in ("lost", "repeated_unlisted", "repeated_across", "strange")), f"{audit}")
+
+
 def open_transaction(w):
     """Somebody's transaction is left open on a partition: all that comes after it waits, which is not green's fault."""
     f = judged(w, {"no_progress": "10s"}, switch={"observe": "25s"}, members={"processing_max": "5s"})
@@ -172,5 +193,6 @@ TESTS = [
     Test("judge-healthy", healthy),
     Test("judge-prometheus-down", prometheus_down),
     Test("judge-vanished", vanished),
+    Test("judge-takes-and-does-nothing", takes_and_does_nothing),
     Test("judge-open-transaction", open_transaction),
 ]
