@@ -130,6 +130,31 @@ static void what_fails_rests_for_a_while(void **state)
     assert_int_equal(tell(&c, CLAIM_ELECTED, 5003 + CLAIM_MS_MAX), CLAIM_ASK_LOG); /* Kafka knows no rest */
 }
 
+/* Each election has a number of its own, an old reason is none of the next reign's, and the rules hold in each of its states. */
+static void every_reign_begins_anew(void **state)
+{
+    struct claimant c = with_claim();
+    uint64_t number = c.number;
+
+    (void)state;
+    assert_int_equal(log_read(&c, 8, 7, true), CLAIM_ASK_REPORTS);
+    assert_true(claim_under_way(&c));
+    assert_int_equal(log_read(&c, 9, 8, false), CLAIM_STEP_DOWN); /* while the reports are read, too */
+    assert_int_equal(claim_step(&c, &(struct claim_event){ .type = CLAIM_REPORTS_READ, .number = number }),
+                     CLAIM_NOTHING);
+    assert_non_null(c.why);
+    assert_false(claim_under_way(&c));
+    assert_int_equal(tell(&c, CLAIM_ELECTED, 3000), CLAIM_ASK_LOG);
+    assert_null(c.why);
+    assert_int_equal(claim_step(&c, &(struct claim_event){ .type = CLAIM_CAUGHT_UP, .number = number }),
+                     CLAIM_NOTHING); /* of the election before */
+    assert_int_equal(c.state, CLAIM_CATCH_UP);
+    assert_int_equal(tell(&c, CLAIM_FAILED, 3500), CLAIM_STEP_DOWN);
+    assert_int_equal(c.state, CLAIM_RESTING);
+    assert_int_equal(c.since_ms, 3500);
+    assert_null(c.why); /* the shell knows */
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -138,6 +163,7 @@ int main(void)
         cmocka_unit_test(a_claim_that_is_not_there_begins_nothing),
         cmocka_unit_test(an_answer_to_an_earlier_reign_is_void),
         cmocka_unit_test(what_fails_rests_for_a_while),
+        cmocka_unit_test(every_reign_begins_anew),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -124,7 +124,7 @@ static void a_tombstone_mends_its_own_key(void **state)
 
 static void the_low_watermark_waits_for_the_slowest(void **state)
 {
-    struct window_slot slots[4];
+    struct window_slot slots[4] = { 0 };
     struct window w = { .slots = slots, .room = 4 };
 
     (void)state;
@@ -226,6 +226,7 @@ static void shards_may_come_in_any_order(void **state)
     assert_int_equal(fleet_apply(&f, &doc), DOC_APPLIED);
     assert_int_equal(fleet_find(&f, 0, SHARD_BATONS + 3), SHARD_BATONS + 3);
     assert_int_equal(fleet_find(&f, 0, 3), -1);
+    assert_int_equal(fleet_find(&f, 0, 0), -1); /* what has not come is nobody's */
     for (int i = 0; i < SHARD_BATONS; i++)
         part[i] = baton(i, RIGHT_HELD, BLUE, 1);
     doc_whole(&doc, part, SHARD_BATONS, 1, 1);
@@ -244,6 +245,46 @@ static void shards_may_come_in_any_order(void **state)
     assert_int_equal(fleet_apply(&f, &doc), DOC_FITS_NOT);
     doc.fleet.baton_count = 3 * SHARD_BATONS;
     assert_int_equal(fleet_apply(&f, &doc), DOC_FITS_NOT);
+    doc_whole(&doc, part, 1, 1, 2);
+    doc.kind = DOC_SHARD;
+    doc.shard = 2; /* beyond the room */
+    assert_int_equal(fleet_apply(&f, &doc), DOC_FITS_NOT);
+    doc.shard = 0; /* a shard takes nothing away from those behind it */
+    assert_int_equal(fleet_apply(&f, &doc), DOC_APPLIED);
+    assert_int_equal(f.baton_count, SHARD_BATONS + 10);
+}
+
+/* A document as a whole says how many there are; a head may speak of more than have come. */
+static void a_document_is_as_large_as_it_says(void **state)
+{
+    struct baton table[4], some[4] = { baton(0, RIGHT_HELD, BLUE, 1), baton(1, RIGHT_HELD, BLUE, 1),
+                                       baton(2, RIGHT_HELD, BLUE, 1), baton(3, RIGHT_HELD, BLUE, 1) };
+    struct fleet f;
+    struct doc doc;
+
+    (void)state;
+    fleet_init(&f, table, 4);
+    assert_true(f.version.term == -1 && f.applied.term == -1 && !f.exists && f.baton_max == 4);
+    doc_whole(&doc, some, 3, 1, 1);
+    doc.fleet.applied = (struct version){ 0, 0 }; /* it counts as it came */
+    assert_int_equal(fleet_apply(&f, &doc), DOC_APPLIED);
+    assert_true(f.baton_count == 3 && f.exists && f.batons == table && f.baton_max == 4);
+    assert_int_equal(version_compare(f.applied, (struct version){ 1, 1 }), 0);
+    doc_whole(&doc, some, 2, 1, 2);
+    assert_int_equal(fleet_apply(&f, &doc), DOC_APPLIED);
+    assert_int_equal(f.baton_count, 2);
+    doc_whole(&doc, some, 4, 1, 3);
+    doc.kind = DOC_HEAD;
+    assert_int_equal(fleet_apply(&f, &doc), DOC_APPLIED);
+    assert_int_equal(f.baton_count, 2);
+    assert_int_equal(f.version.epoch, 3);
+    doc_whole(&doc, some, 4, 1, 3); /* the same again changes nothing, and is no older */
+    assert_int_equal(fleet_apply(&f, &doc), DOC_APPLIED);
+    table[1].topic = 1; /* orders/0, refunds/1, orders/1 */
+    table[2].partition = 1;
+    assert_int_equal(fleet_find(&f, 0, 1), 2);
+    assert_int_equal(fleet_find(&f, 1, 1), 1);
+    assert_int_equal(fleet_find(&f, 0, 2), -1);
 }
 
 /* Half of a change is there: batons that are newer than their head are no fault, a table of nobody's is none either. */
@@ -1584,6 +1625,60 @@ static void a_receipt_sums_up(void **state)
     assert_int_equal(pass_standstill_us(&forth[2]), 2000); /* an empty partition stood still until it was attached */
 }
 
+/* The nearest rank of what is known, in whatever order; both ways count; what was ordered and never granted does not. */
+static void a_receipt_sums_both_ways(void **state)
+{
+    static const int took_us[] = { 700, 100, 0, 900, 300, 500, 200, 800, 600, 400 };
+    struct pass forth[10], back[10];
+    struct op op = { .number = 1, .forth = forth, .back = back, .pass_count = 10 };
+    struct receipt_sum sum;
+    int64_t scratch[20];
+
+    (void)state;
+    for (int i = 0; i < 10; i++) {
+        forth[i] = (struct pass){ .ordered = true,
+                                  .grant = 7,
+                                  .committed = 50,
+                                  .from = 50,
+                                  .first = 50,
+                                  .log_start = OFFSET_NONE,
+                                  .doubt = OFFSET_NONE,
+                                  .repeat_to = OFFSET_NONE,
+                                  .taken = true,
+                                  .drained_unix_us = 1000,
+                                  .first_unix_us = 1000 + took_us[i] };
+        back[i] = (struct pass){ .log_start = OFFSET_NONE, .doubt = OFFSET_NONE, .repeat_to = OFFSET_NONE };
+    }
+    receipt_sum(&sum, &op, scratch);
+    assert_true(sum.ordered == 10 && sum.passed == 10 && sum.returned == 0 && sum.standstill_known == 10);
+    assert_int_equal(sum.standstill_us_p50, 400);
+    assert_int_equal(sum.standstill_us_p99, 900);
+    assert_int_equal(sum.standstill_us_max, 900);
+    for (int i = 0; i < 2; i++) {
+        back[i] = forth[i];
+        back[i].first_unix_us = 3000 + i;
+    }
+    back[0].from = 40; /* records 40 to 49 are done by both */
+    back[0].repeat_to = 50;
+    back[1].from = back[1].committed = 40;
+    back[1].doubt = 44;
+    back[1].log_start = 45; /* 40 to 44 had gone when it was fetched */
+    back[1].first = 48;
+    back[2].grant = 9; /* not ordered by this operation */
+    back[2].doubt = 99;
+    back[3].ordered = true; /* nor granted */
+    back[3].doubt = 99;
+    forth[4].from = 49; /* never written by Baton: back without being listed */
+    receipt_sum(&sum, &op, scratch);
+    assert_true(sum.ordered == 10 && sum.passed == 10 && sum.returned == 3);
+    assert_int_equal(sum.listed_repeats, 10 + 4);
+    assert_int_equal(sum.removed, 5);
+    assert_int_equal(sum.gaps, 1);
+    assert_int_equal(sum.standstill_known, 12);
+    assert_int_equal(sum.standstill_us_p50, 500);
+    assert_int_equal(sum.standstill_us_max, 2001);
+}
+
 /* Clocks of two hosts, retention, numbers that somebody else wrote: a receipt never says what cannot be. */
 static void a_receipt_says_nothing_that_cannot_be(void **state)
 {
@@ -2169,6 +2264,7 @@ int main(void)
         cmocka_unit_test(a_full_window_takes_no_more),
         cmocka_unit_test(a_lower_version_changes_nothing),
         cmocka_unit_test(shards_may_come_in_any_order),
+        cmocka_unit_test(a_document_is_as_large_as_it_says),
         cmocka_unit_test(what_has_half_arrived_is_no_fault),
         cmocka_unit_test(topics_are_only_appended),
         cmocka_unit_test(a_head_says_how_many_there_are),
@@ -2194,6 +2290,7 @@ int main(void)
         cmocka_unit_test(a_large_member_speaks_now_and_then),
         cmocka_unit_test(a_rollback_typed_twice_does_not_go_forth),
         cmocka_unit_test(a_receipt_sums_up),
+        cmocka_unit_test(a_receipt_sums_both_ways),
         cmocka_unit_test(a_receipt_says_nothing_that_cannot_be),
         cmocka_unit_test(a_histogram_has_its_ends),
         cmocka_unit_test(failures_are_told_by_class_and_no_more_than_fit),

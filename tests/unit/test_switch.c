@@ -709,7 +709,16 @@ static void an_order_brings_what_it_names(void **state)
     o.stages = (struct stages){ .items = { { STAGE_NUMBER, 1, 0 }, { STAGE_NUMBER, 2, 0 }, { STAGE_SHARE, 100, 0 } },
                                 .count = 3 };
     snprintf(o.reason, sizeof(o.reason), "because");
+    snprintf(o.by, sizeof(o.by), "ann");
+    o.by_signal = true;
+    r->fleet.switch_number = 6; /* of operations that are forgotten */
     assert_int_equal(order_give(r, o), REPLY_ACCEPTED);
+    assert_int_equal(r->s.op.number, 7);
+    assert_int_equal(r->fleet.switch_number, 7);
+    assert_int_equal(r->dropped, 5);
+    r->s.op.number = r->fleet.switch_number = 1;
+    r->dropped = 0;
+    assert_true(r->s.op.by_signal && strcmp(r->s.op.by, "ann") == 0);
     assert_int_equal(r->s.op.deadline_unix_ms, r->now_ms + 8000);
     assert_string_equal(r->s.op.version_from, "blue-v1");
     assert_string_equal(r->s.op.version_to, "green-v1");
@@ -762,7 +771,7 @@ static void a_hold_lasts_until_a_promote(void **state)
     order_give(r, order_of(ORDER_PROMOTE));
     told(r, REPLY_CONFLICT, "stage 2 of 2 is still passing");
     assert_int_equal(order_give(r, order_of(ORDER_HOLD)), REPLY_ACCEPTED); /* of the stage that passes */
-    assert_true(r->s.op.by_hand);
+    assert_true(r->s.op.by_hand && !r->s.op.held && r->s.op.deadline_unix_ms > 0);
     obey(r, 8);
     assert_true(r->s.op.state == OP_OBSERVING && r->s.op.held);
     assert_int_equal(order_give(r, order_of(ORDER_ABORT)), REPLY_ACCEPTED);
@@ -1221,7 +1230,7 @@ static void a_members_clock_is_set_right(void **state)
                     p->stopped_unix_us += p->stopped_unix_us ? skews_us[k] : 0;
                     p->drained_unix_us += p->drained_unix_us ? skews_us[k] : 0;
                     p->attached_unix_us += p->attached_unix_us ? skews_us[k] : 0;
-                    p->first_unix_us += p->first_unix_us ? skews_us[k] : 0;
+                    p->first_unix_us += p->first_unix_us ? skews_us[k] + 5 : 0;
                 }
                 reign_step(r, (struct switcher_event){ .type = SWITCHER_REPORT, .report = report });
             }
@@ -1231,7 +1240,8 @@ static void a_members_clock_is_set_right(void **state)
         for (int i = 0; i < PARTS; i++)
             if (r->forth[i].taken) {
                 assert_int_equal(r->forth[i].drained_unix_us, r->forth[i].release_heard_unix_us);
-                assert_int_equal(r->forth[i].first_unix_us, r->forth[i].take_heard_unix_us);
+                assert_int_equal(r->forth[i].attached_unix_us, r->forth[i].take_heard_unix_us);
+                assert_int_equal(r->forth[i].first_unix_us, r->forth[i].take_heard_unix_us + 5);
             }
         reign_free(r);
     }
@@ -1754,7 +1764,10 @@ static void who_never_took_it_is_not_waited_for(void **state)
     assert_int_equal(granted, 2);
     order_give(r, order_of(ORDER_ABORT));
     for (int i = 0; i < PARTS; i++)
-        ordered += r->table[i].state == RIGHT_RELEASING;
+        if (r->table[i].state == RIGHT_RELEASING) {
+            ordered++;
+            assert_true(r->back[i].ordered && r->back[i].order == r->table[i].order);
+        }
     assert_int_equal(ordered, 2);
     obey(r, 8);
     assert_int_equal(r->s.op.state, OP_ROLLED_BACK);
@@ -2024,6 +2037,8 @@ static void who_is_born_in_mid_switch_goes_with_the_last_stage(void **state)
     r->mark[3] = (struct mark){ MARK_EPOCH, r->table[3].epoch };
     obey(r, 4);
     assert_int_equal(r->s.op.state, OP_OBSERVING); /* it is none of this stage's */
+    assert_int_equal(r->s.op.pass_count, PARTS);
+    assert_int_equal(r->asked[SWITCHER_READ_STARTS], 0); /* nobody has begun beyond where he was told to */
     assert_int_equal(r->table[3].holder, BLUE);
     order_give(r, order_of(ORDER_PROMOTE));
     obey(r, 8);
@@ -2466,7 +2481,8 @@ static void a_rollback_has_one_stage_and_is_not_observed(void **state)
     }
     assert_int_equal(r->s.op.state, OP_COMPLETE);
     r->fleet.spec.judge.mode = JUDGE_AUTO;
-    o.observe_ms = 7000; /* says nothing of a way back */
+    fleet_failed_add(&r->fleet, "blue-v1", 9); /* whether it is any better is not asked on a way back */
+    o.observe_ms = 7000;                       /* says nothing of a way back */
     assert_int_equal(order_give(r, o), REPLY_ACCEPTED);
     assert_int_equal(r->s.op.of_number, 1);
     assert_int_equal(r->s.op.stages.count, 1);
@@ -2478,6 +2494,7 @@ static void a_rollback_has_one_stage_and_is_not_observed(void **state)
     obey(r, 8);
     assert_int_equal(r->s.op.state, OP_COMPLETE);
     assert_int_equal(r->fleet.active, BLUE);
+    assert_int_equal(fleet_failed(&r->fleet, "blue-v1"), 0);
     order_give(r, order_of(ORDER_PAUSE));
     assert_int_equal(r->s.op.of_number, 0); /* there is nothing to take back any more */
     assert_true(r->s.op.from == BLUE && r->s.op.to == BLUE && r->s.op.keep == 0);
@@ -2973,6 +2990,7 @@ static void what_a_former_reign_ordered_stands_in_the_receipt(void **state)
         while (r->table[i].state != RIGHT_RELEASING)
             i++;
         order = r->table[i].order;
+        assert_true(r->forth[i].ordered && r->forth[i].order == order && !r->back[i].ordered);
         if (granted) {
             speak(r, GREEN);
             speak(r, BLUE);
@@ -3036,6 +3054,175 @@ static void a_new_order_asks_at_once(void **state)
     speak(r, GREEN);
     speak(r, BLUE);
     assert_int_equal(r->asked[SWITCHER_READ_OFFSETS], asked + 1);
+    reign_free(r);
+}
+
+/* Of a release that a former reign has noted only that is believed which fits what was granted. */
+static void an_older_release_is_none_of_this_grant(void **state)
+{
+    (void)state;
+    for (int fits = 0; fits < 2; fits++) {
+        struct reign *r = reign_new();
+        struct report *report;
+        int i = 0;
+
+        order_give(r, order_of(ORDER_SWITCH));
+        while (r->table[i].state != RIGHT_RELEASING)
+            i++;
+        speak(r, GREEN);
+        speak(r, BLUE);
+        assert_int_equal(r->table[i].state, RIGHT_GRANTED);
+        memset(r->forth[i].released_by, 0, sizeof(r->forth[i].released_by));
+        r->forth[i].grant = 0; /* what was noted went with the reign */
+        report = report_new(r, &r->members[BLUE]);
+        entry(report, i)->committed = 20 + i - !fits;
+        entry(report, i)->local = LOCAL_RELEASED;
+        entry(report, i)->drained_unix_us = 77;
+        hear(r, report);
+        speak(r, GREEN);
+        assert_true(r->forth[i].taken && r->forth[i].ordered);
+        assert_int_equal(r->forth[i].committed, 20 + i);
+        assert_string_equal(r->forth[i].released_by, fits ? "blue0" : "");
+        reign_free(r);
+    }
+}
+
+/* What retention takes on the way back stands in the receipt, too, and is written. */
+static void what_retention_takes_on_the_way_back(void **state)
+{
+    struct reign *r = reign_new();
+
+    (void)state;
+    order_give(r, order_of(ORDER_SWITCH));
+    obey(r, 8);
+    assert_int_equal(r->asked[SWITCHER_READ_STARTS], 0);
+    r->starts = 25;
+    for (int i = 0; i < PARTS; i++)
+        r->first[i] = 27;
+    r->deaf[SWITCHER_READ_STARTS] = true;
+    order_give(r, order_of(ORDER_ABORT));
+    obey(r, 8);
+    assert_int_equal(r->s.op.state, OP_ROLLED_BACK);
+    r->deaf[SWITCHER_READ_STARTS] = false;
+    r->passes_written = false;
+    tick(r, 1000);
+    assert_true(r->passes_written);
+    for (int i = 0; i < PARTS; i++)
+        assert_int_equal(r->back[i].log_start, r->back[i].taken ? 25 : OFFSET_NONE);
+    reign_free(r);
+}
+
+/* A single partition of a lost member is read like many; a reading that fails in part is asked for again; each answer is its own. */
+static void each_lost_member_is_read_by_itself(void **state)
+{
+    struct switcher_reading readings[] = { { .baton = 1, .offset = 60 }, { .baton = 2, .offset = 70, .failed = true } };
+    struct switcher_event ev = { .type = SWITCHER_ENDS, .readings = readings, .reading_count = 2 };
+    struct reign *r = reign_new();
+    struct report *report;
+    uint64_t first;
+
+    (void)state;
+    for (int m = 2; m < MEMBERS; m++) {
+        member_add(r, BLUE);
+        report = report_new(r, &r->members[m]);
+        for (int i = 0; i < PARTS; i++)
+            entry(report, i)->owned = i == m || (m == 3 && i == 1);
+        hear(r, report);
+    }
+    r->deaf[SWITCHER_READ_ENDS] = r->deaf[SWITCHER_READ_GROUPS] = true;
+    r->s.members[2].gone = r->s.members[3].gone = true;
+    tick(r, 10);
+    assert_int_equal(r->asked[SWITCHER_READ_ENDS], 1); /* of one partition */
+    first = r->token[SWITCHER_READ_ENDS];
+    tick(r, 10);
+    assert_int_equal(r->asked[SWITCHER_READ_ENDS], 2);
+    ev.token = r->token[SWITCHER_READ_ENDS];
+    reign_step(r, ev);
+    assert_string_equal(r->forgotten, "");
+    assert_int_equal(r->table[1].doubt, OFFSET_NONE);
+    assert_int_equal(r->asked[SWITCHER_READ_ENDS], 3);
+    readings[1].failed = false;
+    ev.token = r->token[SWITCHER_READ_ENDS];
+    reign_step(r, ev);
+    assert_string_equal(r->forgotten, "blue3"); /* the other's question is still out */
+    assert_int_equal(r->table[1].doubt, 60);
+    assert_int_equal(r->table[2].doubt, 70);
+    assert_non_null(switcher_report(&r->s, "blue2"));
+    ev.token = first;
+    ev.reading_count = 0;
+    reign_step(r, ev);
+    assert_string_equal(r->forgotten, "blue2");
+    reign_free(r);
+}
+
+/* Committed offsets and a lost member's ends, asked in one step: neither list overwrites the other. */
+static void offsets_and_ends_are_asked_side_by_side(void **state)
+{
+    struct reign *r = reign_new();
+    struct report *report;
+
+    (void)state;
+    r->ends = 30;
+    member_add(r, BLUE);
+    r->members[2].idle = true;
+    obey(r, 2);
+    r->fails[SWITCHER_READ_OFFSETS] = true;
+    order_give(r, order_of(ORDER_PAUSE));
+    speak(r, BLUE);
+    speak(r, GREEN);
+    r->members[2].idle = false;
+    report = report_new(r, &r->members[2]);
+    for (int i = 0; i < PARTS; i++) {
+        entry(report, i)->owned = i == PARTS - 1;
+        entry(report, i)->local = LOCAL_RELEASED;
+    }
+    hear(r, report);
+    assert_true(r->asked[SWITCHER_READ_OFFSETS] == 1 && r->facts[0].retry_ms > r->now_ms);
+    r->s.members[2].gone = true;
+    r->fails[SWITCHER_READ_OFFSETS] = false;
+    r->deaf[SWITCHER_READ_ENDS] = true;
+    r->now_ms = r->facts[0].retry_ms - 1;
+    tick(r, 1);
+    assert_true(r->asked[SWITCHER_READ_OFFSETS] == 2 && r->asked[SWITCHER_READ_ENDS] == 1);
+    for (int i = 0; i < PARTS; i++)
+        assert_int_equal(r->table[i].state, RIGHT_PAUSED);
+    reign_free(r);
+}
+
+/* An edited fleet file is taken over as it is, and written. */
+static void an_edited_fleet_file_is_taken_over(void **state)
+{
+    struct reign *r = reign_new();
+    struct spec edited = r->fleet.spec;
+    const uint64_t before = r->fleet.version.epoch;
+
+    (void)state;
+    edited.observe_ms = 1234;
+    edited.topic_count = 2;
+    snprintf(edited.topics[1], sizeof(edited.topics[1]), "u");
+    reign_step(r, (struct switcher_event){ .type = SWITCHER_SPEC, .spec = &edited });
+    assert_memory_equal(&r->fleet.spec, &edited, sizeof(edited));
+    assert_true(r->head_written);
+    assert_int_equal(r->fleet.version.epoch, before + 1);
+    reign_free(r);
+}
+
+/* Each reign raises the epoch, and so does the first thing that it changes. */
+static void a_reign_has_an_epoch_of_its_own(void **state)
+{
+    struct reign *r = reign_new();
+    const uint64_t before = r->fleet.version.epoch;
+
+    (void)state;
+    memset(&r->s.dirty, 0, sizeof(r->s.dirty));
+    switcher_reign(&r->s, 5, r->now_ms, 123456789);
+    assert_int_equal(version_compare(r->fleet.version, (struct version){ 5, before + 1 }), 0);
+    assert_int_equal(version_compare(r->fleet.applied, r->fleet.version), 0);
+    assert_int_equal(r->fleet.written_unix_us, 123456789);
+    assert_true(r->s.dirty.head);
+    order_give(r, order_of(ORDER_PAUSE));
+    assert_int_equal(r->fleet.version.epoch, before + 2);
+    assert_int_equal(r->s.op.epoch_first, before + 2);
     reign_free(r);
 }
 
@@ -3168,6 +3355,12 @@ int main(void)
         cmocka_unit_test(what_a_former_reign_ordered_stands_in_the_receipt),
         cmocka_unit_test(a_standby_has_released_nothing),
         cmocka_unit_test(a_new_order_asks_at_once),
+        cmocka_unit_test(an_older_release_is_none_of_this_grant),
+        cmocka_unit_test(what_retention_takes_on_the_way_back),
+        cmocka_unit_test(each_lost_member_is_read_by_itself),
+        cmocka_unit_test(offsets_and_ends_are_asked_side_by_side),
+        cmocka_unit_test(an_edited_fleet_file_is_taken_over),
+        cmocka_unit_test(a_reign_has_an_epoch_of_its_own),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
