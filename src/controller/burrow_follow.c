@@ -12,6 +12,9 @@
  * Who owns what in a KIP-848 group its coordinator is asked, one group after the other, once its records say that something has
  * changed: they name topics by id.
  *
+ * Ends are asked for in small questions, a few at a time: librdkafka is quadratic in the partitions of one, and all at once would be megabytes
+ * that only the next sample needs again. A sample that a question fails of gives up; the next one goes on behind it.
+ *
  * A topic that is not listed any more is deleted from the store; a list that could not be had deletes nothing.
  */
 #include <poll.h>
@@ -32,8 +35,15 @@
 #define OPEN_AGAIN_MS 2000
 #define RECORDS_A_TURN 500 /* under one lock: a reader waits for less than a millisecond */
 #define IDLE_MS_MAX 1000
+#define ENDS_A_QUESTION 50
+#define ENDS_OUT_MAX 8
 #define REPLAY_QUESTION 1
 #define OWNERS_SETTLE_MS 500 /* one change of a group is many records */
+
+struct listed_topic {
+    char *name;
+    int partition_count;
+};
 
 struct burrow_follower {
     struct burrow_options options;
@@ -49,15 +59,16 @@ struct burrow_follower {
     /* the thread's own */
     struct kafka_reader *reader;
     struct kafka_admin *admin;
-    struct kafka_tp *tps; /* all partitions of all topics */
-    int *tp_counts;       /* partitions of the topic of each */
-    int tp_count;
-    uint64_t token, ends_out; /* 0: no question is out */
-    bool ends_known, replayed;
+    struct listed_topic *topics;
+    int topic_count, partition_count;
+    int ends_topic, ends_partition; /* asked for next */
+    int ends_left, ends_out;        /* of this sample: partitions to ask for, questions that are not answered yet */
+    bool ends_failed, ends_known, replayed;
     int64_t ends_due_ms, topics_due_ms;
+    int64_t now_s; /* of the records that are being read */
     void *owners_now,
         *owners_next; /* tsearch's: groups whose owners are asked, and those after them from owners_due_ms on */
-    uint64_t owners_out;
+    uint64_t token, owners_out; /* 0: no question is out */
     char owners_group[GROUP_NAME_MAX + 1];
     int64_t owners_due_ms;
 };
@@ -107,63 +118,69 @@ static void ready_set(struct burrow_follower *f, bool ready)
 
 /* --- topics and ends ---------------------------------------------------------------------------------------------- */
 
-struct topic_names {
-    char (*names)[TOPIC_NAME_MAX + 1];
-    int count, room;
-};
-
-static void on_topic_name(void *opaque, const char *name)
+static int compare_pointed(const void *a, const void *b)
 {
-    struct topic_names *t = opaque;
-
-    if (t->count < t->room)
-        text_copy(t->names[t->count++], sizeof(t->names[0]), name);
+    return strcmp(*(const char *const *)a, *(const char *const *)b);
 }
 
-static bool is_listed(const struct rd_kafka_metadata *md, const char *topic)
+struct forgetting {
+    const char **listed; /* sorted */
+    size_t listed_count;
+    char **gone;
+    size_t gone_count;
+};
+
+static void on_topic_kept(void *opaque, const char *name)
 {
-    for (int i = 0; i < md->topic_cnt; i++)
-        if (!strcmp(md->topics[i].topic, topic))
-            return md->topics[i].err != RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART;
-    return false;
+    struct forgetting *f = opaque;
+
+    if (bsearch(&name, f->listed, f->listed_count, sizeof(*f->listed), compare_pointed))
+        return;
+    f->gone = must(reallocarray(f->gone, f->gone_count + 1, sizeof(*f->gone)));
+    f->gone[f->gone_count++] = must(strdup(name));
 }
 
 static void topics_forget(struct burrow_follower *f, const struct rd_kafka_metadata *md)
 {
-    struct topic_names gone = { .room = BURROW_LIMITS.topics };
+    struct forgetting to = { .listed = must(calloc((size_t)md->topic_cnt + 1, sizeof(*to.listed))) };
 
-    gone.names = calloc((size_t)gone.room, sizeof(*gone.names));
-    ASSERT(gone.names != NULL);
+    for (int i = 0; i < md->topic_cnt; i++)
+        if (md->topics[i].err != RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART)
+            to.listed[to.listed_count++] = md->topics[i].topic;
+    qsort(to.listed, to.listed_count, sizeof(*to.listed), compare_pointed);
     pthread_mutex_lock(&f->lock);
-    burrow_topics(f->store, on_topic_name, &gone);
-    for (int i = 0; i < gone.count; i++)
-        if (!is_listed(md, gone.names[i]))
-            burrow_topic_delete(f->store, gone.names[i]);
+    burrow_topics(f->store, on_topic_kept, &to);
+    for (size_t i = 0; i < to.gone_count; i++) {
+        burrow_topic_delete(f->store, to.gone[i]);
+        free(to.gone[i]);
+    }
     pthread_mutex_unlock(&f->lock);
-    free(gone.names);
+    free(to.gone);
+    free(to.listed);
+}
+
+static void topics_free(struct burrow_follower *f)
+{
+    for (int i = 0; i < f->topic_count; i++)
+        free(f->topics[i].name);
+    free(f->topics);
+    f->topics = NULL;
+    f->topic_count = f->partition_count = f->ends_topic = f->ends_partition = 0;
 }
 
 static void topics_take(struct burrow_follower *f, const struct rd_kafka_metadata *md)
 {
-    int count = 0, at = 0;
+    topics_free(f);
+    f->topics = must(calloc((size_t)md->topic_cnt + 1, sizeof(*f->topics)));
+    for (int i = 0; i < md->topic_cnt; i++) {
+        const int count = md->topics[i].partition_cnt;
 
-    for (int i = 0; i < md->topic_cnt; i++)
-        count += md->topics[i].partition_cnt;
-    if (count > BURROW_LIMITS.topic_partitions)
-        count = BURROW_LIMITS.topic_partitions;
-    free(f->tps);
-    free(f->tp_counts);
-    f->tps = calloc((size_t)count + 1, sizeof(*f->tps));
-    f->tp_counts = calloc((size_t)count + 1, sizeof(*f->tp_counts));
-    ASSERT(f->tps && f->tp_counts);
-    for (int i = 0; i < md->topic_cnt; i++)
-        for (int p = 0; p < md->topics[i].partition_cnt && at < count; p++) {
-            if (!text_copy(f->tps[at].topic, sizeof(f->tps[at].topic), md->topics[i].topic))
-                break;
-            f->tps[at].partition = p;
-            f->tp_counts[at++] = md->topics[i].partition_cnt;
-        }
-    f->tp_count = at;
+        if (count == 0 || count > BURROW_LIMITS.topic_partitions - f->partition_count ||
+            strlen(md->topics[i].topic) > TOPIC_NAME_MAX)
+            continue;
+        f->topics[f->topic_count++] = (struct listed_topic){ must(strdup(md->topics[i].topic)), count };
+        f->partition_count += count;
+    }
 }
 
 /* Blocks for as long as the brokers take, which is why this is a thread. */
@@ -180,29 +197,69 @@ static int topics_read(struct burrow_follower *f, struct kafka_handle *h, struct
     return ERR_OK;
 }
 
+static bool sampling(const struct burrow_follower *f)
+{
+    return f->ends_left > 0 || f->ends_out > 0;
+}
+
+static void sample_begin(struct burrow_follower *f)
+{
+    f->ends_left = f->partition_count;
+    f->ends_failed = false;
+    f->ends_known = f->ends_known || f->partition_count == 0;
+}
+
+static void ends_fail(struct burrow_follower *f)
+{
+    f->ends_left = 0;
+    f->ends_failed = true;
+}
+
 static void ends_ask(struct burrow_follower *f)
 {
-    f->ends_out = ++f->token;
-    if (f->tp_count == 0 || kafka_admin_ends(f->admin, f->ends_out, f->tps, f->tp_count, QUESTION_MS_MAX) < 0) {
-        f->ends_known = f->ends_known || f->tp_count == 0;
-        f->ends_out = 0;
+    struct kafka_tp tps[ENDS_A_QUESTION];
+
+    while (f->ends_left > 0 && f->ends_out < ENDS_OUT_MAX) {
+        const int first = f->ends_topic;
+        int count = 0;
+
+        for (; count < ENDS_A_QUESTION && f->ends_left > 0; count++, f->ends_left--) {
+            tps[count] = (struct kafka_tp){ .partition = f->ends_partition };
+            text_copy(tps[count].topic, sizeof(tps[count].topic), f->topics[f->ends_topic].name);
+            if (++f->ends_partition == f->topics[f->ends_topic].partition_count) {
+                f->ends_partition = 0;
+                f->ends_topic = (f->ends_topic + 1) % f->topic_count;
+            }
+        }
+        if (kafka_admin_ends(f->admin, (uint64_t)first, tps, count, QUESTION_MS_MAX) < 0)
+            ends_fail(f);
+        else
+            f->ends_out++;
     }
 }
 
-/* In the order asked: the list of topics is not read anew while a question is out. */
+/* In the order asked, from the topic on that is the question's token: topics are not listed anew during a sample. */
 static void ends_take(struct burrow_follower *f, const struct kafka_answer *a)
 {
     const int64_t now_ms = clock_unix_ms();
+    int at = (int)a->token;
 
-    f->ends_out = 0;
-    if (a->error)
-        return;
+    f->ends_out--;
+    if (a->error) {
+        log_debug("burrow_ends_unread", "error=\"%s\", the next sample goes on behind them", a->message.text);
+        ends_fail(f);
+    }
     pthread_mutex_lock(&f->lock);
-    for (int i = 0; i < a->tp_count && i < f->tp_count; i++)
+    for (int i = 0; i < a->tp_count && !a->error; i++) {
+        while (strcmp(f->topics[at].name, a->tps[i].topic) != 0)
+            at = (at + 1) % f->topic_count;
         if (!a->tps[i].failed && a->tps[i].offset >= 0)
-            burrow_end(f->store, a->tps[i].topic, a->tps[i].partition, f->tp_counts[i], a->tps[i].offset, now_ms);
+            burrow_end(f->store, a->tps[i].topic, a->tps[i].partition, f->topics[at].partition_count, a->tps[i].offset,
+                       now_ms);
+    }
     pthread_mutex_unlock(&f->lock);
-    f->ends_known = true;
+    if (!sampling(f) && !f->ends_failed)
+        f->ends_known = true;
 }
 
 /* --- commits ------------------------------------------------------------------------------------------------------ */
@@ -284,7 +341,7 @@ static void on_record(void *opaque, const struct kafka_record *rec)
                                                .order = rec->offset,
                                                .timestamp_ms = c.timestamp_ms,
                                                .replayed = !f->replayed },
-                      clock_unix_ms() / 1000);
+                      f->now_s);
         break;
     case KAFKA_COMMITS_GONE:
         burrow_commit_gone(f->store, c.group, c.topic, c.partition);
@@ -307,6 +364,7 @@ static int records_take(struct burrow_follower *f, struct errmsg *m)
 {
     int r;
 
+    f->now_s = clock_unix_ms() / 1000;
     pthread_mutex_lock(&f->lock);
     r = kafka_reader_poll(f->reader, RECORDS_A_TURN, on_record, f, m);
     pthread_mutex_unlock(&f->lock);
@@ -343,25 +401,34 @@ static void follow_turn(struct burrow_follower *f, struct kafka_handle *asker, s
     struct kafka_answer *a;
     int64_t now_ms = clock_ms();
 
-    if (now_ms >= f->topics_due_ms && !f->ends_out) {
+    if (now_ms >= f->topics_due_ms && !sampling(f)) {
         const int r = topics_read(f, asker, m);
 
         trouble_set(f, r < 0 ? m : NULL);
         now_ms = clock_ms();
         f->topics_due_ms = now_ms + (r < 0 ? OPEN_AGAIN_MS : f->options.topic_refresh_ms);
     }
-    if (now_ms >= f->ends_due_ms && !f->ends_out) {
-        ends_ask(f);
+    if (now_ms >= f->ends_due_ms && !sampling(f)) {
+        sample_begin(f);
         f->ends_due_ms = now_ms + f->options.offset_refresh_ms;
     }
     while ((a = kafka_admin_poll(f->admin))) {
-        if (a->type == KAFKA_ANSWER_ENDS && a->token == f->ends_out)
+        if (a->type == KAFKA_ANSWER_ENDS)
             ends_take(f, a);
         if (a->type == KAFKA_ANSWER_GROUP && a->token == f->owners_out)
             owners_take(f, a);
         kafka_answer_free(a);
     }
+    ends_ask(f);
     owners_ask(f, now_ms);
+}
+
+/* What comes by itself rings: records, and the answers that a sample waits for. */
+static int64_t next_due_ms(const struct burrow_follower *f)
+{
+    const int64_t sample_ms = sampling(f) ? INT64_MAX / 2 : f->ends_due_ms;
+
+    return f->owners_next && f->owners_due_ms < sample_ms ? f->owners_due_ms : sample_ms;
 }
 
 /* From open to the first failure that needs a new beginning. */
@@ -372,7 +439,8 @@ static int follow(struct burrow_follower *f, struct errmsg *m)
     if (r < 0)
         return r;
     r = kafka_admin_open(&f->admin, kafka_reader_handle(f->reader), f->wake_fd, m);
-    f->ends_out = f->owners_out = 0;
+    f->ends_left = f->ends_out = 0;
+    f->owners_out = 0;
     f->ends_known = f->replayed = false;
     f->topics_due_ms = f->ends_due_ms = 0;
     if (r == ERR_OK)
@@ -386,8 +454,7 @@ static int follow(struct burrow_follower *f, struct errmsg *m)
         if (taken < 0 && taken != ERR_UNAVAILABLE)
             r = taken;
         if (taken < RECORDS_A_TURN)
-            wait_ms(f, (f->owners_next && f->owners_due_ms < f->ends_due_ms ? f->owners_due_ms : f->ends_due_ms) -
-                           clock_ms());
+            wait_ms(f, next_due_ms(f) - clock_ms());
     }
     return r;
 }
@@ -484,7 +551,6 @@ void burrow_follower_stop(struct burrow_follower *f)
     close(f->wake_fd);
     burrow_free(f->store);
     kafka_settings_free(f->settings);
-    free(f->tps);
-    free(f->tp_counts);
+    topics_free(f);
     free(f);
 }
