@@ -2,8 +2,9 @@
 
 100 topics of 100 partitions, 100 groups that have committed in 1,000 of them each: 100,000 group-partitions, on Kafka 3.9.1, the last
 that Burrow reads. Both follow the log of commits and sample ends every ten seconds; one program runs at a time, each fills its
-windows first, with as many rounds of commits as a window holds. A round is one commit of every group in every partition; the processor time
-of some rounds is divided by their number. At the end both are asked for all lags, and the answers are compared.
+windows first, with as many rounds of commits as a window holds. A round is one commit of every group in every partition, one in a refresh; what
+is spent meanwhile beyond what the same time costs without commits is divided by their number. At the end both are asked for all
+lags, and the answers are compared.
 """
 
 import os
@@ -29,6 +30,11 @@ class World:
         return os.path.join(self.folder, name)
 
 
+def offset_of(number):
+    """What a round commits: every one has something new."""
+    return 1 + number % 2
+
+
 def answers(server, groups):
     """(group, topic, partition) -> (newest commit, its lag now)."""
     ret = {}
@@ -42,31 +48,28 @@ def answers(server, groups):
     return ret
 
 
-def cost(pid, server, groups, each, commit, rounds):
-    """Fills the windows; processor seconds of a round, and how many seconds after its commits the last of them was seen."""
-    def round_of(number):
-        commit(1 + number % 2)
-        began = time.monotonic()
-        last = groups[-1]
-
-        def seen():
-            found = answers(server, [last])
-            return len(found) == each and all(v[0] == 1 + number % 2 for v in found.values())
-
-        wait_until(seen, 120, f"the commits of round {number} to be seen", 0.2)
-        return time.monotonic() - began
-
+def cost(pid, server, groups, commit, rounds):
+    """Fills the windows; processor seconds of a round and of a sample of ends, and how many seconds after its commits all of a round was
+    seen. Nobody asks anything while processor time is counted."""
+    took = 0.0
     for number in range(INTERVALS):
-        round_of(number)
-    time.sleep(REFRESH_S)  # a whole one between the last round that filled and the first that counts
-    before = cpu(pid)
-    began = time.monotonic()
-    took = [round_of(INTERVALS + n) for n in range(rounds)]
-    spent, seconds = cpu(pid) - before, time.monotonic() - began
+        commit(offset_of(number))
+        began = time.monotonic()
+        asked = groups[-1:] if number < INTERVALS - 1 else groups
+        wait_until(lambda g=asked, n=number: set(v[0] for v in answers(server, g).values()) == {offset_of(n)}, 120,
+                   f"the commits of round {number} to be seen", 0.2)
+        took = time.monotonic() - began
+    time.sleep(REFRESH_S)  # what that was asked has left to do
     before, began = cpu(pid), time.monotonic()
     time.sleep(2 * REFRESH_S)
     idle = (cpu(pid) - before) / (time.monotonic() - began)  # a second, ends and all
-    return max(0.0, spent - idle * seconds) / rounds, idle * REFRESH_S, sum(took) / rounds
+    before, began = cpu(pid), time.monotonic()
+    for number in range(INTERVALS, INTERVALS + rounds):
+        commit(offset_of(number))
+        time.sleep(REFRESH_S)
+    time.sleep(REFRESH_S)
+    spent = cpu(pid) - before - idle * (time.monotonic() - began)
+    return max(0.0, spent) / rounds, idle * REFRESH_S, took
 
 
 def measure(b):
@@ -86,9 +89,9 @@ def measure(b):
 
         def run(name, server, child):
             wait_until(lambda: len(answers(server, groups[-1:])) == each * partitions, 120, f"{name} to know the last group", 0.5)
-            a_round, ends, took = cost(child.pid, server, groups, each * partitions, commit, ROUNDS)
+            a_round, ends, took = cost(child.pid, server, groups, commit, ROUNDS)
             memory = status_mb(child.pid, "VmRSS")
-            last = 1 + (INTERVALS + ROUNDS - 1) % 2
+            last = offset_of(INTERVALS + ROUNDS - 1)
             wait_until(lambda: all(v[0] == last for v in answers(server, groups).values()), 120, f"{name} to have seen the last round", 0.5)
             found[name] = (a_round, ends, took, memory, answers(server, groups))
 
