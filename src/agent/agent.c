@@ -4,6 +4,7 @@
  *   GET  /v1/agent     what it is at, as JSON
  *   GET  /healthz      200 as long as the loop turns
  *   GET  /readyz       200 when the application answers, has joined, and may be handed a partition
+ *   GET  /v1/change    what --on-change is given on its stdin
  *   GET  /prestop      (or POST) an orchestrator's hook: holds everything, lets the application commit and leave, says
  *                      goodbye, and answers when that is done; 504 when the grace did not suffice
  */
@@ -88,7 +89,7 @@ static void talk(struct face *f)
     const int64_t now_ms = clock_ms();
     const bool due = a->life >= LIFE_TAKING && (a->accepted < a->revision || now_ms - a->put_ms >= ASSERT_MS);
 
-    if (application_busy(a->application))
+    if (!a->application || application_busy(a->application))
         return;
     if (due && now_ms >= f->put_not_before_ms)
         put(f, now_ms);
@@ -238,6 +239,20 @@ static void serve_state(struct face *f, struct http_exchange *x)
     str_free(&body);
 }
 
+static void serve_change(struct face *f, struct http_exchange *x)
+{
+    struct str body = STR_WITH_MAX(STATE_BYTES_MAX);
+
+    change_document(&body, &f->agent.fleet, f->agent.config->fleet, f->agent.config->color);
+    if (body.len == 0)
+        answer_text(x, 404, "there is no such fleet yet\n");
+    else if (str_error(&body))
+        answer_text(x, 500, "too large\n");
+    else
+        http_answer(x, 200, "application/json", body.buf, body.len, NULL);
+    str_free(&body);
+}
+
 static void serve_health(struct face *f, struct http_exchange *x)
 {
     (void)f;
@@ -263,6 +278,10 @@ static void prestop_gone(void *opaque)
 
 static void serve_prestop(struct face *f, struct http_exchange *x)
 {
+    if (!f->agent.config->application) {
+        answer_text(x, 409, "this agent only tells: it holds nothing, so nothing can be finished or left\n");
+        return;
+    }
     prestop_answer(f, 409, "asked again by another request\n");
     f->prestop = x;
     http_exchange_on_hung_up(x, prestop_gone, f);
@@ -275,9 +294,8 @@ static const struct {
     bool open; /* needs no token: probes bring none */
     void (*serve)(struct face *f, struct http_exchange *x);
 } routes[] = {
-    { "/v1/agent", "GET", false, serve_state },
-    { "/healthz", "GET", true, serve_health },
-    { "/readyz", "GET", true, serve_ready },
+    { "/v1/agent", "GET", false, serve_state },       { "/v1/change", "GET", false, serve_change },
+    { "/healthz", "GET", true, serve_health },        { "/readyz", "GET", true, serve_ready },
     { "/prestop", "GET POST", false, serve_prestop },
 };
 
@@ -294,7 +312,7 @@ static void on_request(void *opaque, struct http_exchange *x, const struct http_
             routes[i].serve(opaque, x);
         return;
     }
-    answer_text(x, 404, "there are /v1/agent, /healthz, /readyz and /prestop\n");
+    answer_text(x, 404, "there are /v1/agent, /v1/change, /healthz, /readyz and /prestop\n");
 }
 
 /* --- memory ------------------------------------------------------------------------------------------------------- */
@@ -345,6 +363,19 @@ static void timer_set(struct face *f)
     event_add(f->timer, &tv);
 }
 
+static void tell_change(struct agent *a)
+{
+    struct str document = STR_WITH_MAX(STATE_BYTES_MAX);
+
+    if (a->control_read)
+        change_document(&document, &a->fleet, a->config->fleet, a->config->color);
+    if (str_error(&document))
+        log_error("change_untold", "error=\"the document is too large\"");
+    else
+        change_tell(a->change, document.len > 0 ? document.buf : "");
+    str_free(&document);
+}
+
 static void turn(struct face *f)
 {
     struct agent *a = &f->agent;
@@ -353,7 +384,9 @@ static void turn(struct face *f)
     follow_turn(a);
     brokers_turn(a);
     member_turn(a);
-    if (a->fleet.exists && !f->grace_told)
+    if (a->change)
+        tell_change(a);
+    if (a->fleet.exists && a->application && !f->grace_told)
         grace_tell(f);
     stop_turn(f);
     talk(f);
@@ -390,7 +423,7 @@ static int face_open(struct face *f, struct errmsg *m)
     const struct http_server_config server = {
         .listen = &config->listen, .listen_count = 1, .token_file = config->listen_token_file, .connections_max = 32
     };
-    int r;
+    int r = ERR_OK;
 
     a->base = must(event_base_new());
     a->wake_fd = kafka_eventfd(m);
@@ -405,8 +438,11 @@ static int face_open(struct face *f, struct errmsg *m)
     event_add(f->stops[1], NULL);
     member_open(a);
     follow_open(a);
-    r = application_open(&a->application, a->base, config->application, config->application_token_file, on_answer, f,
-                         m);
+    if (config->application)
+        r = application_open(&a->application, a->base, config->application, config->application_token_file, on_answer,
+                             f, m);
+    if (r == ERR_OK && (config->change.command || config->change.signal))
+        r = change_open(&a->change, a->base, &config->change, m);
     if (r == ERR_OK)
         r = http_server_open(&f->server, a->base, &server, on_request, f, m);
     return r;
@@ -419,6 +455,7 @@ static void face_close(struct face *f)
 
     http_server_close(f->server);
     application_close(a->application);
+    change_close(a->change);
     follow_close(a);
     member_close(a);
     for (size_t i = 0; i < ARRAY_COUNT(events); i++)

@@ -10,6 +10,7 @@
 #ifndef AGENT_AGENT_H
 #define AGENT_AGENT_H
 
+#include "agent/change.h"
 #include "channel/channel.h"
 
 struct agent_config {
@@ -19,13 +20,15 @@ struct agent_config {
     const char *prefix;  /* NULL: none */
     const struct kafka_settings *kafka;
     enum channel_kind channel;
-    const char *controllers;            /* of CHANNEL_HTTP */
-    const char *token_file, *ca_file;   /* of CHANNEL_HTTP */
-    const char *application;            /* URL */
+    const char *servers;                /* of CHANNEL_HTTP and CHANNEL_REDIS */
+    const char *token_file, *ca_file;   /* of both; the file of CHANNEL_REDIS holds its password */
+    const char *cert_file;              /* of CHANNEL_REDIS */
+    const char *application;            /* URL; NULL: none that keeps the contract, it is only told */
     const char *application_token_file; /* NULL: none */
     const char *listen;                 /* "127.0.0.1:8090" */
     const char *listen_token_file;      /* for addresses that are not loopback */
     int64_t grace_ms;
+    struct change_config change;
 };
 
 /*

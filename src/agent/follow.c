@@ -24,9 +24,11 @@ struct channel_config follow_channel(const struct agent *a)
                                     .fleet = config->fleet,
                                     .control_topic = a->control_topic,
                                     .reports_topic = a->reports_topic,
-                                    .servers = config->controllers,
+                                    .prefix = config->prefix ? config->prefix : "",
+                                    .servers = config->servers,
                                     .token_file = config->token_file ? config->token_file : "",
                                     .ca_file = config->ca_file ? config->ca_file : "",
+                                    .cert_file = config->cert_file ? config->cert_file : "",
                                     .wake_fd = a->wake_fd };
 }
 

@@ -4,6 +4,7 @@
  *     follow.c       channel -> documents, the log's end, acknowledgements
  *     member.c       the holder's effects -> words for the application; what the application says -> events
  *     application.c  requests to the application
+ *     change.c       a command and a signal, for an application that can do no more
  *     agent.c        the loop, the endpoints, the end
  *
  * One thread, one loop. The agent lives as long as it likes; a `life` is one process of the application, and one incarnation
@@ -121,6 +122,8 @@ struct agent {
     char trouble[WHY_MAX]; /* why it cannot be believed or reached just now, "" */
     char witness[WHY_MAX]; /* what the brokers say otherwise, "" */
     bool taken_over;       /* another agent speaks with it */
+
+    struct change *change; /* NULL: nobody is to be told */
 };
 
 /* follow.c */

@@ -1029,6 +1029,10 @@ const char *member_unready(const struct agent *a)
         return a->trouble;
     if (a->why[0])
         return a->why;
+    if (a->change && *change_trouble(a->change))
+        return change_trouble(a->change);
+    if (!a->config->application)
+        return "";
     if (a->life == LIFE_NONE)
         return "the application has not answered yet";
     if (!a->control_read)

@@ -88,6 +88,10 @@ enum option_id {
     /* of `agent` */
     OPT_APPLICATION,
     OPT_APPLICATION_TOKEN_FILE,
+    OPT_ON_CHANGE,
+    OPT_ON_CHANGE_TIMEOUT,
+    OPT_SIGNAL,
+    OPT_PID_FILE,
     OPT_COUNT
 };
 

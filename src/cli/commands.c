@@ -158,6 +158,15 @@ const struct option options[OPT_COUNT] = {
                 "that is given." },
     [OPT_APPLICATION_TOKEN_FILE] = { OPT(OPT_APPLICATION_TOKEN_FILE, "application-token-file", 0, "FILE"),
         .complete = COMPLETE_FILE, .help = "The application's token, if it wants one: one line." },
+    [OPT_ON_CHANGE] = { OPT(OPT_ON_CHANGE, "on-change", 0, "COMMAND"),
+        .help = "For sh -c: run when the color's part in the fleet has changed, with all of it as JSON on stdin, and as "
+                "BATON_STATE (working, standing-by or changing), BATON_ACTIVE, BATON_COLOR, BATON_FLEET, BATON_SWITCH." },
+    [OPT_ON_CHANGE_TIMEOUT] = { OPT(OPT_ON_CHANGE_TIMEOUT, "on-change-timeout", 0, "TIME"),
+        .help = "A run that takes longer is ended, and tried again; 30s when it is left out." },
+    [OPT_SIGNAL] = { OPT(OPT_SIGNAL, "signal", 0, "NAME"), .choices = "USR1|USR2|HUP", .complete = COMPLETE_CHOICES,
+        .help = "Sent to the process of --pid-file when the color's part in the fleet has changed, which /v1/change tells." },
+    [OPT_PID_FILE] = { OPT(OPT_PID_FILE, "pid-file", 0, "FILE"), .complete = COMPLETE_FILE,
+        .help = "Where the process id for --signal stands; a new one is told anew." },
     [OPT_LAG] = { OPT(OPT_LAG, "lag", 0, "WHICH"), .choices = "fleets|all|off", .complete = COMPLETE_CHOICES,
         .help = "Whose lags to sample: those of the fleets' groups when it is left out, or of all groups of the cluster." },
     [OPT_LAG_INTERVAL] = { OPT(OPT_LAG_INTERVAL, "lag-interval", 0, "TIME"),
@@ -311,17 +320,21 @@ const struct command commands[] = {
                     { "baton run payments --color green --to http://127.0.0.1:8080/", "CloudEvents by HTTP" } } },
     { .name = "agent", .arguments = "FLEET", .arg_min = 1, .arg_max = 1, .output = "",
       .options = BIT(OPT_COLOR) | BIT(OPT_APP_VERSION) | BIT(OPT_APPLICATION) | BIT(OPT_APPLICATION_TOKEN_FILE) | BIT(OPT_LISTEN) |
-                 BIT(OPT_MEMBER_TOKEN_FILE) | BIT(OPT_GRACE) | BIT(OPT_LOG_FORMAT) | BIT(OPT_LOG_LEVEL),
+                 BIT(OPT_MEMBER_TOKEN_FILE) | BIT(OPT_GRACE) | BIT(OPT_LOG_FORMAT) | BIT(OPT_LOG_LEVEL) | BIT(OPT_ON_CHANGE) |
+                 BIT(OPT_ON_CHANGE_TIMEOUT) | BIT(OPT_SIGNAL) | BIT(OPT_PID_FILE) | BIT(OPT_REDIS) | BIT(OPT_REDIS_PASSWORD_FILE) |
+                 BIT(OPT_REDIS_CA) | BIT(OPT_REDIS_CERT),
       .complete = { COMPLETE_FLEET }, .run = cmd_agent,
       .help = "Run beside an application with a consumer of its own, and hold and release its partitions.",
       .details = "The application serves a small document over HTTP (docs/lifecycle.md); the agent is the member of the fleet. It "
-                 "hears from the controller through Kafka, or through --server. Serves /v1/agent, /healthz, /readyz and /prestop "
+                 "hears from the controller through Kafka, or through --server or --redis. Serves /v1/agent, /healthz, /readyz and /prestop "
                  "at --listen (127.0.0.1:8090 when it is left out; other addresses than loopback need --token-file, which "
                  "/healthz and /readyz do not ask for). SIGTERM, or /prestop, holds everything, lets the application commit and "
-                 "leave its group, within --grace; 124 when that was too short.",
+                 "leave its group, within --grace; 124 when that was too short. An application that can do no more is told with --on-change or "
+                 "--signal, in place of --application or beside it: telling alone hands nothing over, so both colors may work at once.",
       .examples = { { "baton agent payments --color blue --application http://127.0.0.1:8081", "beside an application on port 8081" },
                     { "baton agent payments --color blue --application http://127.0.0.1:8081 --server http://10.0.0.5:8080",
-                      "without rights on Baton's topics" } } },
+                      "without rights on Baton's topics" },
+                    { "baton agent payments --color blue --on-change ./told.sh", "tells a script" } } },
     { .name = "conformance", .arguments = "URL", .arg_min = 1, .arg_max = 1, .options = BIT(OPT_APPLICATION_TOKEN_FILE),
       .run = cmd_conformance, .help = "Check whether an application keeps the lifecycle contract, rule by rule.",
       .details = "Plays the agent to an application that has none: makes one of its partitions ready, runs it, holds it, and asks "

@@ -6,11 +6,13 @@ import json
 import os
 import signal
 import subprocess
+import sys
 import threading
 import time
 import urllib.error
 import urllib.request
 
+from cases_channel import Redis
 from cases_switch import audit_note, require, there_and_back
 from fleet import Member, Test
 from kafka import Failure, ROOT, end_child, free_ports, start_child, wait_until
@@ -297,6 +299,82 @@ def agent_conformance(w, language):
     return f"{len(good['checks'])} checks"
 
 
+def over(w, way):
+    """There and back with agents that hear from their controller by another way, without rights on Baton's topics."""
+    f = w.fleet({"in": 4})
+    if way == "redis":
+        url = Redis(f).url
+        f.serve_options += ["--redis", url]
+        f.add_controller()
+    else:
+        url = f.add_controller().url
+    f.up(1, 1, controllers=0, rate=500, add=lambda color: add(f, color, [{"http": "--server", "redis": "--redis"}[way], url]))
+    a = there_and_back(f, 4)
+    return f"{audit_note(a)}, agent's RSS {max(m.rss_kb() for m in f.members)} kB"
+
+
+def agent_http(w):
+    """There and back with agents that hear from a controller by HTTP."""
+    return over(w, "http")
+
+
+def agent_redis(w):
+    """There and back with agents that hear from a controller through a real Redis."""
+    return over(w, "redis")
+
+
+# Asks what has changed when it is signalled, and writes it down.
+SIGNALLED = """
+import json, os, signal, sys, urllib.request
+url, path, pid = sys.argv[1:]
+signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR1})
+with open(pid, "w") as f:
+    f.write(str(os.getpid()))
+while True:
+    signal.sigwait({signal.SIGUSR1})
+    with urllib.request.urlopen(url) as answer, open(path, "a") as f:
+        f.write(json.load(answer)["state"] + "\\n")
+"""
+
+
+def agent_tells(w):
+    """A command and a signal follow a switch, state by state; the agents hold nothing, and are no members."""
+    f = w.fleet({"in": 4}).up(1, 1, rate=500)
+    states, pid, port, other_port = f.path("states"), f.path("pid"), *free_ports(2)
+
+    def agent(color, at, *options):
+        return start_child([f.tools.baton, "agent", f.name, "--color", color, "--bootstrap", f.kafka.bootstrap, *f.prefix_option,
+                            "--listen", f"127.0.0.1:{at}", *options], f.path(f"{color}-agent.log"))
+
+    def text(path):
+        if not os.path.exists(path):
+            return ""
+        with open(path, encoding="utf-8") as o:
+            return o.read()
+
+    def told(color, state):
+        """The command has been told, the signal sent, and /v1/change says the same."""
+        wait_until(lambda: text(states).splitlines()[-1:] == [state], 60, lambda: f"the command to be told {state}: {text(states)}")
+        wait_until(lambda: text(signals).splitlines()[-1:] == [other_state[state]], 60,
+                   lambda: f"the signalled to see {other_state[state]}: {text(signals)}")
+
+    signals = f.path("signals")
+    other_state = {"working": "standing-by", "standing-by": "working"}
+    start_child([sys.executable, "-c", SIGNALLED, f"http://127.0.0.1:{other_port}/v1/change", signals, pid], f.path("signalled.log"))
+    agents = [agent("blue", port, "--on-change", f"cat >>{states}.json; echo $BATON_STATE >>{states}"),
+              agent("green", other_port, "--signal", "USR1", "--pid-file", pid)]
+    told("blue", "working")
+    f.switch(to="green").wait().expect(0)
+    told("blue", "standing-by")
+    require(sum(len(c["members"]) for c in f.status()["colors"].values()) == 2, "an agent that only tells is taken for a member")
+    f.cli("rollback", f.name).expect(0)
+    told("blue", "working")
+    for a in agents:
+        require(end_child(a, signal.SIGTERM) == 0, "an agent that only tells did not end well")
+    f.wait_flowing()
+    return f"{len(text(states).splitlines())} runs, {audit_note(f.expect_clean())}"
+
+
 def each(name, function):
     """The same test in every language."""
     def test(language):
@@ -312,4 +390,7 @@ TESTS = [
     Test("agent-lies", agent_lies),
     Test("agent-crash", agent_crash),
     *each("agent-switch", agent_switch),
+    Test("agent-http", agent_http),
+    Test("agent-redis", agent_redis),
+    Test("agent-tells", agent_tells),
 ]
