@@ -168,6 +168,16 @@ static void replay_sample(struct replay *p, const struct json_at *sample, const 
     p->said = v;
 }
 
+static bool window_parse(enum burrow_status *ret, const char *name)
+{
+    for (int i = BURROW_NOTFOUND; i <= BURROW_UNKNOWN; i++)
+        if (strcmp(name, burrow_status_name((enum burrow_status)i)) == 0) {
+            *ret = (enum burrow_status)i;
+            return true;
+        }
+    return false;
+}
+
 static void read_sample(struct replay *p, const struct json_at *sample)
 {
     enum color active = BLUE;
@@ -185,6 +195,8 @@ static void read_sample(struct replay *p, const struct json_at *sample)
     p->sample.control_lag_known = json_has(sample, "control_lag");
     p->sample.control_lag = json_int_or(sample, "control_lag", 0, INT64_MAX, 0);
     read_births(p, sample);
+    if (json_has(sample, "window"))
+        json_name(sample, "window", &p->sample.window, window_parse);
     replay_sample(p, sample, what, active);
 }
 

@@ -272,6 +272,48 @@ static void look_at_lag(struct watch *w, enum color judged, struct judge_sample 
     free(positions);
 }
 
+/* --- the window of commits ------------------------------------------------------------------------------------------ */
+
+struct labelling {
+    struct burrow_policy policy;
+    enum burrow_status group, bad; /* bad: the first label that makes the group ERR; OK: none */
+    int64_t now_s;
+};
+
+static void on_window(void *opaque, const struct burrow_partition *p)
+{
+    struct labelling *l = opaque;
+    struct burrow_verdict v;
+
+    burrow_judge(&v, &p->window, &l->policy, l->now_s);
+    l->group = burrow_group_worse(l->group, v.status);
+    if (l->group == BURROW_ERR && l->bad == BURROW_OK)
+        l->bad = v.status;
+}
+
+/* The follower is started by who asks first; until it has read what was committed so far, nothing is known. */
+static enum burrow_status look_at_window(const struct watch *w, enum color judged)
+{
+    struct controller *c = w->e->c;
+    struct labelling l = { .group = BURROW_OK, .bad = BURROW_OK, .now_s = clock_unix_ms() / 1000 };
+    struct burrow *store;
+    char trouble[512];
+    bool found;
+
+    if (w->policy.window == WINDOW_NONE)
+        return BURROW_UNKNOWN;
+    if (!c->burrow)
+        c->burrow = burrow_follower_start(&c->burrow_options, c->settings);
+    store = c->burrow ? burrow_follower_lock(c->burrow, trouble, sizeof(trouble)) : NULL;
+    if (!store)
+        return BURROW_UNKNOWN;
+    l.policy = burrow_config(store)->policy;
+    l.policy.rules = w->policy.window == WINDOW_BURROW ? BURROW_RULES_BURROW : BURROW_RULES_CORRECTED;
+    found = burrow_group(store, w->e->mirror->fleet.spec.colors[judged].group, l.now_s, on_window, &l);
+    burrow_follower_unlock(c->burrow);
+    return !found ? BURROW_NOTFOUND : l.bad != BURROW_OK ? l.bad : l.group;
+}
+
 /* --- Prometheus ---------------------------------------------------------------------------------------------------- */
 
 static const char *version_of(const struct entry *e, enum color color)
@@ -501,6 +543,8 @@ static void put_sample(struct json_out *o, const struct watch *w, const struct o
         }
         json_close(o, ']');
     }
+    if (w->policy.window != WINDOW_NONE)
+        json_put_text(o, "window", burrow_status_name(s->window));
     json_open(o, "births", '[');
     for (int i = 0; i < s->birth_count; i++) {
         char slot[20];
@@ -576,6 +620,7 @@ static void look(struct watch *w, const struct op *op, int64_t now_ms)
     look_at_figures(w, first, s);
     look_at_lag(w, judged, s);
     look_at_signals(w, s);
+    s->window = look_at_window(w, judged);
     if (observing) {
         struct judge_verdict verdict;
 

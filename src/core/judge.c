@@ -37,6 +37,7 @@
 #define RECENT_MS 60000
 #define LIMIT_RECORDS_MIN 20
 #define LIMIT_LOOKS 3
+#define WINDOW_MS 30000       /* three samples of the ends, as Burrow takes them */
 #define EXCLUDED_MS_MAX 60000 /* and at most a third of the time: a rebalance storm is a failure of its own */
 #define CONTROL_SHARE 0.25 /* the old color's part, measured on the new one's, from which on it serves as the control */
 #define STALE_LOOKS 3
@@ -63,6 +64,7 @@ static const char *const judge_rule_names[JUDGE_RULE_COUNT] = {
     [RULE_NO_PROGRESS] = "no-progress",
     [RULE_CRASH_LOOP] = "crash-loop",
     [RULE_VANISHED] = "vanished",
+    [RULE_WINDOW] = "window",
 };
 static const char *const metric_state_names[METRIC_STATE_COUNT] = {
     [METRIC_UNKNOWN] = "unknown",
@@ -499,6 +501,11 @@ static bool lag_step(struct judge *j, const struct judge_sample *s, struct lag_s
     return true;
 }
 
+static bool window_bad(const struct judge_sample *s)
+{
+    return burrow_group_worse(BURROW_OK, s->window) == BURROW_ERR;
+}
+
 /* --- the old color alone --------------------------------------------------------------------------------------------------------- */
 
 void judge_baseline(struct judge *j, enum color active, const struct judge_sample *s)
@@ -531,6 +538,7 @@ void judge_baseline(struct judge *j, enum color active, const struct judge_sampl
         return;
     }
     g->seconds += (double)gap_ms / 1000;
+    g->window_bad = g->window_bad || window_bad(s);
     baseline_add(j, &s->of[active]);
     for (int size = 0; size < JUDGE_BLOCKS; size++)
         if (s->now_ms - j->open_since_ms[size] >= (size == 0 ? j->policy.interval_ms : block_ms[size]))
@@ -777,6 +785,7 @@ void judge_begin(struct judge *j, const struct judge_policy *policy, enum color 
     j->began_ms = j->last_ms = now_ms;
     j->evidence_ms = j->steady_ms = j->drained_since_ms = j->excluded_ms = 0;
     j->birth_next = j->silent_looks = j->stuck = 0;
+    j->window_bad_ms = 0;
     j->looks = 0;
     j->verdict = VERDICT_UNDECIDED;
     j->rule = RULE_NONE;
@@ -1042,6 +1051,23 @@ static void signals_look(struct judge *j, const struct judge_sample *s)
     }
 }
 
+/* Not before the backlog is worked off: right after a switch a window is short, and says the least. */
+static void window_look(struct judge *j, const struct judge_sample *s)
+{
+    const bool before = j->restored || j->generations[0].window_bad || j->generations[1].window_bad;
+
+    if (j->policy.window == WINDOW_NONE || j->steady_ms == 0 || before || !window_bad(s)) {
+        j->window_bad_ms = 0;
+        return;
+    }
+    if (j->window_bad_ms == 0)
+        j->window_bad_ms = s->now_ms;
+    if (s->now_ms - j->window_bad_ms >= WINDOW_MS)
+        worse(j, RULE_WINDOW, METRIC_LAG, "by %s rules the window of the commits of %s has been %s for %d s",
+              j->policy.window == WINDOW_BURROW ? "Burrow's" : "the corrected", color_name(j->to),
+              burrow_status_name(s->window), (int)(s->now_ms - j->window_bad_ms) / 1000);
+}
+
 /* --- looks ----------------------------------------------------------------------------------------------------------------------- */
 
 /* Too much time that counts for neither side would let a rebalance storm pass. */
@@ -1183,6 +1209,7 @@ enum verdict judge_step(struct judge *j, const struct judge_sample *s)
     counts = !excluded(j, s, gap_ms);
     births_look(j, s);
     members_look(j, s);
+    window_look(j, s);
     if (s->lag_known) {
         progress_look(j, s);
         if (j->stuck > 0)

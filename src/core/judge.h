@@ -13,6 +13,7 @@
 #ifndef CORE_JUDGE_H
 #define CORE_JUDGE_H
 
+#include "core/burrow.h"
 #include "core/histogram.h"
 #include "core/spec.h"
 
@@ -54,6 +55,7 @@ struct judge_sample {
     int live[COLOR_COUNT];  /* members heard from lately */
     struct judge_birth births[JUDGE_BIRTHS_MAX];
     int birth_count;
+    enum burrow_status window; /* of its group, by the policy's rules; NOTFOUND or UNKNOWN: not known */
 };
 
 enum verdict { VERDICT_UNDECIDED, VERDICT_OK, VERDICT_WORSE };
@@ -74,6 +76,7 @@ enum judge_rule {
     RULE_NO_PROGRESS, /* partitions held, records waiting, position unchanged */
     RULE_CRASH_LOOP,
     RULE_VANISHED,
+    RULE_WINDOW, /* its commits are labelled STOP, STALL or REWIND */
     JUDGE_RULE_COUNT
 };
 const char *judge_rule_name(enum judge_rule r);
@@ -144,6 +147,7 @@ struct judge_generation {
     struct judge_spread spreads[JUDGE_METRICS_MAX];
     double lag_counted, lag_grew;
     double lag_max_s;         /* the furthest behind that any partition was; 0: no lag was read */
+    bool window_bad;          /* the old color's group was labelled so as well */
     double rate_max, seconds; /* records a second in the best 30 s; what was watched altogether */
 };
 
@@ -219,6 +223,7 @@ struct judge {
     } births[JUDGE_BIRTH_RING];
     int birth_next;
     int silent_looks;
+    int64_t window_bad_ms;           /* since when; 0: it is not */
     struct judge_progress *progress; /* caller's, one a baton */
     int progress_max;
     int stuck, stuck_baton;

@@ -27,6 +27,9 @@ enum on_worse { WORSE_ROLLBACK, WORSE_HOLD, ON_WORSE_COUNT };
 enum judge_promote { PROMOTE_AT_END, PROMOTE_EARLY, JUDGE_PROMOTE_COUNT };
 enum signal_worse { SIGNAL_HIGHER_IS_WORSE, SIGNAL_LOWER_IS_WORSE, SIGNAL_WORSE_COUNT };
 
+/* By whose rules the new color's group is labelled (core/burrow.h), for the judge; not at all unless told. */
+enum window_rules { WINDOW_NONE, WINDOW_CORRECTED, WINDOW_BURROW, WINDOW_RULES_COUNT };
+
 /* A query to Prometheus; $fleet, $color, $group and $version stand in it for those of the color that is asked for. */
 struct signal_policy {
     char name[SIGNAL_NAME_MAX + 1];
@@ -55,6 +58,7 @@ struct judge_policy {
     int64_t catch_up_ms;     /* longest time to work off the backlog */
     int crash_loop;          /* so many starts of one process ... */
     int64_t crash_window_ms; /* ... within this */
+    enum window_rules window;
     struct signal_policy signals[SIGNALS_MAX];
     int signal_count;
 };

@@ -28,7 +28,7 @@ enum option_index {
     OPT_HISTORY, OPT_JUDGE_MODE, OPT_JUDGE_METRICS, OPT_JUDGE_ALPHA, OPT_JUDGE_TOLERANCE, OPT_JUDGE_INTERVAL,
     OPT_JUDGE_WARMUP, OPT_JUDGE_RECORDS, OPT_JUDGE_PROMOTE, OPT_JUDGE_WORSE, OPT_JUDGE_WORSE_FULL, OPT_JUDGE_UNDECIDED,
     OPT_JUDGE_UNKNOWN, OPT_JUDGE_PROGRESS, OPT_JUDGE_CATCH_UP, OPT_JUDGE_CRASHES, OPT_JUDGE_CRASH_WINDOW,
-    OPT_LIMIT_ERRORS, OPT_LIMIT_LATENCY, OPT_LIMIT_TIME_LAG, OPT_PROMETHEUS_URL, OPT_SIGNALS, OPT_THROTTLE_SIGNAL,
+    OPT_LIMIT_ERRORS, OPT_LIMIT_LATENCY, OPT_LIMIT_TIME_LAG, OPT_WINDOW_RULES, OPT_PROMETHEUS_URL, OPT_SIGNALS, OPT_THROTTLE_SIGNAL,
     OPT_THROTTLE_QUERY, OPT_THROTTLE_ABOVE, OPT_THROTTLE_UNTIL, OPT_THROTTLE_FOR, OPT_THROTTLE_REST, OPT_THROTTLE_KEEP,
     OPT_COUNT
 };
@@ -165,6 +165,11 @@ const struct spec_option spec_options[] = {
     [OPT_LIMIT_TIME_LAG] = { "judge.limits.time_lag", OPTION_DURATION, "none", 10 * SECOND, DAY, NULL,
       "Longest lag, counted in time of arrivals, once the backlog is worked off or judge.catch_up has passed.",
       "1m", AT(judge.time_lag_limit_ms) },
+    [OPT_WINDOW_RULES] = { "window.rules", OPTION_CHOICE, "none", 0, 0, "none|corrected|burrow",
+      "Rules by which a window of the new color's commits is labelled, as docs/burrow.md has them: corrected, or burrow, "
+      "bug for bug. A group that is STOP, STALL or REWIND for half a minute after the backlog was worked off is worse, unless the "
+      "old color's was so too. The controller then follows the commits of the whole cluster.",
+      "corrected", AT(judge.window) },
     [OPT_PROMETHEUS_URL] = { "prometheus.url", OPTION_URL, "none", 1, URL_MAX, NULL,
       "Prometheus that answers the queries of the signals.",
       "http://prometheus:9090", AT(prometheus_url) },
@@ -894,6 +899,11 @@ static int find_judge_conflict(const struct spec *s, char *ret, size_t ret_size,
     char least[32], warmup[32], interval[32];
 
     *ret_other = OPT_JUDGE_MODE;
+    if (p->mode == JUDGE_OFF && p->window != WINDOW_NONE) {
+        snprintf(ret, ret_size,
+                 "with judge.mode: off nobody looks at it; write guard or auto there, or leave this out");
+        return OPT_WINDOW_RULES;
+    }
     if (p->mode == JUDGE_AUTO && p->metrics == 0 && p->signal_count == 0) {
         snprintf(ret, ret_size, "with judge.mode: auto one figure at least has to be judged");
         return OPT_JUDGE_METRICS;

@@ -148,6 +148,7 @@ static const char head[] =
     "- With `judge.mode: auto`, `switch.observe` is longer than `judge.warmup` and two `judge.interval`, and one figure at\n"
     "  least is judged.\n"
     "- `judge.no_progress` is longer than `members.processing_max`, `judge.crash_window` at least `judge.interval`.\n"
+    "- `window.rules` are of no use with `judge.mode: off`.\n"
     "- `signals` need `prometheus.url`; one whose query names no `$color`, `$group` or `$version` needs a `limit`.\n"
     "- `throttle_when.until` is lower than `throttle_when.above`; `throttle_when.signal: query` needs `throttle_when.query`\n"
     "  and `prometheus.url`.\n"

@@ -158,6 +158,28 @@ def takes_and_does_nothing(w):
     require(not any(audit[k] for k in ("lost", "repeated_unlisted", "repeated_across", "strange")), f"{audit}")
 
 
+def window(w):
+    """`window.rules` in the fleet file: the label of green's commits turns it back, long before no_progress would."""
+    f = w.fleet({"in": 4}, spec={"judge": {"interval": "1s", "warmup": "2s", "no_progress": "10m"}, "window": {"rules": "burrow"},
+                                 "switch": {"observe": "10m"}})
+    f.up(blue=1, green=1, rate=50)
+    green = f.of("green")[0]
+    label = lambda: (samples(f, "look") or [{}])[-1].get("window")  # noqa: E731
+    f.switch("--no-wait").wait().expect(0)
+    wait_until(lambda: label() == "OK", 60, lambda: f"green's window to be seen and to be well: {label()}", 0.5)
+    green.hold()
+    try:
+        wait_until(lambda: (f.api("GET", f"/v1/fleets/{f.name}/switches/1/receipt").get("verdict") or {}).get("verdict") == "worse", 120,
+                   lambda: f"a verdict; the window is {label()}", 0.5)
+    finally:
+        green.unhold()
+    op = f.wait_ended(1, 90)
+    require(op["state"] == "rolled-back" and "by Burrow's rules" in op["why"], f"{op}")
+    f.stop_producers()
+    f.wait_drained()
+    f.expect_clean()
+
+
 def open_transaction(w):
     """Somebody's transaction is left open on a partition: all that comes after it waits, which is not green's fault."""
     f = judged(w, {"no_progress": "10s"}, switch={"observe": "25s"}, members={"processing_max": "5s"})
@@ -194,5 +216,6 @@ TESTS = [
     Test("judge-prometheus-down", prometheus_down),
     Test("judge-vanished", vanished),
     Test("judge-takes-and-does-nothing", takes_and_does_nothing),
+    Test("judge-window", window),
     Test("judge-open-transaction", open_transaction),
 ]

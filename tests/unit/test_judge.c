@@ -432,6 +432,48 @@ static void a_color_that_vanishes(void **state)
     bench_free(b);
 }
 
+/* Burrow's word, where the fleet file asks for it: once the backlog is worked off, for half a minute, and not when blue's was the same. */
+static void a_window_of_commits_that_is_bad(void **state)
+{
+    struct bench *b = bench_new();
+
+    (void)state;
+    b->policy.window = WINDOW_BURROW;
+    b->sample.lag_known = true;
+    b->sample.parts = b->parts;
+    b->sample.part_count = 1;
+    b->parts[0] = (struct judge_part){ .baton = 1, .position = 10, .end = 10 };
+    b->sample.of[GREEN] = (struct judge_figures){ .counted = true, .records = 1, .errors = 0 };
+    begin(b);
+    b->sample.window = BURROW_STALL;
+    assert_int_equal(looks_until_worse(b, 20), 8); /* the first look shows that there is no backlog */
+    assert_int_equal(b->verdict.rule, RULE_WINDOW);
+    assert_string_equal(b->verdict.sentence,
+                        "by Burrow's rules the window of the commits of green has been STALL for 30 s");
+
+    begin(b);
+    for (int i = 0; i < 30; i++) { /* now and then, or not known */
+        b->sample.window = i % 6 == 5 ? BURROW_UNKNOWN : i % 6 == 2 ? BURROW_WARN : BURROW_STOP;
+        assert_int_equal(look(b), VERDICT_UNDECIDED);
+    }
+    b->policy.window = WINDOW_NONE;
+    b->sample.window = BURROW_STOP;
+    begin(b);
+    assert_int_equal(looks_until_worse(b, 30), 0);
+
+    b->policy.window = WINDOW_CORRECTED; /* blue was so too */
+    b->now_ms += 5000;
+    bench_start(b);
+    for (int i = 0; i < 10; i++) {
+        b->now_ms += 5000;
+        b->sample.now_ms = b->now_ms;
+        judge_baseline(b->judge, BLUE, &b->sample);
+    }
+    judge_begin(b->judge, &b->policy, GREEN, 1, b->now_ms);
+    assert_int_equal(looks_until_worse(b, 30), 0);
+    bench_free(b);
+}
+
 static void limits_and_the_breaker(void **state)
 {
     struct bench *b = bench_new();
@@ -644,6 +686,7 @@ int main(void)
         cmocka_unit_test(a_partition_that_stands_still),
         cmocka_unit_test(a_process_that_starts_again_and_again),
         cmocka_unit_test(a_color_that_vanishes),
+        cmocka_unit_test(a_window_of_commits_that_is_bad),
         cmocka_unit_test(limits_and_the_breaker),
         cmocka_unit_test(a_judge_goes_on_where_another_was),
         cmocka_unit_test(the_yardstick_outlives_stages_and_leaders),

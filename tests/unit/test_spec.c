@@ -160,6 +160,7 @@ static const char judged[] = "fleet: p\n"
                              "  tolerance: 12.3456%\n"
                              "  no_progress: 2m\n"
                              "  limits: {error_rate: 5%, time_lag: 1m}\n"
+                             "window: {rules: burrow}\n"
                              "prometheus:\n"
                              "  url: http://localhost:9090/prom\n"
                              "signals:\n"
@@ -182,6 +183,7 @@ static void test_judge(void **state)
     assert_int_equal(s.judge.no_progress_ms, 0);
     assert_int_equal(spec_judge(&s).no_progress_ms, 60000);
     assert_int_equal(s.judge.signal_count, 0);
+    assert_int_equal(s.judge.window, WINDOW_NONE);
     read_yaml(&s, judged);
     assert_int_equal(s.judge.mode, JUDGE_AUTO);
     assert_int_equal(s.judge.metrics, 1 << METRIC_LAG | 1 << METRIC_METADATA);
@@ -189,6 +191,7 @@ static void test_judge(void **state)
     assert_int_equal(s.judge.tolerance_ppm, 123456);
     assert_int_equal(s.judge.error_rate_limit_ppm, 50000);
     assert_int_equal(s.judge.time_lag_limit_ms, 60000);
+    assert_int_equal(s.judge.window, WINDOW_BURROW);
     assert_int_equal(s.judge.signal_count, 2);
     assert_string_equal(s.judge.signals[0].query, "avg(cpu{color=\"$color\"}) > 0");
     assert_true(s.judge.signals[0].limited && s.judge.signals[0].limit == 0.1);
@@ -220,6 +223,12 @@ static void test_judge_contradictions(void **state)
         { "signals: [{name: a, query: $color, limit: 0x10}]\n", "a limit is a decimal" },
         { "signals: [{name: a, query: $color, worse: up}]\n", "write higher or lower" },
         { "signals: [{name: a, query: $color}, {name: a, query: $group}]\n", "3:37: signals: 'a' stands there twice" },
+        { "judge: {mode: off}\nwindow: {rules: burrow}\n",
+          "4:17: window.rules: with judge.mode: off nobody looks at it" },
+        { "window: {rules: burow}\n", "3:17: window.rules: unknown value 'burow', did you mean 'burrow'?" },
+        { "window: {rule: burrow}\n", "3:10: unknown key 'rule' below 'window', did you mean 'rules'?" },
+        { "window: burrow\n", "3:9: window: keys are wanted below it, and here is a text" },
+        { "rules: burrow\n", "3:1: unknown key 'rules', did you mean 'rules' below 'window'?" },
         { "signals: [cpu]\n", "3:11: signals: a signal is wanted" },
         { "judge: {metrics: [lagg]}\n", "3:19: judge.metrics: unknown value 'lagg', did you mean 'lag'?" },
         { "judge: {metrics: [lag, lag]}\n", "3:24: judge.metrics: 'lag' stands there twice" },
@@ -481,6 +490,7 @@ static void test_choices_agree_with_the_core(void **state)
         { "judge.on_worse_full", "rollback|hold" },
         { "judge.on_undecided", "hold|promote|rollback" },
         { "judge.on_unknown", "hold|ignore" },
+        { "window.rules", "none|corrected|burrow" },
     };
     struct str words = STR_WITH_MAX(200);
 
@@ -488,6 +498,7 @@ static void test_choices_agree_with_the_core(void **state)
     assert_true(JUDGE_GUARD == 0 && JUDGE_AUTO == 1 && JUDGE_OFF == 2 && PROMOTE_AT_END == 0 && PROMOTE_EARLY == 1);
     assert_true(WORSE_ROLLBACK == 0 && WORSE_HOLD == 1 && UNKNOWN_HOLD == 0 && UNKNOWN_IGNORE == 1);
     assert_true(UNDECIDED_HOLD == 0 && UNDECIDED_PROMOTE == 1 && UNDECIDED_ROLLBACK == 2);
+    assert_true(WINDOW_NONE == 0 && WINDOW_CORRECTED == 1 && WINDOW_BURROW == 2);
     assert_true(METRIC_ERROR_RATE == 0 && METRIC_LATENCY == 1 && METRIC_LAG == 2 && METRIC_METADATA == 3);
     for (int i = 0; i < spec_option_count; i++) {
         const struct spec_option *o = &spec_options[i];
@@ -508,7 +519,7 @@ static void test_choices_agree_with_the_core(void **state)
         else if (strcmp(o->key, "switch.on_doubt") == 0)
             for (int v = 0; v < ON_DOUBT_COUNT; v++)
                 str_addf(&words, "%s%s", v ? "|" : "", on_doubt_name((enum on_doubt)v));
-        else if (strncmp(o->key, "judge.", 6) == 0)
+        else if (strncmp(o->key, "judge.", 6) == 0 || strncmp(o->key, "window.", 7) == 0)
             for (size_t k = 0; k < ARRAY_COUNT(judge_choices); k++)
                 str_add(&words, strcmp(o->key, judge_choices[k][0]) == 0 ? judge_choices[k][1] : "");
         else if (strcmp(o->key, "throttle_when.signal") == 0)
