@@ -46,6 +46,7 @@ struct slot {
     struct mark ask_mark;
     bool ask_withdrawn;  /* took too long: answered with a failure once the application has acted upon `hold` */
     bool ask_reading;    /* a question to the brokers is out */
+    bool ask_witnessed;  /* the brokers have it */
     int64_t ask_read_ms; /* the next one, not before */
 
     struct observed_part seen; /* the newest it said of this assignment */

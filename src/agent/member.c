@@ -206,6 +206,18 @@ static void question_answer(struct agent *a, struct question *q, const struct ka
     free(failed);
 }
 
+/* The brokers have it; is it within the log, too? Both are asked at once, and the later answer settles it. */
+static void witnessed(struct agent *a, int i)
+{
+    const struct slot *s = &a->slots[i];
+
+    if (s->ask != ASK_BROKERS || !s->ask_witnessed ||
+        (a->holder.parts[i].state == PART_COMMITTING && s->end < s->ask_offset))
+        return;
+    a->witness[0] = '\0';
+    ask_answer(a, i, false);
+}
+
 /* Do the brokers have what the application says that it committed? */
 static void witness(struct agent *a, int i, const struct kafka_tp *tp)
 {
@@ -217,10 +229,8 @@ static void witness(struct agent *a, int i, const struct kafka_tp *tp)
     if (s->ask != ASK_BROKERS || tp->failed)
         return;
     if (tp->offset == s->ask_offset && marked) {
-        if (a->holder.parts[i].state == PART_COMMITTING && s->end < s->ask_offset)
-            return; /* is it within the log? That question is out, too */
-        a->witness[0] = '\0';
-        ask_answer(a, i, false);
+        s->ask_witnessed = true;
+        witnessed(a, i);
         return;
     }
     if (tp->offset == s->ask_offset)
@@ -270,8 +280,10 @@ void member_answered(struct agent *a, const struct kafka_answer *answer)
 
             witness(a, q->parts[i].part, answer->error ? &unknown : &answer->tps[i]);
         }
-        for (int i = 0; i < q->count && q->type == QUESTION_END && !answer->error; i++)
+        for (int i = 0; i < q->count && q->type == QUESTION_END && !answer->error; i++) {
             end_known(a, q->parts[i].part, &answer->tps[i]);
+            witnessed(a, q->parts[i].part);
+        }
     }
     question_free(a, q);
 }
@@ -415,7 +427,7 @@ static void commit(struct agent *a, const struct holder_effect *e)
         s->ask_offset = at->offset;
         s->ask_mark = at->mark;
         s->ask_ms = clock_ms();
-        s->ask_withdrawn = s->ask_reading = false;
+        s->ask_withdrawn = s->ask_reading = s->ask_witnessed = false;
         s->ask_read_ms = 0;
         if (at->mark.kind != MARK_FOLLOW && a->holder.parts[at->part].state != PART_STARTING)
             continue;
