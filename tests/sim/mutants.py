@@ -21,7 +21,7 @@ import tempfile
 import time
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
-UNIT_TESTS = ['switch', 'core', 'stage', 'verdict', 'replay']
+UNIT_TESTS = ['switch', 'core', 'stage', 'verdict', 'replay', 'claim']
 UNIT_FLAGS = ['-std=c11', '-D_GNU_SOURCE', '-O1', '-w', f'-I{ROOT}/src', f'-I{ROOT}/tests', f'-I{ROOT}']
 FLAGS = ['-std=c11', '-D_GNU_SOURCE', '-DBATON_SIM', '-O1', '-w', '-include', f'{ROOT}/tests/sim/sim_limits.h', f'-I{ROOT}/src', f'-I{ROOT}/tests/sim']
 
@@ -76,11 +76,6 @@ MUTANTS = [
         ('switch.c',
          '(a->to == b->holder || all_acknowledged(s, a->to, b->order))',
          'true'),
-    ]),
-    ('a foreign commit is believed', '4', [
-        ('switch.c',
-         'if (o == OFFSET_NONE || (owned && owned->local == LOCAL_RELEASED && owned->committed != o)) {',
-         'if (o == OFFSET_NONE) {'),
     ]),
     ('grant one too early', 'I3', [
         ('switch.c',
@@ -1564,6 +1559,266 @@ POLICY = [
         ('stage.c',
          '    for (int i = 0; i < s->name_count; i++)\n        if (s->names[i].topic >= spec->topic_count)',
          '    for (int i = 1; i < s->name_count; i++)\n        if (s->names[i].topic >= spec->topic_count)'),
+    ]),
+    ('a foreign commit is believed', '4', [
+        ('switch.c',
+         'if (o == OFFSET_NONE || (owned && owned->local == LOCAL_RELEASED && owned->committed != o)) {',
+         'if (o == OFFSET_NONE) {'),
+    ]),
+    ('what an order waited for keeps the next one waiting', '-', [
+        ('switch.c',
+         '    fact->retry_ms = 0;\n',
+         ''),
+    ]),
+    ('who is forgotten is said again', '-', [
+        ('switch.c',
+         '    if (m && !m->forgotten && !m->report->goodbye) {',
+         '    if (m && !m->report->goodbye) {'),
+    ]),
+    ('who has said goodbye is looked for', '-', [
+        ('switch.c',
+         '        if (!m->used || m->gone || m->report->goodbye ||',
+         '        if (!m->used || m->gone ||'),
+    ]),
+    ('granted is as good as held', '-', [
+        ('switch.c',
+         '        if (f->batons[i].state != RIGHT_HELD)\n            return false;\n    return f->baton_count > 0',
+         '        if (f->batons[i].state == RIGHT_PAUSED)\n            return false;\n    return f->baton_count > 0'),
+    ]),
+    ('a pause is called a pass', '-', [
+        ('switch.c',
+         '[OP_PAUSE] = { PHASE_PAUSING, PHASE_PAUSED, PHASE_RETURNING,',
+         '[OP_PAUSE] = { PHASE_PASSING, PHASE_PAUSED, PHASE_RETURNING,'),
+    ]),
+    ('a way back is called a pass', '-', [
+        ('switch.c',
+         '[OP_SWITCH] = { PHASE_PASSING, PHASE_OBSERVING, PHASE_RETURNING,',
+         '[OP_SWITCH] = { PHASE_PASSING, PHASE_OBSERVING, PHASE_PASSING,'),
+    ]),
+    ('the first reason is lost', '-', [
+        ('switch.c',
+         '             s->op.why[0] ? "; then " : "", why);',
+         '             "", why);'),
+    ]),
+    ('a way back moves what others had passed', '-', [
+        ('switch.c',
+         'a.back ? b->epoch >= op->epoch_first : op->forth',
+         'a.back ? true : op->forth'),
+    ]),
+    ('a standby says where it was released', '-', [
+        ('switch.c',
+         '    if (fact->owned[c]->local == LOCAL_RELEASED)\n        p->released',
+         '    p->released'),
+    ]),
+    ('a foreign commit turns a way back round', '-', [
+        ('switch.c',
+         '        if (s->op.state == OP_RETURNING) {\n            s->facts[i].retry_ms = ev->now_ms + RETRY_MS;',
+         '        if (false) {\n            s->facts[i].retry_ms = ev->now_ms + RETRY_MS;'),
+    ]),
+    ('a foreign commit is read without a pause', '-', [
+        ('switch.c',
+         '            s->facts[i].retry_ms = ev->now_ms + RETRY_MS; /* until',
+         '            s->facts[i].retry_ms = 0; /* until'),
+    ]),
+    ('a replay begins beyond what was done', '-', [
+        ('switch.c',
+         'p->replay_from != OFFSET_NONE && p->replay_from < o',
+         'p->replay_from != OFFSET_NONE'),
+    ]),
+    ('what a former reign ordered was not ordered', '-', [
+        ('switch.c',
+         '    p->ordered = true; /* perhaps by',
+         '    p->ordered = p->ordered; /* perhaps by'),
+    ]),
+    ('what an order taken back noted stays', '-', [
+        ('switch.c',
+         '        pass_begin(pass_of(s, i, a.back), b);\n        break;\n    case RIGHT_GRANTED',
+         '        break;\n    case RIGHT_GRANTED'),
+    ]),
+    ('an order on the way back is not noted', '-', [
+        ('switch.c',
+         '            pass_begin(pass_of(s, i, true), b);\n',
+         ''),
+    ]),
+    ('an older release is of this grant', '-', [
+        ('switch.c',
+         '        if (before && before->committed == b->from)',
+         '        if (before)'),
+    ]),
+    ('the first record came when it was attached', '-', [
+        ('switch.c',
+         '    p->first_unix_us = member_time(m, part->first_unix_us);',
+         '    p->first_unix_us = member_time(m, part->attached_unix_us);'),
+    ]),
+    ("one time in a receipt is by the member's clock", '-', [
+        ('switch.c',
+         '    p->attached_unix_us = member_time(m, part->attached_unix_us);\n',
+         '    p->attached_unix_us = part->attached_unix_us;\n'),
+    ]),
+    ('a way back pardons a failed version', '-', [
+        ('switch.c',
+         '    if (s->op.kind == OP_SWITCH)\n        fleet_failed_drop',
+         '        fleet_failed_drop'),
+    ]),
+    ('a single partition of a lost member is not read', '-', [
+        ('switch.c',
+         '        n = member_works(s, m->report, NULL);\n        if (n == 0) {',
+         '        n = member_works(s, m->report, NULL);\n        if (n <= 1) {'),
+    ]),
+    ('one list of questions overwrites another', '-', [
+        ('switch.c',
+         '        member_works(s, m->report, &fx->batons[fx->baton_count]);\n',
+         '        member_works(s, m->report, &fx->batons[0]);\n'),
+    ]),
+    ('a list of questions is not closed', '-', [
+        ('switch.c',
+         '        fx->baton_count += n;\n',
+         ''),
+    ]),
+    ("the answer for one lost member is another's", '-', [
+        ('switch.c',
+         '        if (!m->used || !m->gone || m->ends_token != ev->token)',
+         '        if (!m->used || !m->gone)'),
+    ]),
+    ('one end that could not be read counts', '-', [
+        ('switch.c',
+         '            if (ev->failed || ev->readings[i].failed)\n                return; /* asked',
+         '            if (ev->failed)\n                return; /* asked'),
+    ]),
+    ('log starts are read for nothing', '-', [
+        ('switch.c',
+         'return p->taken && p->log_start == OFFSET_NONE && p->first > p->from;',
+         'return p->taken && p->log_start == OFFSET_NONE && p->first >= p->from;'),
+    ]),
+    ('retention on the way back is not asked for', '-', [
+        ('switch.c',
+         '!start_wanted(&s->op.forth[i]) && !start_wanted(&s->op.back[i])',
+         '!start_wanted(&s->op.forth[i])'),
+    ]),
+    ('what retention took is not written', '-', [
+        ('switch.c',
+         '            s->dirty.passes[r->baton / SHARD_BATONS] = true;\n        }',
+         '        }'),
+    ]),
+    ('a number is used twice', '-', [
+        ('switch.c',
+         '    op->number = s->fleet->switch_number + 1;',
+         '    op->number = s->op.number + 1;'),
+    ]),
+    ('who ordered is forgotten', '-', [
+        ('switch.c',
+         '    snprintf(op->by, sizeof(op->by), "%s", o->by);\n',
+         ''),
+    ]),
+    ('a hold while it passes stops the clock', '-', [
+        ('switch.c',
+         '        if (op->state == OP_OBSERVING)\n            hold',
+         '        if (true)\n            hold'),
+    ]),
+    ('a hold is written over and over', '-', [
+        ('switch.c',
+         '    if (s->op.held)\n        return;\n',
+         ''),
+    ]),
+    ('who is born in mid-switch is not of the receipt', '-', [
+        ('switch.c',
+         '        if (s->op.pass_count > 0)\n            s->op.pass_count = s->fleet->baton_count;\n',
+         ''),
+    ]),
+    ('an edited fleet file is not written', '-', [
+        ('switch.c',
+         '    touch(s, ev->now_unix_us);\n    s->fleet->spec = *ev->spec;',
+         '    s->fleet->spec = *ev->spec;'),
+    ]),
+    ('a reign keeps the epoch of the one before', '-', [
+        ('switch.c',
+         '    s->fleet->version.term = term;\n    touch(s, now_unix_us);',
+         '    s->fleet->version.term = term;\n    s->dirty.head = true;\n    s->fleet->applied = s->fleet->version;'),
+    ]),
+    ('what was lost goes on where it stopped', '-', [
+        ('holder.c',
+         'may_begin && !p->lost && word == WORD_PROCESS',
+         'may_begin && word == WORD_PROCESS'),
+    ]),
+    ('an election has the number of the one before', '-', [
+        ('claim.c',
+         '        c->number++;\n',
+         ''),
+    ]),
+    ('a claim in the way of a reading is not seen', '-', [
+        ('claim.c',
+         'if (ev->highest > c->term)',
+         'if (c->state == CLAIM_LEADING && ev->highest > c->term)'),
+    ]),
+    ('what has failed is elected again at once', '-', [
+        ('claim.c',
+         'return leave(c, CLAIM_RESTING, NULL, ev->now_ms);',
+         'return leave(c, CLAIM_NONE, NULL, ev->now_ms);'),
+    ]),
+    ('the reports may take for ever', '-', [
+        ('claim.c',
+         'c->state >= CLAIM_CATCH_UP && c->state <= CLAIM_REPORTS;',
+         'c->state >= CLAIM_CATCH_UP && c->state <= CLAIM_READ;'),
+    ]),
+    ('a guess is taken for any topic', '-', [
+        ('fleet.c',
+         'f->batons[guess].topic == topic && f->batons[guess].partition == partition)',
+         'f->batons[guess].partition == partition)'),
+    ]),
+    ('a shard beyond the room fits', '-', [
+        ('fleet.c',
+         'first + new->baton_count > f->baton_max)',
+         'new->baton_count > f->baton_max)'),
+    ]),
+    ('a whole document is not acknowledged', '-', [
+        ('fleet.c',
+         '        f->applied = doc->version;\n',
+         ''),
+    ]),
+    ('a head says more than has come', '-', [
+        ('fleet.c',
+         '        if (new->baton_count < f->baton_count)\n            f->baton_count = new->baton_count;',
+         '        f->baton_count = new->baton_count;'),
+    ]),
+    ('what has not come is partition 0', '-', [
+        ('fleet.c',
+         'i < first; i++)\n        f->batons[i] = (struct baton){ .partition = -1 };',
+         'i < first; i++)\n        f->batons[i] = (struct baton){ .partition = 0 };'),
+    ]),
+    ('a smaller document leaves what was beyond', '-', [
+        ('fleet.c',
+         'if (doc->kind == DOC_WHOLE || first + new->baton_count > f->baton_count)',
+         'if (first + new->baton_count > f->baton_count)'),
+    ]),
+    ('what was never ordered is summed up', '-', [
+        ('op.c',
+         'if (!p->ordered || p->grant == 0)\n            continue;',
+         'if (p->grant == 0)\n            continue;'),
+    ]),
+    ('the way back is not summed up', '-', [
+        ('op.c',
+         '    sum_passes(ret, op->back, op->pass_count, scratch);\n',
+         ''),
+    ]),
+    ('standstills are ranked as they came', '-', [
+        ('op.c',
+         '    qsort(scratch, (size_t)ret->standstill_known, sizeof(*scratch), compare_int64);\n',
+         ''),
+    ]),
+    ('99 of 100 are 90', '-', [
+        ('op.c',
+         'percentile(scratch, ret->standstill_known, 99);',
+         'percentile(scratch, ret->standstill_known, 90);'),
+    ]),
+    ('what was begun too early is no gap', '-', [
+        ('op.c',
+         'if (p->repeat_to == OFFSET_NONE && p->from != p->committed)',
+         'if (p->repeat_to == OFFSET_NONE && p->from > p->committed)'),
+    ]),
+    ('a search goes on beyond the end', '-', [
+        ('window.c',
+         '            count -= half + 1;',
+         '            count -= half;'),
     ]),
 ]
 
