@@ -46,8 +46,9 @@ def panel(scene, left, top):
     return out
 
 
-def main():
-    scenes = json.loads(sys.stdin.read().splitlines()[-1])["judge"]["scenes"]
+def draw(said):
+    """What bench/judge has said, as SVG."""
+    scenes = json.loads(said.splitlines()[-1])["judge"]["scenes"]
     rows = (len(scenes) + COLUMNS - 1) // COLUMNS
     width = COLUMNS * (WIDTH + LEFT + GAP / 2) + GAP
     height = 60 + rows * (HEIGHT + TOP + FOOT)
@@ -59,11 +60,11 @@ def main():
         out.append(f'<rect x="{at}" y="10" width="14" height="10" fill="{color}"/>'
                    f'<text x="{at + 19}" y="19" class="key">{escape(name)}</text>')
         at += 40 + 6.3 * len(name)
-    out.append(f'<text x="12" y="38" class="key">share of runs turned back, over the records that green had done by then</text>')
+    out.append('<text x="12" y="38" class="key">share of runs turned back, over the records that green had done by then</text>')
     for i, scene in enumerate(scenes):
         out += panel(scene, LEFT + (i % COLUMNS) * (WIDTH + LEFT + GAP / 2), 52 + TOP // 2 + (i // COLUMNS) * (HEIGHT + TOP + FOOT))
-    print("\n".join(out + ["</svg>"]))
+    return "\n".join(out + ["</svg>"]) + "\n"
 
 
 if __name__ == "__main__":
-    main()
+    sys.stdout.write(draw(sys.stdin.read()))

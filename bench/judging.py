@@ -9,6 +9,7 @@ import os
 import subprocess
 import time
 
+import judge_plot
 from kafka import Failure, wait_until
 
 BOUND = 5.0  # percent of healthy versions that may be turned back: judge.alpha
@@ -22,6 +23,10 @@ def simulated(b):
     if r.returncode != 0:
         raise Failure(f"bench/judge: {r.stderr}")
     b.say(r.stdout[:r.stdout.rindex("{\"judge\"")])
+    plot = os.path.join(b.tools.build, "judge-power.svg")
+    with open(plot, "w", encoding="utf-8") as file:
+        file.write(judge_plot.draw(r.stdout))
+    b.say(f"  drawn: {plot}")
     scenes = {s["name"]: s for s in json.loads(r.stdout.splitlines()[-1])["judge"]["scenes"]}
     for name in ("healthy", "healthy, errors in bursts"):
         share = scenes[name]["baton"]["turned_back_percent"]

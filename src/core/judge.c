@@ -44,7 +44,8 @@
 
 static const double ratios[JUDGE_ALTERNATIVES] = { 1.25, 1.5, 2, 3, 5, 10 };
 static const double quantiles[JUDGE_QUANTILES] = { 0.5, 0.9, 0.99, 0.999 };
-static const int quantiles_voting = 3; /* of the rarest too few are seen to say ok */
+static const int quantiles_voting = 3; /* of the rarest too few are seen to say ok ... */
+#define RAREST 2.0                     /* ... and so many times as many pass: who has just begun pauses more often */
 #define LONG_BLOCK (JUDGE_BLOCKS - 1)  /* counts where there are surely spells that outlast the shorter ones: */
 #define LONGER 1.5
 static const int64_t block_ms[JUDGE_BLOCKS] = { 0, 30000, 150000 }; /* 0: an interval */
@@ -608,7 +609,7 @@ static void bet_add(struct judge_bet *b, double x, double n, double p0)
 }
 
 /* One interval. In a canary the old color's partitions are the better yardstick: what hits both hurts nobody's case. */
-static void bet_look(struct judge_bet *b, double tolerance, const struct judge_open_block *new,
+static void bet_look(struct judge_bet *b, double passes, const struct judge_open_block *new,
                      const struct judge_open_block *old)
 {
     const double x = new->above[b->bucket], n = new->n, before = log_mean(b->log_stakes, JUDGE_ALTERNATIVES);
@@ -621,7 +622,7 @@ static void bet_look(struct judge_bet *b, double tolerance, const struct judge_o
 
         b->control_n += old->n;
         b->control_x += control_x;
-        bet_add(b, x, x + control_x, (1 + tolerance) * n / ((1 + tolerance) * n + old->n));
+        bet_add(b, x, x + control_x, passes * n / (passes * n + old->n));
     } else if (b->usable) {
         bet_add(b, x, n, b->tolerated);
     }
@@ -672,9 +673,14 @@ static double case_records(const struct judge_case *c)
     return c->bet_count == 0 ? 0 : c->bets[0].n;
 }
 
+/* How many times the old color's share passes. */
+static double case_passes(const struct judge *j, int bet)
+{
+    return (1 + (double)j->policy.tolerance_ppm / PPM) * (bet < quantiles_voting ? 1 : RAREST);
+}
+
 static void case_freeze(struct judge *j, int metric, double z)
 {
-    const double tolerance = 1 + (double)j->policy.tolerance_ppm / PPM;
     struct judge_case *c = &j->cases[metric];
 
     c->bet_count = metric == METRIC_LATENCY ? JUDGE_QUANTILES : 1;
@@ -690,7 +696,7 @@ static void case_freeze(struct judge *j, int metric, double z)
         effect = design_effect(j, metric, b->bucket);
         b->usable = n > 0 && effect > 0;
         b->design = effect > 0 ? effect : 1;
-        b->tolerated = b->usable ? tolerance * wilson(b->share * n / b->design, n / b->design, z, 1) : 0;
+        b->tolerated = b->usable ? case_passes(j, i) * wilson(b->share * n / b->design, n / b->design, z, 1) : 0;
         if (b->tolerated < SHARE_FLOOR)
             b->tolerated = SHARE_FLOOR;
         if (b->tolerated > SHARE_CEILING)
@@ -1128,7 +1134,6 @@ static void lag_look(struct judge *j, const struct judge_sample *s, double secon
 
 static void case_look(struct judge *j, int metric, const struct judge_sample *s)
 {
-    const double tolerance = (double)j->policy.tolerance_ppm / PPM;
     struct judge_case *c = &j->cases[metric];
     struct judge_open_block new, old;
     bool control;
@@ -1141,7 +1146,7 @@ static void case_look(struct judge *j, int metric, const struct judge_sample *s)
     c->known_ms = s->now_ms;
     c->looks++;
     for (int i = 0; i < c->bet_count; i++)
-        bet_look(&c->bets[i], tolerance, &new, control ? &old : NULL);
+        bet_look(&c->bets[i], case_passes(j, i), &new, control ? &old : NULL);
 }
 
 /* The clock starts with the first records done, and the first figures after that are those of a cold start. */

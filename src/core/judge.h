@@ -260,7 +260,7 @@ struct judge_kept {
     int bet_count;
 };
 
-/* `progress`: the caller's, one a baton. The judge is big (some 300 KB): on the heap. */
+/* `progress`: the caller's, one a baton. The judge is big (some 400 KB): on the heap. */
 void judge_init(struct judge *j, const struct judge_policy *policy, struct judge_progress *progress, int progress_max);
 /* The old color at work alone, steadily: once an interval while no operation is under way. */
 void judge_baseline(struct judge *j, enum color active, const struct judge_sample *s);
