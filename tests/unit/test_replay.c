@@ -82,7 +82,7 @@ static struct doc *doc_new(enum doc_kind kind, int n, int count, struct version 
     doc.shard = n;
     doc.fleet.exists = true;
     doc.fleet.spec.topic_count = 1;
-    doc.fleet.batons = &batons[kind == DOC_SHARD ? n * SHARD_BATONS : 0];
+    doc.fleet.batons = &batons[kind == DOC_SHARD && n < BATONS / SHARD_BATONS ? n * SHARD_BATONS : 0];
     doc.fleet.baton_count = doc.fleet.baton_max = count;
     return &doc;
 }
