@@ -121,7 +121,7 @@ static void first_end(struct agent *a)
     case KAFKA_END_REACHED:
         a->control_read = true;
         text_copy(a->why, sizeof(a->why), "");
-        if (a->log_restarted && end <= a->documents.terms.highest) {
+        if (a->log_restarted && end <= a->documents.uptake.terms.highest) {
             a->failed = ERR_CONFLICT;
             text_copy(a->why, sizeof(a->why), "the control topic was deleted and made anew: restart the agent");
         }
@@ -195,7 +195,7 @@ void follow_turn(struct agent *a)
             a->control_read = false;
             channel_ask_end(a->channel, 0, QUESTION_MS_MAX);
         }
-    } else if (a->control_read && a->why[0] && a->documents.unreadable_count == 0 &&
+    } else if (a->control_read && a->why[0] && a->documents.uptake.unreadable_count == 0 &&
                channel_trouble(a->channel, NULL) == 0) {
         text_copy(a->why, sizeof(a->why), "");
     }

@@ -9,7 +9,7 @@
 
 int documents_open(struct documents *d)
 {
-    terms_init(&d->terms);
+    uptake_init(&d->uptake);
     d->doc.fleet.batons = calloc(SHARD_BATONS, sizeof(*d->doc.fleet.batons));
     return d->doc.fleet.batons ? ERR_OK : ERR_NOMEM;
 }
@@ -29,23 +29,7 @@ void documents_close(struct documents *d)
 
 int64_t documents_read_to(const struct documents *d, int64_t position)
 {
-    return d->unreadable_count > 0 && d->unreadable_at < position ? d->unreadable_at : position;
-}
-
-static void note_unreadable(struct documents *d, int slot, int64_t offset, int code, const char *why)
-{
-    d->trouble(d->opaque, offset, code, why);
-    if (d->unreadable[slot])
-        return;
-    d->unreadable[slot] = true;
-    if (d->unreadable_count++ == 0)
-        d->unreadable_at = offset;
-}
-
-static void note_readable(struct documents *d, int slot)
-{
-    d->unreadable_count -= d->unreadable[slot];
-    d->unreadable[slot] = false;
+    return uptake_read_to(&d->uptake, position);
 }
 
 /* The head waits for a shard that cannot be read. */
@@ -84,44 +68,48 @@ static int head_take(struct documents *d, int64_t position)
 
     text_copy(key.fleet, sizeof(key.fleet), d->name);
     r = decode(d, &key, d->head, d->head_len, NULL);
+    if (r == ERR_NOMEM)
+        return r;
     if (r == ERR_OK)
         d->take(d->opaque, &d->doc, d->head_offset, position);
+    uptake_head_taken(&d->uptake);
     head_drop(d);
-    return r == ERR_NOMEM ? r : ERR_OK;
+    return ERR_OK;
 }
 
 int documents_read(struct documents *d, const struct kafka_record *rec, int64_t position)
 {
+    struct uptake_record r = { .gone = !rec->value, .offset = rec->offset };
     struct record_key key;
     struct errmsg m = { 0 };
-    int64_t term;
-    int slot, r;
+    int code, kept = ERR_OK;
 
     record_key_parse(&key, rec->key, rec->key_len, true);
     if (key.kind == RECORD_TERM && rec->value)
-        terms_claim(&d->terms, rec->offset);
+        terms_claim(&d->uptake.terms, rec->offset);
     if ((key.kind != RECORD_HEAD && key.kind != RECORD_SHARD) || strcmp(key.fleet, d->name) != 0 ||
         key.shard >= SHARDS_MAX)
         return ERR_OK;
-    if (rec->value && record_term(&term, rec->value, rec->value_len, NULL) == ERR_OK && !terms_valid(&d->terms, term))
+    r.shard = key.kind == RECORD_HEAD ? -1 : key.shard;
+    r.termless = rec->value && record_term(&r.term, rec->value, rec->value_len, NULL) != ERR_OK;
+    if (!uptake_counts(&d->uptake, &r))
         return ERR_OK; /* a deposed leader's, readable or not */
-    slot = key.kind == RECORD_HEAD ? 0 : 1 + key.shard;
-    if (key.kind == RECORD_HEAD)
+    code = r.gone && r.shard >= 0 ? ERR_OK : decode(d, &key, rec->value, rec->value_len, &m);
+    if (code == ERR_NOMEM)
+        return code;
+    if (code < 0)
+        d->trouble(d->opaque, rec->offset, code, m.text);
+    if (r.shard < 0)
         head_drop(d);
-    if (key.kind == RECORD_SHARD && !rec->value) {
-        note_readable(d, slot); /* a smaller fleet's head no longer counts it */
-        return ERR_OK;
+    switch (uptake_step(&d->uptake, &r, code == ERR_OK)) {
+    case UPTAKE_NOTHING:
+        break;
+    case UPTAKE_KEEP:
+        kept = head_keep(d, rec);
+        break;
+    case UPTAKE_TAKE:
+        d->take(d->opaque, &d->doc, rec->offset, documents_read_to(d, position));
+        break;
     }
-    r = decode(d, &key, rec->value, rec->value_len, &m);
-    if (r == ERR_NOMEM)
-        return r;
-    if (r < 0) {
-        note_unreadable(d, slot, rec->offset, r, m.text);
-        return ERR_OK;
-    }
-    note_readable(d, slot);
-    if (key.kind == RECORD_HEAD && rec->value && d->unreadable_count > 0)
-        return head_keep(d, rec);
-    d->take(d->opaque, &d->doc, rec->offset, documents_read_to(d, position));
-    return d->head && d->unreadable_count == 0 ? head_take(d, position) : ERR_OK;
+    return kept == ERR_OK && uptake_head_due(&d->uptake) ? head_take(d, position) : kept;
 }

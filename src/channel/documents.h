@@ -1,15 +1,13 @@
 /*
  * documents - which records of the control log are a fleet's document, for whoever follows it: libbaton's thread and the agent.
  *
- * A dead term's record is void (PROTOCOL rule 1). Behind a record that cannot be read, what is known may be old
- * (docs/control-log.md): no head is applied before that key is mended (the last one waits), and no barrier is passed, since
- * the position is told only up to there.
+ * Which of them count, and which has to wait, is core/uptake's to say; this parses them and keeps the text of the head that waits.
  */
 #ifndef CHANNEL_DOCUMENTS_H
 #define CHANNEL_DOCUMENTS_H
 
 #include "core/fleet.h"
-#include "core/terms.h"
+#include "core/uptake.h"
 #include "kafka/log.h"
 
 /* A document to apply, and how far the log has been read with it. `doc` is valid during the call. */
@@ -24,11 +22,8 @@ struct documents {
     documents_trouble *trouble;
     void *opaque;
 
-    struct terms terms;
-    int unreadable_count;
-    int64_t unreadable_at;           /* offset of the first of them */
-    bool unreadable[1 + SHARDS_MAX]; /* whose newest record cannot be read: [0] the head, [1 + n] shard n */
-    char *head;                      /* text of the head that waits, NULL: none */
+    struct uptake uptake;
+    char *head; /* text of the head that waits, NULL: none */
     size_t head_len;
     int64_t head_offset;
     struct doc doc; /* of the record that is being read */

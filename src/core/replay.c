@@ -304,10 +304,11 @@ static bool drop_op(const struct replay_op *op, replay_put *put, void *opaque)
 
 void replay_drop(const struct replay_fleet *f, uint32_t number, replay_put *put, void *opaque)
 {
-    bool good = true;
+    const struct replay_op *newest = replay_newest(f);
+    bool good = newest != NULL;
 
-    for (int i = 0; i < f->op_count && f->ops[i].number <= number && good; i++) /* and any older one that was left */
-        good = drop_op(&f->ops[i], put, opaque);
+    for (int i = 0; good && f->ops[i].number <= number && f->ops[i].number < newest->number; i++)
+        good = drop_op(&f->ops[i], put, opaque); /* and any older one that was left */
 }
 
 void replay_delete(const struct replay_fleet *f, const struct switcher *s, replay_put *put, void *opaque)

@@ -93,7 +93,10 @@ typedef bool replay_put(void *opaque, const struct replay_key *key, enum replay_
 /* All that is dirty, in the order that switcher_dirty prescribes, and what healing wants. Nothing is dirty afterwards. */
 void replay_write(struct replay_pen *pen, const struct replay_fleet *f, struct switcher *s, replay_put *put,
                   void *opaque);
-/* The tombstones of operations up to `number`. */
+/*
+ * The tombstones of operations up to `number`, but not of the newest that is true in the log: tombstones carry no term, and a deposed
+ * leader that reads late must not bury the operation that counts.
+ */
 void replay_drop(const struct replay_fleet *f, uint32_t number, replay_put *put, void *opaque);
 /* Those of a whole fleet, its head last: until then it is there and may be deleted again. */
 void replay_delete(const struct replay_fleet *f, const struct switcher *s, replay_put *put, void *opaque);

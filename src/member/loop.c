@@ -171,7 +171,7 @@ static void control_first_end(struct baton_consumer *c)
         break;
     case KAFKA_END_REACHED:
         c->control_read = true;
-        if (c->log_restarted && end <= c->documents.terms.highest)
+        if (c->log_restarted && end <= c->documents.uptake.terms.highest)
             consumer_fail(c, ERR_CONFLICT, "the control topic was deleted and made anew: restart this program");
         c->log_restarted = false;
         break;
@@ -200,7 +200,7 @@ static void control_turn(struct baton_consumer *c)
             channel_ask_end(c->channel, 0, CONTROL_RETRY_MS * 5);
         }
         c->control_trouble = true;
-    } else if (c->control_trouble && c->documents.unreadable_count == 0 && channel_trouble(c->channel, NULL) == 0) {
+    } else if (c->control_trouble && c->documents.uptake.unreadable_count == 0 && channel_trouble(c->channel, NULL) == 0) {
         consumer_note_why(c, "");
         c->control_trouble = false;
     }

@@ -562,6 +562,7 @@ static void claim_effect(struct world *w, int n, enum claim_effect effect)
         memset(c->read_back, 0, sizeof(c->read_back));
         memset(c->report_taken, 0, sizeof(c->report_taken));
         read_soon(w, n);
+        fault_soon(w);
         break;
     case CLAIM_LEAD:
         begin(w, n);

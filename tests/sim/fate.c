@@ -206,7 +206,8 @@ static int pick_member(struct world *w)
         const int n = (first + i) % w->incarnations;
         const struct member *m = &w->members[n];
 
-        if (m->exists && m->alive && !m->stopped && !m->closing && !m->coordinator_cut && !m->log_cut && !m->log_lags)
+        if (m->exists && m->alive && !m->stopped && !m->closing && !m->coordinator_cut && !m->log_cut && !m->log_lags &&
+            !m->old)
             return n;
     }
     return -1;
@@ -286,6 +287,11 @@ static bool fault_member(struct world *w, enum fault f)
         say(w, "member %s reads the control log again from its beginning", w->members[n].incarnation);
         w->members[n].log_next = 0;
         put(w, (struct at){ .ms = w->now_ms, .kind = AT_MEMBER_READ, .who = n, .life = w->members[n].life });
+        break;
+    case FAULT_OLD_MEMBER:
+        say(w, "member %s is too old to read every record", w->members[n].incarnation);
+        w->members[n].old = true;
+        put(w, (struct at){ .ms = w->now_ms + lasts_ms, .kind = AT_MEMBER_SEES, .who = n, .life = w->members[n].life });
         break;
     case FAULT_LAG_LOG:
         member_blind(w, n, chance(w, 700) ? 20 + below(w, 200) : lasts_ms, true);
@@ -401,6 +407,7 @@ static bool fault_strikes(struct world *w, enum fault f)
     case FAULT_CUT_BOTH:
     case FAULT_CLOSE_MEMBER:
     case FAULT_REREAD_LOG:
+    case FAULT_OLD_MEMBER:
         return fault_member(w, f);
     case FAULT_JOIN_MEMBER:
         fault_met(w, f);

@@ -126,6 +126,8 @@ static void judge_doc(struct world *w, const struct doc *doc, int writer)
     }
     MUST(version_compare(doc->version, w->version) >= 0 && "I4: what counts is never older than what counted before");
     w->version = doc->version;
+    if (doc->kind != DOC_SHARD)
+        w->head_epoch = doc->version.epoch;
     for (int i = 0; i < doc->fleet.baton_count && doc->kind != DOC_HEAD; i++)
         judge_baton(w, &doc->fleet.batons[i], writer);
     if (doc->kind != DOC_SHARD)

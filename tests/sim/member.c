@@ -223,29 +223,78 @@ static void member_tick(struct world *w, int n)
 
 /* --- the control log, records, the application ------------------------------------------------------------------------------------------ */
 
+/* By the world's own book: is there nothing that it could not read? */
+bool member_reads_all(const struct member *m)
+{
+    for (int i = 0; i <= SHARDS_MAX; i++)
+        if (m->unread[i])
+            return false;
+    return true;
+}
+
+/* A document, or how far the log is read. */
+static void member_is_told(struct world *w, int n, enum holder_event_type type, const struct doc *doc, int64_t offset)
+{
+    struct member *m = &w->members[n];
+    const struct version before = m->fleet.version;
+    struct holder_event ev = { .type = type, .doc = doc, .doc_offset = offset };
+
+    ev.log_position = uptake_read_to(&m->uptake, m->log_next);
+    if (member_reads_all(m) && m->log_next > m->log_seen)
+        m->log_seen = m->log_next;
+    if (member_reads_all(m) && type == HOLDER_DOC && (doc->kind == DOC_WHOLE || doc->kind == DOC_HEAD))
+        m->whole = doc->version;
+    member_step(w, n, &ev);
+    judge_heard(w, m, before);
+}
+
+/* A head or a shard, as src/channel/documents.c does it. True: it was told something. */
+static bool member_reads(struct world *w, int n, const struct control_record *r, int64_t offset)
+{
+    struct member *m = &w->members[n];
+    const int shard = r->key.kind == REPLAY_HEAD ? -1 : r->key.shard;
+    const struct uptake_record record = { .shard = shard, .gone = r->gone, .offset = offset, .term = r->term };
+    const bool readable = r->gone || !m->old || !chance(w, 300);
+    bool told = false;
+
+    if (!uptake_counts(&m->uptake, &record))
+        return false;
+    m->unread[1 + shard] = !readable;
+    switch (uptake_step(&m->uptake, &record, readable)) {
+    case UPTAKE_NOTHING:
+        break;
+    case UPTAKE_KEEP:
+        m->head = r->doc;
+        m->head_at = offset;
+        break;
+    case UPTAKE_TAKE:
+        member_is_told(w, n, HOLDER_DOC, r->doc, offset);
+        told = true;
+        break;
+    }
+    if (m->alive && uptake_head_due(&m->uptake)) {
+        uptake_head_taken(&m->uptake);
+        member_is_told(w, n, HOLDER_DOC, m->head, m->head_at);
+        told = true;
+    }
+    return told;
+}
+
 static void member_read(struct world *w, int n)
 {
     struct member *m = &w->members[n];
 
     while (m->alive && !m->log_cut && !m->log_lags && m->log_next < w->log_count) {
-        const struct control_record *r = &w->log[m->log_next];
-        const struct version before = m->fleet.version;
-        struct holder_event ev = { .type = HOLDER_LOG_POSITION };
+        const int64_t offset = m->log_next++;
+        const struct control_record *r = &w->log[offset];
+        bool told = false;
 
         if (r->claim && !r->compacted)
-            terms_claim(&m->terms, m->log_next);
-        else if (r->doc && !r->compacted && (r->doc->kind == DOC_GONE || terms_valid(&m->terms, r->term))) {
-            ev.type = HOLDER_DOC;
-            ev.doc = r->doc;
-            ev.doc_offset = m->log_next;
-        }
-        ev.log_position = ++m->log_next;
-        if (m->log_next > m->log_seen)
-            m->log_seen = m->log_next;
-        if (m->log_next < w->log_count && ev.type == HOLDER_LOG_POSITION)
-            continue; /* the position alone is told once, at the end */
-        member_step(w, n, &ev);
-        judge_heard(w, m, before);
+            terms_claim(&m->uptake.terms, offset);
+        else if (!r->claim && !r->compacted && (r->key.kind == REPLAY_HEAD || r->key.kind == REPLAY_SHARD))
+            told = member_reads(w, n, r, offset);
+        if (m->alive && !told && m->log_next == w->log_count) /* the position alone is told once, at the end */
+            member_is_told(w, n, HOLDER_LOG_POSITION, NULL, 0);
     }
     rules_caught_up(w, n);
 }
@@ -370,7 +419,7 @@ void member_start(struct world *w, enum color c)
         m->parts[i].window.room = SLOTS;
         m->fetch[i] = -1;
     }
-    terms_init(&m->terms);
+    uptake_init(&m->uptake);
     say(w, "member %s of %s starts", m->incarnation, color_name(c));
     put(w, (struct at){ .ms = w->now_ms + hop_ms(w), .kind = AT_MEMBER_READ, .who = n, .life = m->life });
     put(w, (struct at){ .ms = w->now_ms + 1 + below(w, TICK_MS), .kind = AT_MEMBER_TICK, .who = n, .life = m->life });
@@ -593,7 +642,10 @@ void member_at(struct world *w, struct at *at)
         break;
     case AT_MEMBER_SEES:
         m->log_cut = m->log_lags = false;
-        member_read(w, n);
+        if (m->old)
+            member_kill(w, n); /* somebody has started the new version in its place */
+        else
+            member_read(w, n);
         break;
     case AT_MEMBER_JOINS:
         if (!m->in_group && !m->closing && !m->stopped && !m->coordinator_cut)

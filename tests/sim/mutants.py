@@ -626,6 +626,11 @@ MUTANTS = [
          'if (fate == REPLAY_VOID ||',
          'if ('),
     ]),
+    ('a deposed leader buries the operation that counts', '1, 15', [
+        ('replay.c',
+         'f->ops[i].number <= number && f->ops[i].number < newest->number',
+         'i < f->op_count && f->ops[i].number <= number'),
+    ]),
     ('a higher claim is not heeded before it leads', '1', [
         ('claim.c',
          'if (ev->highest > c->term)',
@@ -655,6 +660,21 @@ MUTANTS = [
         ('claim.c',
          'claim_under_way(c) && lasts_ms > CLAIM_MS_MAX',
          'false'),
+    ]),
+    ('a barrier is passed behind a record that could not be read', '2', [
+        ('uptake.c',
+         'return in->unreadable_count > 0 && in->unreadable_at < position ? in->unreadable_at : position;',
+         'return position;'),
+    ]),
+    ('a head does not wait for its shards', '2', [
+        ('uptake.c',
+         '(r->shard < 0 && !r->gone && in->unreadable_count > 0)',
+         'false'),
+    ]),
+    ("a member takes in a dead term's record", '1', [
+        ('uptake.c',
+         'r->gone || r->termless || terms_valid(&in->terms, r->term)',
+         'true'),
     ]),
     ('who has lost the lead claims all the same', '1', [
         ('claim.c',

@@ -77,6 +77,8 @@ void rules_report_made(struct world *w, int n, const struct report *r)
     MUST(said == in_hand && "rules 4 and 12: a report names every record in flight");
     MUST((!r->goodbye || in_hand == 0) && "rule 12: nobody says goodbye with records in flight");
     MUST(version_compare(r->applied, m->fleet.applied) <= 0 && "I4: nobody acknowledges what he has not applied");
+    MUST((member_reads_all(m) || version_compare(r->applied, m->whole) <= 0) &&
+         "rule 2: nobody acknowledges a document of which he could not read all");
 }
 
 /* Rule 1, I4: whoever has read the log to its end has the very document that counts. */
@@ -102,8 +104,11 @@ void rules_caught_up(struct world *w, int n)
 {
     const struct member *m = &w->members[n];
 
-    MUST((!m->alive || m->log_next < w->log_count || has_what_counts(w, &m->fleet)) &&
-         "rule 1: at the log's end a member has the document that counts");
+    if (!m->alive || m->log_next < w->log_count || !member_reads_all(m))
+        return;
+    MUST(has_what_counts(w, &m->fleet) && "rule 1: at the log's end a member has the document that counts");
+    MUST((!m->fleet.exists || m->fleet.applied.epoch == w->head_epoch || m->fleet.version.epoch > w->head_epoch) &&
+         "rule 1: at the log's end a member has applied the head that counts, or waits for the next");
 }
 
 /* --- rule 1: the claim ----------------------------------------------------------------------------------------------------------------- */

@@ -19,6 +19,7 @@
 #include "core/replay.h"
 #include "core/switch.h"
 #include "core/terms.h"
+#include "core/uptake.h"
 #include "coverage.h"
 #include "world.h"
 
@@ -142,7 +143,11 @@ struct member {
     struct first_given *first_given; /* by partition */
     struct first_given *begun;       /* by partition: where it last began, and under which grant */
     struct shown *shown;             /* by partition: rule 2 */
-    struct terms terms;
+    struct uptake uptake;
+    const struct doc *head;      /* that waits for a shard */
+    int64_t head_at;             /* its offset */
+    bool old;                    /* a newer leader writes what it cannot always read ... */
+    bool unread[1 + SHARDS_MAX]; /* ... and has not read: as uptake has it, by the world's book */
     int64_t log_next;
     bool revoke_out;      /* it owes the group an answer */
     int64_t session;      /* counts its joins */
@@ -154,6 +159,7 @@ struct member {
     int64_t log_seen;          /* the control log was read so far, once */
     struct read_back *read;    /* by partition: what its own group had, when it last asked */
     int known_at;              /* how many reports there were when its first was written, -1: it is not known */
+    struct version whole;      /* of the newest head behind which it could read all */
     struct version acked;      /* the newest that a written report of it has acknowledged */
     int *in_hand;              /* by partition: records that its application has, as the world counts them */
     const struct report *last; /* that was written, NULL: none, or buried */
@@ -289,6 +295,7 @@ struct world {
     int64_t led_since_ms;  /* by the present leader */
     struct truth truth[PARTITIONS_MAX];
     struct version version;
+    uint64_t head_epoch; /* of the newest head that counts */
     bool fleet_exists;
     struct listed listed[LISTED_MAX];
     int listed_count;
@@ -361,6 +368,7 @@ void member_stop(struct world *w, int n, int64_t sleep_ms);
 void member_cut(struct world *w, int n, int64_t lasts_ms);
 void member_at(struct world *w, struct at *at);
 void members_fetch(struct world *w, int partition);
+bool member_reads_all(const struct member *m);
 int64_t member_oldest_ms(const struct member *m, int part); /* when the oldest record in its hands was given to it */
 
 /* controller.c */

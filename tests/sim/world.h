@@ -42,6 +42,7 @@
     X(CUT_END, "end of a partition's log lost by the brokers")           \
     X(LOSE_LEASE, "lead given to another, and told late")                \
     X(LAG_CONTROLLER, "leader reads the control log late")               \
+    X(OLD_MEMBER, "member that cannot read some records")                \
     /* from here on: chances of a message or an effect */                \
     X(CRASH_MEMBER_EFFECT, "member killed between two effects")          \
     X(CRASH_CONTROLLER_EFFECT, "leader killed between two effects")      \
@@ -65,7 +66,7 @@ enum fault {
 #undef X
         FAULT_COUNT
 };
-#define FAULT_STRIKES_COUNT (FAULT_LAG_CONTROLLER + 1) /* those that strike by themselves */
+#define FAULT_STRIKES_COUNT (FAULT_OLD_MEMBER + 1) /* those that strike by themselves */
 
 enum group_protocol { GROUP_COOPERATIVE, GROUP_EAGER, GROUP_KIP848, GROUP_PROTOCOL_COUNT };
 

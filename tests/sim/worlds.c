@@ -214,6 +214,14 @@ static const struct world_config worlds[] = {
       .faults = 6,
       .weight = { W(CRASH_CONTROLLER) = 3, W(STOP_CONTROLLER) = 1 },
       .chance = { W(CRASH_CONTROLLER_EFFECT) = 60, W(APPEND_FAILED) = 40 } },
+    { .name = "old-member",
+      .rule = "2",
+      BUSY,
+      .partitions = 9, /* three shards, and a head that waits for them */
+      .orders = 5,
+      .faults = 8,
+      .weight = { W(OLD_MEMBER) = 3, W(JOIN_MEMBER) = 1, W(ZOMBIE_CONTROLLER) = 1 },
+      .chance = { W(APPEND_FAILED) = 60 } },
     { .name = "two-claimants",
       .rule = "1",
       BUSY,
@@ -243,7 +251,7 @@ static const struct world_config worlds[] = {
       .controllers = 2,
       .faults = 12,
       .at_append = 900,
-      .weight = { W(LOSE_LEASE) = 3, W(ZOMBIE_CONTROLLER) = 1 },
+      .weight = { W(LOSE_LEASE) = 2, W(ZOMBIE_CONTROLLER) = 3, W(STOP_CONTROLLER) = 1 },
       .chance = { W(LATE) = 200 } },
     { .name = "log-lags-at-the-claim",
       .rule = "1, 2",
@@ -353,7 +361,8 @@ static const struct world_config worlds[] = {
                   W(VERDICT) = 1,
                   W(CUT_END) = 1,
                   W(LOSE_LEASE) = 1,
-                  W(LAG_CONTROLLER) = 1 },
+                  W(LAG_CONTROLLER) = 1,
+                  W(OLD_MEMBER) = 1 },
       .chance = { W(LATE) = 20, W(LOST) = 10, W(REPEATED) = 10, W(COMMIT_FAILED) = 10, W(COMMIT_UNHEARD) = 10,
                   W(REPORT_LOST) = 10, W(CRASH_MEMBER_EFFECT) = 1, W(CRASH_CONTROLLER_EFFECT) = 5, W(APPEND_FAILED) = 5,
                   W(ORDER_LOST) = 50, W(STUCK) = 3, W(OUT_OF_ORDER) = 30, W(REPORT_LATE) = 5, W(CLAIM_LATE) = 30,
@@ -458,7 +467,7 @@ void world_draw(struct world_config *ret, uint64_t seed)
     for (int f = CHANCES_FIRST; f < FAULT_CLAIM_LATE; f++)
         ret->chance[f] = chance(w, 80) ? 1 + below(w, chance_max[f]) : 0;
     ret->weight[FAULT_VERDICT] = chance(w, 100) ? 1 : 0;
-    for (int f = FAULT_LOSE_LEASE; f <= FAULT_LAG_CONTROLLER; f++)
+    for (int f = FAULT_LOSE_LEASE; f <= FAULT_OLD_MEMBER; f++)
         ret->weight[f] = chance(w, 80) ? 1 + below(w, 3) : 0;
     for (int f = FAULT_CLAIM_LATE; f < FAULT_COUNT; f++)
         ret->chance[f] = chance(w, 80) ? 1 + below(w, chance_max[f]) : 0;
