@@ -168,10 +168,9 @@ static void part_let_go(struct holder_part *p)
     p->assigned = p->revoking = false;
     p->lost = p->state != PART_IDLE;
     p->want &= ~(unsigned)(WANT_COMMIT | WANT_READ | WANT_ATTACH);
-    if (!p->follow_commit)
+    ASSERT(!p->follow_commit || p->token != 0);
+    if (!p->follow_commit) /* else it is under way, and waited for: nothing is acknowledged before (rule 7) */
         p->token = 0;
-    else if (p->token == 0)
-        p->follow_commit = false; /* one that is under way is waited for: nothing is acknowledged before (rule 7) */
 }
 
 static void part_flow(struct holder *h, struct holder_part *p, const struct holder_event *ev)

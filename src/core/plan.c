@@ -145,8 +145,6 @@ static void check_groups(struct findings *ret, const struct plan_input *in, enum
                               group_of(in, c), g->members[i].client_id, g->members[i].host),
                          "it would go on processing whatever Kafka assigns to it, whoever holds the baton",
                          "stop it, or build it on libbaton with this fleet and color");
-    if (in->op->kind != OP_SWITCH && in->op->kind != OP_ROLLBACK)
-        return;
     for (int i = 0; i < in->report_count; i++) {
         const struct report *r = in->reports[i];
         bool listed = r->color != c || !r->member_id[0];
@@ -190,7 +188,7 @@ static void check_members(struct findings *ret, const struct plan_input *in, enu
                               f->version.epoch),
                          "every member of both colors has to acknowledge the order",
                          "the pass waits for it, at most until the deadline");
-        if (r->eager && f->spec.topic_count > 0 && in->op->stages.count > 1)
+        if (r->eager && in->op->stages.count > 1)
             findings_add(ret, FINDING_WARNING, "eager-assignor",
                          WHAT("member %.80s of %s uses the eager assignor %.40s",
                               r->client_id[0] ? r->client_id : r->incarnation, color_name(c), r->assignor),
@@ -274,7 +272,7 @@ static void check_offsets(struct findings *ret, const struct plan_input *in)
             expired++;
             first_expired = first_expired < 0 ? i : first_expired;
         } else if (v->log_end - v->log_start > 1000 && committed - v->log_start < (v->log_end - v->log_start) / 20 &&
-                   v->log_start > 0 && committed < v->log_end) {
+                   v->log_start > 0) {
             near++;
             first_near = first_near < 0 ? i : first_near;
         }
