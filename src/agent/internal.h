@@ -1,5 +1,5 @@
 /*
- * internal - the agent's one struct, as its four parts see it.
+ * internal - the agent's one struct, as its parts see it.
  *
  *     follow.c       channel -> documents, the log's end, acknowledgements
  *     member.c       the holder's effects -> words for the application; what the application says -> events

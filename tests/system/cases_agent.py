@@ -219,6 +219,23 @@ def agent_switch(w, language):
     return f"{audit_note(a)}, agent's RSS {rss} kB"
 
 
+def agent_scale(w, language):
+    """A second application comes, works and leaves under load: partitions change hands within a color, and back (rule 6)."""
+    f = w.fleet({"in": 4})
+    up(f, language=language)
+    first, second = f.members[0], add(f, "blue", language=language)
+    f.wait_member(second)
+    wait_until(lambda: second.lines() > 0, 60, "the second application to work", 0.05)
+    f.wait_flowing()
+    second.leave()
+    f.wait_flowing()
+    f.switch_when_allowed().expect(0)
+    f.wait_flowing()
+    first.leave()
+    a = f.expect_clean(within=True)
+    return f"{audit_note(a)}, {a['repeated_within']} again within a color"
+
+
 def agent_crash(w):
     """An application, then an agent, then both are killed under load and come up anew: found within a second, and a switch goes through."""
     f = w.fleet({"in": 4})
@@ -389,6 +406,7 @@ TESTS = [
     *each("agent-conformance", agent_conformance),
     Test("agent-lies", agent_lies),
     Test("agent-crash", agent_crash),
+    *each("agent-scale", agent_scale),
     *each("agent-switch", agent_switch),
     Test("agent-http", agent_http),
     Test("agent-redis", agent_redis),
