@@ -27,6 +27,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "controller/burrow.h"
+#include "controller/settle.h"
 #include "kafka/commits.h"
 #include "kafka/log.h"
 
@@ -378,8 +379,10 @@ static int records_take(struct burrow_follower *f, struct errmsg *m)
         f->replayed = end == KAFKA_END_REACHED;
         if (end == KAFKA_END_FAILED)
             kafka_reader_ask_end(f->reader, REPLAY_QUESTION, QUESTION_MS_MAX);
-        if (f->replayed)
+        if (f->replayed) {
             trouble_set(f, NULL);
+            memory_settle(); /* a whole log came at once; from now on its records come as they are written */
+        }
         ready_set(f, f->replayed);
     }
     return r;

@@ -15,6 +15,7 @@
 
 struct ends {
     int count;
+    int64_t newest;   /* the last of offsets, at hand for each commit */
     int64_t *offsets; /* oldest first, config.intervals of them, and behind them ... */
     int64_t *at_ms;   /* ... when each was sampled */
 };
@@ -35,7 +36,7 @@ struct ring {
     uint16_t count, room; /* commits, and bytes for them */
     uint8_t packed[];     /* oldest first, at most config.intervals of them */
 };
-_Static_assert(BURROW_SLOTS_MAX * BURROW_PACKED_MAX <= UINT16_MAX, "room");
+_Static_assert(BURROW_SLOTS_MAX *BURROW_PACKED_MAX <= UINT16_MAX, "room");
 
 /* The partitions of a topic in a group. */
 struct consumed {
@@ -174,7 +175,7 @@ enum burrow_taken burrow_end(struct burrow *b, const char *topic, int32_t partit
         memmove(e->at_ms, e->at_ms + 1, (size_t)(slots - 1) * sizeof(*e->at_ms));
         e->count--;
     }
-    e->offsets[e->count] = offset;
+    e->newest = e->offsets[e->count] = offset;
     e->at_ms[e->count++] = at_ms;
     return BURROW_TAKEN;
 }
@@ -183,11 +184,6 @@ enum burrow_taken burrow_end(struct burrow *b, const char *topic, int32_t partit
 static const struct ends *ends_of(const struct topic *t, int32_t partition)
 {
     return t && partition >= 0 && partition < t->count && t->parts[partition].count > 0 ? &t->parts[partition] : NULL;
-}
-
-static int64_t end_of(const struct ends *e)
-{
-    return e->offsets[e->count - 1];
 }
 
 static uint64_t lag_of(int64_t end, int64_t offset)
@@ -381,7 +377,7 @@ enum burrow_taken burrow_commit(struct burrow *b, const char *group, const char 
     if (!burrow_ring_find(&place, &kept, c.order))
         return BURROW_LATE;
     if (place.append) {
-        c.lag = lag_of(end_of(ends), c.offset);
+        c.lag = lag_of(ends->newest, c.offset);
         c.lag_known = true;
     }
     burrow_ring_put(&kept, place, &c, b->config.min_distance_s);
@@ -564,7 +560,7 @@ bool burrow_topic(const struct burrow *b, const char *topic, burrow_topic_end *e
     const struct topic *t = named(&b->topics, topic);
 
     for (int p = 0; t && p < t->count; p++)
-        each(opaque, p, t->parts[p].count > 0, t->parts[p].count > 0 ? end_of(&t->parts[p]) : 0);
+        each(opaque, p, t->parts[p].count > 0, t->parts[p].count > 0 ? t->parts[p].newest : 0);
     return t != NULL;
 }
 
@@ -590,7 +586,7 @@ static void partition_view(struct burrow_partition *ret, const struct burrow *b,
     ret->window.count = r->count;
     ret->window.slots = b->config.intervals;
     if (e && r->count > 0)
-        ret->window.current_lag = lag_of(end_of(e), ret->window.commits[r->count - 1].offset);
+        ret->window.current_lag = lag_of(e->newest, ret->window.commits[r->count - 1].offset);
 }
 
 bool burrow_group(struct burrow *b, const char *group, int64_t now_s, burrow_each *each, void *opaque)
