@@ -18,6 +18,7 @@ from lag import cpu, status_mb
 INTERVALS = 10
 REFRESH_S = 10
 ROUNDS = 3
+PATIENCE = 400
 
 
 class World:
@@ -48,17 +49,31 @@ def answers(server, groups):
     return ret
 
 
-def cost(pid, server, groups, commit, rounds):
+def await_round(name, server, groups, number):
+    """Each group is asked until it is there, and then not again: an answer costs Burrow more than what it is about."""
+    for g in groups:
+        wait_until(lambda of=g: {v[0] for v in answers(server, [of]).values()} == {offset_of(number)}, PATIENCE,
+                   lambda of=g: f"{name} to have seen round {number} of {of}", 1)
+
+
+def quiet_again(pid, idle):
+    """Until no more is spent than without commits; on a busy machine Burrow is minutes behind."""
+    def quiet():
+        before = cpu(pid)
+        time.sleep(5)
+        return cpu(pid) - before < 5 * 2 * idle + 0.02
+
+    wait_until(quiet, PATIENCE, "it to have nothing left to do")
+
+
+def cost(name, pid, server, groups, commit, rounds):
     """Fills the windows; processor seconds of a round and of a sample of ends, and how many seconds after its commits all of a round was
     seen. Nobody asks anything while processor time is counted."""
-    took = 0.0
     for number in range(INTERVALS):
         commit(offset_of(number))
         began = time.monotonic()
-        asked = groups[-1:] if number < INTERVALS - 1 else groups
-        wait_until(lambda g=asked, n=number: set(v[0] for v in answers(server, g).values()) == {offset_of(n)}, 120,
-                   f"the commits of round {number} to be seen", 0.2)
-        took = time.monotonic() - began
+        await_round(name, server, groups if number == INTERVALS - 1 else groups[-1:], number)
+    took = time.monotonic() - began
     time.sleep(REFRESH_S)  # what that was asked has left to do
     before, began = cpu(pid), time.monotonic()
     time.sleep(2 * REFRESH_S)
@@ -67,7 +82,7 @@ def cost(pid, server, groups, commit, rounds):
     for number in range(INTERVALS, INTERVALS + rounds):
         commit(offset_of(number))
         time.sleep(REFRESH_S)
-    time.sleep(REFRESH_S)
+    quiet_again(pid, idle)
     spent = cpu(pid) - before - idle * (time.monotonic() - began)
     return max(0.0, spent) / rounds, idle * REFRESH_S, took
 
@@ -89,10 +104,9 @@ def measure(b):
 
         def run(name, server, child):
             wait_until(lambda: len(answers(server, groups[-1:])) == each * partitions, 120, f"{name} to know the last group", 0.5)
-            a_round, ends, took = cost(child.pid, server, groups, commit, ROUNDS)
+            a_round, ends, took = cost(name, child.pid, server, groups, commit, ROUNDS)
             memory = status_mb(child.pid, "VmRSS")
-            last = offset_of(INTERVALS + ROUNDS - 1)
-            wait_until(lambda: all(v[0] == last for v in answers(server, groups).values()), 120, f"{name} to have seen the last round", 0.5)
+            await_round(name, server, groups, INTERVALS + ROUNDS - 1)
             found[name] = (a_round, ends, took, memory, answers(server, groups))
 
         (port,) = free_ports(1)
