@@ -1,7 +1,7 @@
 /*
  * burrow - Burrow's HTTP v3, served from Kafka's own log of commits.
  *
- *   burrow_options.c  what may be set, one table      burrow_store.c  the windows
+ *   burrow_options.c  what may be set, one table      burrow_store.c  the windows, burrow_pack.c in few bytes
  *   burrow_follow.c   a thread that fills the store   burrow_http.c   routes and answers
  *                                                     burrow_metrics.c  the page for Prometheus
  *
