@@ -1512,8 +1512,8 @@ POLICY = [
     ]),
     ('only one old operation is dropped', '-', [
         ('replay.c',
-         'f->ops[i].number <= number && good; i++) /* and',
-         'f->ops[i].number == number && good; i++) /* and'),
+         'f->ops[i].number <= number && f->ops[i].number < newest->number',
+         'f->ops[i].number == number'),
     ]),
     ('passes outlive their operation', '-', [
         ('replay.c',
