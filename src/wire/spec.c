@@ -916,7 +916,20 @@ static int find_judge_conflict(const struct spec *s, char *ret, size_t ret_size,
                  format_duration(interval, p->interval_ms));
         return OPT_OBSERVE;
     }
+    if (p->mode == JUDGE_OFF &&
+        (p->error_rate_limit_ppm > 0 || p->latency_p99_limit_ms > 0 || p->time_lag_limit_ms > 0)) {
+        snprintf(ret, ret_size,
+                 "with judge.mode: off nobody looks at it; write guard or auto there, or leave this out");
+        return p->error_rate_limit_ppm > 0   ? OPT_LIMIT_ERRORS
+               : p->latency_p99_limit_ms > 0 ? OPT_LIMIT_LATENCY
+                                             : OPT_LIMIT_TIME_LAG;
+    }
     *ret_other = OPT_PROCESSING;
+    if (p->latency_p99_limit_ms > s->processing_ms_max) {
+        snprintf(ret, ret_size, "it is longer than members.processing_max (%s), which no record may take anyway",
+                 format_duration(least, s->processing_ms_max));
+        return OPT_LIMIT_LATENCY;
+    }
     if (p->no_progress_ms > 0 && p->no_progress_ms <= s->processing_ms_max) {
         snprintf(ret, ret_size,
                  "it must be longer than members.processing_max (%s), or one slow record is a standstill",
