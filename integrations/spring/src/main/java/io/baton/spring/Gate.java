@@ -35,20 +35,22 @@ import org.slf4j.LoggerFactory;
  * Cloud Stream) notices nothing, but that records of a held partition do not come.
  *
  * The agent's PUT is only noted. The consumer's own thread acts on it at the entry of poll(), where the container has just
- * committed what it had finished; a poll is cut into slices of 10 ms, so nobody need be woken. Kafka knows one kind of pause:
- * a partition flows if it runs here and the application has not paused it, and the application is shown its own pauses
- * alone. So no timer, retry or resume() of Spring's lifts a hold, and no hold's end lifts a pause of Spring's.
+ * committed what it had finished; a poll is cut into slices of 10 ms, or 2 ms during a hand-over, so nobody need be woken. Kafka
+ * knows one kind of pause: a partition flows if it runs here and the application has not paused it, and the application is shown
+ * its own pauses alone. So no timer, retry or resume() of Spring's lifts a hold, and no hold's end lifts a pause of Spring's.
  *
  * Every commit goes through here: it gets the agent's mark, those of a held or lost partition are dropped, and what Kafka has
  * accepted says what is still in flight. That is why transactions are refused: their offsets go another way.
  *
- * All but put() and observed() belongs to the consumer's thread; what it shares are two volatile fields, both immutable. Only
+ * All but put() and observed() belongs to the consumer's thread; what it shares are volatile fields, each immutable. Only
  * the kafka-clients API is used, as it is in 3.9 and in 4.x.
  */
 final class Gate implements InvocationHandler {
 
     private static final Logger log = LoggerFactory.getLogger(Gate.class);
     private static final Duration SLICE = Duration.ofMillis(10);
+    private static final Duration SLICE_SOON = Duration.ofMillis(2); // while a hand-over goes on: one word follows the other
+    private static final long SOON_NANOS = 100_000_000;
     private static final Duration COMMIT_MAX = Duration.ofSeconds(2);
     private static final long RETRY_NANOS = 100_000_000;
 
@@ -59,6 +61,7 @@ final class Gate implements InvocationHandler {
     private final Map<String, Object> config;
 
     private volatile Told told; // by the agent
+    private volatile long toldNanos = System.nanoTime();
     private volatile Observed observed = new Observed("", "", "", "", false, false, 0, 0, List.of());
     private volatile boolean woken;
 
@@ -105,8 +108,10 @@ final class Gate implements InvocationHandler {
         if (last != null && (wanted.term() < last.term() || wanted.term() == last.term() && wanted.epoch() < last.epoch()))
             return "term " + last.term() + " epoch " + last.epoch() + " was told already, term " + wanted.term() + " epoch "
                     + wanted.epoch() + " is older";
-        if (last == null || wanted.revision() > last.revision())
+        if (last == null || wanted.revision() > last.revision()) {
             told = wanted;
+            toldNanos = System.nanoTime();
+        }
         return null;
     }
 
@@ -184,8 +189,10 @@ final class Gate implements InvocationHandler {
                 rest();
                 continue;
             }
-            long rest = Math.max(0, end - System.nanoTime());
-            ConsumerRecords<?, ?> records = handOver(consumer.poll(rest < SLICE.toNanos() ? Duration.ofNanos(rest) : SLICE));
+            long now = System.nanoTime();
+            Duration rest = Duration.ofNanos(Math.max(0, end - now));
+            Duration slice = now - toldNanos < SOON_NANOS ? SLICE_SOON : SLICE;
+            ConsumerRecords<?, ?> records = handOver(consumer.poll(rest.compareTo(slice) < 0 ? rest : slice));
             if (!records.isEmpty())
                 return records;
         } while (System.nanoTime() < end && !(left && woken) && !draining());
