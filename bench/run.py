@@ -9,7 +9,7 @@ group, tests/system/bare.c), to the same loop without Baton (bench/loop.c), or t
 time stamps say, taken together by the auditor, not what Baton reports.
 
 Writes DIR/bench.json (an array of {name, figure, unit, compared_to, ratio, goal, met}; met is null where there is no goal) and
-prints a table. NAME selects parts: standstill quiet rolling loop memory cost failover lag run burrow judge. Exit 1 when a goal is missed.
+prints a table. NAME selects parts: standstill quiet rolling loop memory cost failover lag run burrow judge spring. Exit 1 when a goal is missed.
 """
 
 import argparse
@@ -29,6 +29,7 @@ sys.path.insert(0, os.path.join(ROOT, "tests", "system"))
 sys.dont_write_bytecode = True
 
 import burrow
+import cases_spring
 import judging
 import lag
 import run_peers
@@ -37,6 +38,7 @@ from kafka import Failure, Kafka, end_all_children, end_child, jars, start_child
 
 PARTITIONS = 12
 RATE = 20000
+SPRING_RATE = 6000
 
 
 def share(values, q):
@@ -393,7 +395,29 @@ def failover(b):
              max(hard) <= 1.5 * session)
 
 
-PARTS = {"standstill": standstill, "quiet": quiet, "rolling": rolling, "loop": loop, "memory": memory, "failover": failover, "cost": cost, "lag": lag.measure, "run": run_peers.measure, "burrow": burrow.measure, "judge": judging.measure}
+def spring(b):
+    """Per partition, over switches under load of two Spring Boot applications (3.5 and 4) that have the starter, an agent beside each."""
+    n = max(10, b.args.switches // 4)
+    f = b.fleet("spring", {"spring": PARTITIONS})
+    try:
+        cases_spring.up(b, f, rate=SPRING_RATE)
+        for i in range(n):
+            lines = f.lines()
+            wait_until(lambda n=lines: f.lines() > n + 200_000, 60, "some work between two switches")
+            switch(f, to="green" if i % 2 == 0 else "blue")
+        a = audit(f)
+    finally:
+        for m in f.members:
+            m.kill()
+        f.end()
+    mine = [h["standstill_us"] / 1000 for h in a["handovers"]]
+    for name, q in (("p95", 0.95), ("max", 1.0)):
+        b.figure(f"standstill with the Spring starter {name}", share(mine, q), "ms", "30 ms", share(mine, q) / 30)
+    p50 = share(mine, 0.5)
+    b.figure("standstill with the Spring starter p50", p50, "ms", "30 ms", p50 / 30, "<= 1 x", p50 <= 30)
+
+
+PARTS = {"standstill": standstill, "quiet": quiet, "rolling": rolling, "loop": loop, "memory": memory, "failover": failover, "cost": cost, "lag": lag.measure, "run": run_peers.measure, "burrow": burrow.measure, "judge": judging.measure, "spring": spring}
 
 
 def table(figures):
