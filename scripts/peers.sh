@@ -71,11 +71,11 @@ go_consumer() {
     rm -rf "$into/go"
     mkdir -p "$into/go"
     cp "$root/bench/run_peer.go" "$into/go/main.go"
-    (cd "$into/go" && go mod init peer && go get "github.com/twmb/franz-go/pkg/kgo@v$franz_go" && go build -o peer .)
+    (cd "$into/go" && go mod init peer && go get "github.com/twmb/franz-go/pkg/kgo@v$franz_go" && go build -buildvcs=false -o peer .)
 }
 
 go_agent() {
-    (cd "$root/tests/system/agent_app_go" && go build -o "$into/agent-go" .)
+    (cd "$root/tests/system/agent_app_go" && go build -buildvcs=false -o "$into/agent-go" .)
 }
 
 sum() { cat "$@" | cksum | cut -d' ' -f1; }
