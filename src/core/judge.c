@@ -388,6 +388,17 @@ static void progress_look(struct judge *j, const struct judge_sample *s)
     }
 }
 
+/* Others have the partitions from now on: the clocks begin anew, what stood still already is known. */
+static void progress_pause(struct judge *j)
+{
+    for (int i = 0; i < j->progress_max; i++) {
+        struct judge_progress *p = &j->progress[i];
+
+        p->seen_ms = p->end_ms = p->behind_since_ms = 0;
+        p->behind = false;
+    }
+}
+
 static void arrivals_add(double *arrivals, double arrived, double seconds)
 {
     const double rate = arrived / seconds, weight = seconds > 30 ? 1 : seconds / 30;
@@ -515,6 +526,15 @@ void judge_baseline(struct judge *j, enum color active, const struct judge_sampl
     const int64_t before_ms = j->last_ms, gap_ms = s->now_ms - before_ms;
     struct lag_step step;
 
+    if (j->judging && active == j->from && !j->restored) { /* turned back: what was gathered before is of this color */
+        memset(&j->lag, 0, sizeof(j->lag));
+        progress_pause(j);
+        blocks_drop(j, s->now_ms);
+        j->judging = false;
+        j->lag_floor_s = LAG_FLOOR_S;
+        j->last_ms = s->now_ms;
+        return;
+    }
     if (j->judging || active != j->from || before_ms == 0) { /* another color's figures, or none yet */
         memset(j->generations, 0, sizeof(j->generations));
         memset(&j->lag, 0, sizeof(j->lag));
@@ -775,12 +795,7 @@ void judge_begin(struct judge *j, const struct judge_policy *policy, enum color 
             lag_freeze(j, z);
         else if (j->cases[metric].on)
             case_freeze(j, metric, z);
-    for (int i = 0; i < j->progress_max; i++) {
-        struct judge_progress *p = &j->progress[i];
-
-        p->seen_ms = p->end_ms = p->behind_since_ms = 0;
-        p->behind = false;
-    }
+    progress_pause(j);
     blocks_drop(j, now_ms);
     memset(&j->lag, 0, sizeof(j->lag));
     memset(j->recent, 0, sizeof(j->recent));

@@ -674,6 +674,36 @@ static void what_was_frozen_too_early_goes_on(void **state)
     bench_free(b);
 }
 
+/* One that was turned back as well: the next switch is not judged on the few seconds since. */
+static void what_was_gathered_outlives_a_way_back(void **state)
+{
+    struct bench *b = bench_new();
+    struct world w = { .random = 14, .rate = 20, .errors = 0.01 };
+    struct judge_kept kept;
+
+    (void)state;
+    bench_start(b);
+    baseline(b, &w, 100);
+    assert_true(worse_after(b, &w, 100, 10, 1) > 0);
+    memset(&b->sample.of[GREEN], 0, sizeof(b->sample.of[GREEN]));
+    for (int i = 0; i < 3; i++) {
+        b->sample.now_ms = b->now_ms += b->policy.interval_ms;
+        world_figures(&w, &b->sample.of[BLUE], b->now_ms, b->policy.interval_ms, 1, 1);
+        judge_baseline(b->judge, BLUE, &b->sample);
+    }
+    judge_freeze(b->judge, &kept, &b->policy, GREEN, 1, b->now_ms);
+    assert_true(kept.records > 20000 && kept.bets[0].bet.usable && kept.bets[0].bet.share < 0.02);
+
+    judge_begin(b->judge, &b->policy, GREEN, 1,
+                b->now_ms); /* this one stays: green's figures are gathered from nothing */
+    assert_int_equal(worse_after(b, &w, 20, 1, 1), -1);
+    b->sample.now_ms = b->now_ms += b->policy.interval_ms;
+    judge_baseline(b->judge, GREEN, &b->sample);
+    judge_freeze(b->judge, &kept, &b->policy, BLUE, 1, b->now_ms);
+    assert_true(kept.records == 0);
+    bench_free(b);
+}
+
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
@@ -691,6 +721,7 @@ int main(void)
         cmocka_unit_test(a_judge_goes_on_where_another_was),
         cmocka_unit_test(the_yardstick_outlives_stages_and_leaders),
         cmocka_unit_test(what_was_frozen_too_early_goes_on),
+        cmocka_unit_test(what_was_gathered_outlives_a_way_back),
         cmocka_unit_test(what_is_missing_is_neither_good_nor_bad),
         cmocka_unit_test(nonsense_is_safe),
     };
