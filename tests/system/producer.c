@@ -192,7 +192,7 @@ int main(int argc, char **argv)
     conf_set(conf, "enable.idempotence", "true");
     conf_set(conf, "linger.ms", "5");
     conf_set(conf, "queue.buffering.max.messages", "1000000");
-    conf_set(conf, "message.timeout.ms", "120000");
+    conf_set(conf, "message.timeout.ms", "0"); /* nothing is given up while it runs: brokers come back */
     for (int i = 1; i < argc; i++) {
         const char *name = argv[i], *value = i + 1 < argc ? argv[i + 1] : NULL;
 
