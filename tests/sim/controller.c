@@ -562,11 +562,11 @@ static void claim_effect(struct world *w, int n, enum claim_effect effect)
         memset(c->read_back, 0, sizeof(c->read_back));
         memset(c->report_taken, 0, sizeof(c->report_taken));
         read_soon(w, n);
-        fault_soon(w);
+        fault_soon(w, 4); /* so short is this */
         break;
     case CLAIM_LEAD:
         begin(w, n);
-        fault_soon(w);
+        fault_soon(w, 25);
         break;
     case CLAIM_STOP:
     case CLAIM_STEP_DOWN:
@@ -617,7 +617,7 @@ void controller_elected(struct world *w, int n)
     }
     c->log_elected = w->log_count;
     say(w, "controller %d is elected", n);
-    fault_soon(w);
+    fault_soon(w, 25);
     put(w, (struct at){ .ms = w->now_ms + TICK_MS, .kind = AT_CONTROLLER_TICK, .who = n, .life = c->life });
     claim_tell(w, n, (struct claim_event){ .type = CLAIM_ELECTED });
 }
@@ -653,7 +653,7 @@ static void claim_arrives(struct world *w, struct at *at)
     if (offset >= 0 && strikes(w, FAULT_CLAIM_UNHEARD, w->config.chance[FAULT_CLAIM_UNHEARD]))
         offset = -1;
     if (offset >= 0)
-        fault_soon(w);
+        fault_soon(w, 25);
     put(w, (struct at){ .ms = w->now_ms + hop_ms(w),
                         .kind = AT_CONTROLLER_CLAIMED,
                         .who = at->who,
@@ -799,7 +799,7 @@ static void controller_append(struct world *w, struct at *at)
         log_append(w, b->records[i]);
     }
     if (count > 0)
-        fault_soon(w);
+        fault_soon(w, 25);
     if (good && at->life == c->life)
         put(w, (struct at){ .ms = w->now_ms + (count ? hop_ms(w) : 0),
                             .kind = AT_CONTROLLER_ACKED,
@@ -853,7 +853,8 @@ void controller_at(struct world *w, struct at *at)
         claim_tell(w, n,
                    (struct claim_event){
                        .type = CLAIM_WRITTEN, .number = (uint64_t)at->a, .failed = at->b < 0, .offset = at->b });
-        controller_read(w, n);
+        read_soon(w, n);
+        fault_soon(w, 4);
         return;
     }
     if (at->kind == AT_CONTROLLER_APPEND) {

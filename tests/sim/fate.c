@@ -327,8 +327,10 @@ static bool fault_leader(struct world *w, enum fault f)
         say(w, "controller %d has lost the lead", n);
         replace_leader(w, false, 1 + below(w, 60));
         c->loses = true;
-        put(w,
-            (struct at){ .ms = w->now_ms + below(w, 400), .kind = AT_CONTROLLER_LOSES, .who = n, .life = c->process });
+        put(w, (struct at){ .ms = w->now_ms + below(w, chance(w, 500) ? 8 : 400),
+                            .kind = AT_CONTROLLER_LOSES,
+                            .who = n,
+                            .life = c->process });
     } else if (f == FAULT_LAG_CONTROLLER) {
         c->log_lag_ms = 20 + below(w, 600);
         c->log_lag_until_ms = w->now_ms + 200 + below(w, 3000);
@@ -471,9 +473,9 @@ void fault_at(struct world *w)
         w->faults_left--;
 }
 
-/* A record of the log was written: both sides are about to move. */
-void fault_soon(struct world *w)
+/* A record of the log was written, or a leader is about to move: one more fault, within so long. */
+void fault_soon(struct world *w, int within_ms)
 {
     if (!w->calm && w->faults_left > 0 && chance(w, w->config.at_append))
-        put(w, (struct at){ .ms = w->now_ms + below(w, 25), .kind = AT_FAULT, .who = -1 });
+        put(w, (struct at){ .ms = w->now_ms + below(w, within_ms), .kind = AT_FAULT, .who = -1 });
 }

@@ -396,7 +396,7 @@ void operator_at(struct world *w);
 void operator_told(struct world *w, const struct switcher_effect *e);
 void operator_order(struct world *w, enum order_kind kind);
 void fault_at(struct world *w);
-void fault_soon(struct world *w);
+void fault_soon(struct world *w, int within_ms);
 void replace_leader(struct world *w, bool same, int64_t after_ms);
 void produce(struct world *w);
 
