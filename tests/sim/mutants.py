@@ -626,11 +626,6 @@ MUTANTS = [
          'if (fate == REPLAY_VOID ||',
          'if ('),
     ]),
-    ('a deposed leader buries the operation that counts', '1, 15', [
-        ('replay.c',
-         'f->ops[i].number <= number && f->ops[i].number < newest->number',
-         'i < f->op_count && f->ops[i].number <= number'),
-    ]),
     ('a higher claim is not heeded before it leads', '1', [
         ('claim.c',
          'if (ev->highest > c->term)',
@@ -1839,6 +1834,11 @@ POLICY = [
         ('window.c',
          '            count -= half + 1;',
          '            count -= half;'),
+    ]),
+    ('a deposed leader buries the operation that counts', '1, 15', [
+        ('replay.c',
+         'f->ops[i].number <= number && f->ops[i].number < newest->number',
+         'i < f->op_count && f->ops[i].number <= number'),
     ]),
 ]
 
