@@ -525,6 +525,8 @@ static void old_operations_are_dropped(void **state)
     wrote(l, "p3.0- p3.2- o3- o5-");
     replay_drop(&l->f, 99, put, l); /* what a deposed leader asks for never takes the operation that counts along */
     wrote(l, "p3.0- p3.2- o3- o5-");
+    replay_drop(&l->f, 6, put, l); /* but never the newest that is true */
+    wrote(l, "p3.0- p3.2- o3- o5-");
     l->room = 1;
     replay_drop(&l->f, 5, put, l);
     wrote(l, "p3.0- !");
