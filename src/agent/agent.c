@@ -367,8 +367,12 @@ static void tell_change(struct agent *a)
 {
     struct str document = STR_WITH_MAX(STATE_BYTES_MAX);
 
-    if (a->control_read)
-        change_document(&document, &a->fleet, a->config->fleet, a->config->color);
+    if (!a->control_read || !a->change_due) {
+        change_turn(a->change);
+        return;
+    }
+    a->change_due = false;
+    change_document(&document, &a->fleet, a->config->fleet, a->config->color);
     if (str_error(&document))
         log_error("change_untold", "error=\"the document is too large\"");
     else

@@ -84,6 +84,7 @@ static void on_document(void *opaque, const struct doc *doc, int64_t offset, int
 
     if (!room_for(a, doc))
         return; /* the partitions concerned have no baton here, so they stay held */
+    a->change_due = true;
     if (a->life == LIFE_ON)
         member_step(a, (struct holder_event){
                            .type = HOLDER_DOC, .doc = doc, .doc_offset = offset, .log_position = position });

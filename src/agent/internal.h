@@ -87,6 +87,7 @@ struct agent {
     struct fleet fleet;
     struct documents documents;
     bool control_read, log_restarted, control_told;
+    bool change_due; /* the fleet's document has changed since it was told (change.h) */
     int64_t control_retry_ms;
     struct {
         uint64_t token;
