@@ -178,6 +178,12 @@ static struct baton baton(int partition, enum right right, enum color holder, ui
                            .doubt = OFFSET_NONE };
 }
 
+static void all_blue(struct baton *ret, int count)
+{
+    for (int i = 0; i < count; i++)
+        ret[i] = baton(i, RIGHT_HELD, BLUE, 1);
+}
+
 static void doc_whole(struct doc *doc, struct baton *batons, int count, int64_t term, uint64_t epoch)
 {
     memset(doc, 0, sizeof(*doc));
@@ -227,8 +233,7 @@ static void shards_may_come_in_any_order(void **state)
     assert_int_equal(fleet_find(&f, 0, SHARD_BATONS + 3), SHARD_BATONS + 3);
     assert_int_equal(fleet_find(&f, 0, 3), -1);
     assert_int_equal(fleet_find(&f, 0, 0), -1); /* what has not come is nobody's */
-    for (int i = 0; i < SHARD_BATONS; i++)
-        part[i] = baton(i, RIGHT_HELD, BLUE, 1);
+    all_blue(part, SHARD_BATONS);
     doc_whole(&doc, part, SHARD_BATONS, 1, 1);
     doc.kind = DOC_SHARD;
     assert_int_equal(fleet_apply(&f, &doc), DOC_APPLIED);
@@ -257,12 +262,12 @@ static void shards_may_come_in_any_order(void **state)
 /* A document as a whole says how many there are; a head may speak of more than have come. */
 static void a_document_is_as_large_as_it_says(void **state)
 {
-    struct baton table[4], some[4] = { baton(0, RIGHT_HELD, BLUE, 1), baton(1, RIGHT_HELD, BLUE, 1),
-                                       baton(2, RIGHT_HELD, BLUE, 1), baton(3, RIGHT_HELD, BLUE, 1) };
+    struct baton table[4], some[4];
     struct fleet f;
     struct doc doc;
 
     (void)state;
+    all_blue(some, 4);
     fleet_init(&f, table, 4);
     assert_true(f.version.term == -1 && f.applied.term == -1 && !f.exists && f.baton_max == 4);
     doc_whole(&doc, some, 3, 1, 1);
@@ -330,12 +335,12 @@ static void topics_are_only_appended(void **state)
 /* A fleet made again may have fewer partitions: what is beyond is nobody's any more. */
 static void a_head_says_how_many_there_are(void **state)
 {
-    struct baton table[4], some[4] = { baton(0, RIGHT_HELD, BLUE, 1), baton(1, RIGHT_HELD, BLUE, 1),
-                                       baton(2, RIGHT_HELD, BLUE, 1), baton(3, RIGHT_HELD, BLUE, 1) };
+    struct baton table[4], some[4];
     struct fleet f;
     struct doc doc;
 
     (void)state;
+    all_blue(some, 4);
     fleet_init(&f, table, 4);
     doc_whole(&doc, some, 4, 1, 1);
     assert_int_equal(fleet_apply(&f, &doc), DOC_APPLIED);

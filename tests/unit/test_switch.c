@@ -320,6 +320,17 @@ static enum reply_status order_give(struct reign *r, struct order o)
     return r->told.status;
 }
 
+/* What is moved first. */
+static int first_releasing(const struct reign *r)
+{
+    int i = 0;
+
+    while (i < PARTS && r->table[i].state != RIGHT_RELEASING)
+        i++;
+    assert_true(i < PARTS);
+    return i;
+}
+
 /* The reply's text says so. */
 static void told(const struct reign *r, enum reply_status status, const char *text)
 {
@@ -1362,12 +1373,11 @@ static void who_has_it_in_hand_keeps_it(void **state)
     for (int what = 0; what < 5; what++) {
         struct reign *r = reign_new();
         struct report *report;
-        int i = 0;
+        int i;
 
         r->fleet.spec.deadline_ms = 60000;
         order_give(r, order_of(ORDER_SWITCH));
-        while (r->table[i].state != RIGHT_RELEASING)
-            i++;
+        i = first_releasing(r);
         report = report_new(r, &r->members[BLUE]);
         if (what == 0)
             entry(report, i)->local = LOCAL_ACTIVE;
@@ -1454,14 +1464,13 @@ static void the_newer_word_counts(void **state)
 {
     struct reign *r = reign_new();
     struct report *report;
-    int i = 0;
+    int i;
 
     (void)state;
     member_add(r, GREEN);
     obey(r, 2);
     order_give(r, order_of(ORDER_SWITCH));
-    while (r->table[i].state != RIGHT_RELEASING)
-        i++;
+    i = first_releasing(r);
     speak(r, 2);
     speak(r, GREEN);
     speak(r, BLUE);
@@ -1677,14 +1686,13 @@ static void a_doubt_may_come_up_late(void **state)
     (void)state;
     for (size_t k = 0; k < ARRAY_COUNT(cases); k++) {
         struct reign *r = reign_new();
-        int i = 0;
+        int i;
 
         r->fleet.spec.on_doubt = cases[k].list ? DOUBT_LIST : DOUBT_WAIT;
         r->deaf[SWITCHER_READ_OFFSETS] = true;
         order_give(r, order_of(ORDER_SWITCH));
         obey(r, 2);
-        while (r->table[i].state != RIGHT_RELEASING)
-            i++;
+        i = first_releasing(r);
         for (int n = 0; n < PARTS; n++) {
             r->position[n] = r->table[n].from = 30;
             r->table[n].taken = cases[k].began && cases[k].doubt != 32;
@@ -1923,13 +1931,12 @@ static void a_standstill_begins_with_who_stopped_first(void **state)
     struct reign *r = reign_new();
     struct report *report;
     int64_t stopped_us = 0;
-    int i = 0;
+    int i;
 
     (void)state;
     r->members[GREEN].silent = true;
     order_give(r, order_of(ORDER_SWITCH));
-    while (r->table[i].state != RIGHT_RELEASING)
-        i++;
+    i = first_releasing(r);
     report = report_new(r, &r->members[BLUE]); /* still at it */
     entry(report, i)->local = LOCAL_DRAINING;
     entry(report, i)->drained_unix_us = 0;
@@ -1957,7 +1964,7 @@ static void who_had_lost_it_says_nothing_of_its_end(void **state)
 {
     struct reign *r = reign_new();
     struct report *report;
-    int i = 0;
+    int i;
 
     (void)state;
     member_add(r, BLUE);
@@ -1965,8 +1972,7 @@ static void who_had_lost_it_says_nothing_of_its_end(void **state)
     obey(r, 2);
     r->members[GREEN].silent = true;
     order_give(r, order_of(ORDER_SWITCH));
-    while (r->table[i].state != RIGHT_RELEASING)
-        i++;
+    i = first_releasing(r);
     report = report_new(r, &r->members[BLUE]);
     entry(report, i)->committed = 15;
     hear(r, report);
@@ -2176,12 +2182,11 @@ static void an_older_word_takes_no_grant(void **state)
 {
     struct reign *r = reign_new();
     struct report *report;
-    int i = 0;
+    int i;
 
     (void)state;
     order_give(r, order_of(ORDER_SWITCH));
-    while (r->table[i].state != RIGHT_RELEASING)
-        i++;
+    i = first_releasing(r);
     speak(r, GREEN);
     speak(r, BLUE);
     report = report_new(r, &r->members[GREEN]);
@@ -2232,14 +2237,13 @@ static void an_offset_is_believed_as_long_as_all_is_quiet(void **state)
         struct reign *r = reign_new();
         struct switcher_reading reading = { .offset = 20, .mark = { MARK_EPOCH, 1 } };
         struct switcher_event ev = { .type = SWITCHER_OFFSETS, .readings = &reading, .reading_count = 1 };
-        int i = 0;
+        int i;
 
         r->fleet.spec.deadline_ms = 600000;
         r->deaf[SWITCHER_READ_OFFSETS] = true;
         order_give(r, order_of(ORDER_SWITCH));
         obey(r, 4);
-        while (r->table[i].state != RIGHT_RELEASING)
-            i++;
+        i = first_releasing(r);
         r->position[i] = reading.offset;
         speak(r, BLUE);
         reading.baton = i;
@@ -2366,11 +2370,10 @@ static void a_time_that_is_none_stays_none(void **state)
         for (int none = 0; none < 2; none++) {
             struct reign *r = reign_new();
             struct report *report;
-            int i = 0;
+            int i;
 
             order_give(r, order_of(ORDER_SWITCH));
-            while (r->table[i].state != RIGHT_RELEASING)
-                i++;
+            i = first_releasing(r);
             speak(r, GREEN);
             report = report_new(r, &r->members[BLUE]);
             report->sent_unix_us = r->now_ms * 1000 - 1000000 + cases[k].sent_us;
@@ -2569,14 +2572,13 @@ static void a_listed_doubt_is_written_with_its_grant(void **state)
     (void)state;
     for (int doubt = 0; doubt < 2; doubt++) {
         struct reign *r = reign_new();
-        int i = 0;
+        int i;
 
         r->fleet.spec.on_doubt = DOUBT_LIST;
         for (int n = 0; n < PARTS; n++)
             r->table[n].doubt = doubt ? 50 : OFFSET_NONE;
         order_give(r, order_of(ORDER_SWITCH));
-        while (r->table[i].state != RIGHT_RELEASING)
-            i++;
+        i = first_releasing(r);
         speak(r, GREEN);
         r->passes_written = false;
         speak(r, BLUE);
@@ -2672,15 +2674,14 @@ static void an_older_word_of_the_holder_is_none(void **state)
 {
     struct reign *r = reign_new();
     struct report *report;
-    int i = 0;
+    int i;
 
     (void)state;
     member_add(r, BLUE);
     obey(r, 2);
     r->fleet.spec.deadline_ms = 600000;
     order_give(r, order_of(ORDER_SWITCH));
-    while (r->table[i].state != RIGHT_RELEASING)
-        i++;
+    i = first_releasing(r);
     report = report_new(r, &r->members[BLUE]);
     entry(report, i)->local = LOCAL_DRAINING;
     hear(r, report);
@@ -2745,12 +2746,11 @@ static void a_foreign_commit_is_told(void **state)
 {
     struct reign *r = reign_new();
     struct report *report;
-    int i = 0;
+    int i;
 
     (void)state;
     order_give(r, order_of(ORDER_SWITCH));
-    while (r->table[i].state != RIGHT_RELEASING)
-        i++;
+    i = first_releasing(r);
     speak(r, GREEN);
     report = report_new(r, &r->members[BLUE]);
     entry(report, i)->position = 99;
@@ -2983,12 +2983,11 @@ static void what_a_former_reign_ordered_stands_in_the_receipt(void **state)
     for (int granted = 0; granted < 2; granted++) {
         struct reign *r = reign_new();
         uint64_t order;
-        int i = 0;
+        int i;
 
         r->fleet.spec.deadline_ms = 60000;
         order_give(r, order_of(ORDER_SWITCH));
-        while (r->table[i].state != RIGHT_RELEASING)
-            i++;
+        i = first_releasing(r);
         order = r->table[i].order;
         assert_true(r->forth[i].ordered && r->forth[i].order == order && !r->back[i].ordered);
         if (granted) {
@@ -3018,12 +3017,11 @@ static void a_standby_has_released_nothing(void **state)
 {
     struct reign *r = reign_new();
     struct report *report;
-    int i = 0;
+    int i;
 
     (void)state;
     order_give(r, order_of(ORDER_SWITCH));
-    while (r->table[i].state != RIGHT_RELEASING)
-        i++;
+    i = first_releasing(r);
     speak(r, GREEN);
     report = report_new(r, &r->members[BLUE]);
     for (int k = 0; k < PARTS; k++)
@@ -3064,11 +3062,10 @@ static void an_older_release_is_none_of_this_grant(void **state)
     for (int fits = 0; fits < 2; fits++) {
         struct reign *r = reign_new();
         struct report *report;
-        int i = 0;
+        int i;
 
         order_give(r, order_of(ORDER_SWITCH));
-        while (r->table[i].state != RIGHT_RELEASING)
-            i++;
+        i = first_releasing(r);
         speak(r, GREEN);
         speak(r, BLUE);
         assert_int_equal(r->table[i].state, RIGHT_GRANTED);
