@@ -23,7 +23,7 @@ SEED ?=
 MAKEFLAGS += --no-print-directory
 
 .DEFAULT_GOAL := all
-.PHONY: sim-mutants all demo check embedded test asan sanitize fuzz static coverage sim model system chaos integrations bench install format format-check clean help spring setup setup-test setup-fuzz setup-model setup-static kafka
+.PHONY: sim-mutants all demo check embedded test asan sanitize fuzz static coverage sim model system chaos integrations bench install format format-check clean help spring setup setup-test setup-fuzz setup-model setup-static kafka tools-kube
 
 all: $(BUILD)/build.ninja ## build everything into build/ (installs what is missing, builds librdkafka once)
 	@JOBS=$(JOBS) scripts/librdkafka.sh >/dev/null
@@ -115,6 +115,9 @@ integrations: setup-test kafka ## the Spring starter: its tests on Boot 3.5 and 
 
 bench: all setup-test kafka ## all figures, as ratios, on a real Kafka; also in build/bench.json; BENCH=--quick only sees that it runs
 	@python3 bench/run.py --build $(BUILD) $(BENCH)
+
+tools-kube: ## kube-apiserver and etcd for the tests of the ConfigMap channel: ten minutes and 4 GB of Go caches, once
+	@scripts/tools-kube.sh
 
 # Under sudo nothing is built: root has another cache, and should own no file here.
 install: ## program, library, header, manual, completion under PREFIX=/usr/local (DESTDIR is heeded); run make first

@@ -1,7 +1,7 @@
 /*
  * judge - how often the judge is wrong, and how soon it is right, beside what others do with the same traffic.
  *
- *     judge [--runs N] [--peers N]
+ *     judge [--runs N] [--peers N] [--fleets N]
  *
  * Simulated fleets (judge_world.h): half an hour of blue, then half an hour of green with a look every second. Printed: the
  * share of healthy greens that are turned back (bound: 5 %), and after how many records a worse one is found in the median,
@@ -11,6 +11,10 @@
  *            minutes on all there is so far
  *   argo     a measurement a minute, worse when three in a row fail
  *   flagger  a check a minute, worse when five in all fail
+ *
+ * And canaries, as many of each kind as `--fleets` says: three of twelve partitions that differ by nature (each has an error rate of
+ * its own, a gamma variable of variance 0.5 around 0.5 %, and latencies of its own, a factor of exp(0.5 N)), a look every five seconds;
+ * judged partition by partition, and as if all were alike.
  *
  * The last two need a threshold from somebody who knows the future: here it is twice blue's error rate, and 1.2 times blue's
  * p99. The last line is JSON; judge_plot.py draws it.
@@ -112,13 +116,13 @@ static void sample_of(struct judge_sample *s, const struct trace *t, int second,
         f->latency.counts[t->latency[second][i]]++;
 }
 
-/* Seconds of green until it is worse; -1: never. *ret_ok: it ends as ok. */
-static int judge_run(struct judge *j, const struct trace *t, bool *ret_ok)
+/* Errors and latency are judged: these worlds have no lag, and nobody in them stops or starts. */
+static struct judge_policy policy_of(int64_t interval_ms)
 {
-    const struct judge_policy policy = {
+    return (struct judge_policy){
         .mode = JUDGE_AUTO,
         .alpha_ppm = 50000,
-        .interval_ms = 1000,
+        .interval_ms = interval_ms,
         .records_min = 100,
         .tolerance_ppm = 250000,
         .metrics = 1 << METRIC_ERROR_RATE | 1 << METRIC_LATENCY,
@@ -127,6 +131,12 @@ static int judge_run(struct judge *j, const struct trace *t, bool *ret_ok)
         .crash_loop = 3,
         .crash_window_ms = 120000,
     };
+}
+
+/* Seconds of green until it is worse; -1: never. *ret_ok: it ends as ok. */
+static int judge_run(struct judge *j, const struct trace *t, bool *ret_ok)
+{
+    const struct judge_policy policy = policy_of(1000);
     struct judge_progress nobody[1];
     struct judge_sample s;
 
@@ -227,6 +237,99 @@ static int kayenta_run(const struct trace *t, double *room)
     return -1;
 }
 
+/* --- canaries of fleets whose partitions differ ------------------------------------------------------------------------------------ */
+
+#define PARTS 12
+#define CANARY 3
+#define LOOK_S 5
+
+static const struct fleet_scene {
+    const char *name;
+    double worse, slower;           /* green, in times blue */
+    double both_worse, both_slower; /* from the fifth minute on, for both */
+} fleet_scenes[] = {
+    { "canary as good", 1, 1, 1, 1 },
+    { "canary as good, all get worse", 1, 1, 3, 1.5 },
+    { "canary errors x3", 3, 1, 1, 1 },
+    { "canary latency x1.3", 1, 1.3, 1, 1 },
+    { "canary x1.3, all get worse", 1, 1.3, 3, 1.5 },
+};
+#define FLEET_SCENES ((int)ARRAY_COUNT(fleet_scenes))
+
+struct fleet_bench {
+    struct judge judge;
+    struct judge_sample sample;
+    struct work works[COLOR_COUNT][PARTS], strata[2 * PARTS];
+    double errors[PARTS], log_slower[PARTS];
+};
+
+static void fleet_look(struct fleet_bench *b, struct world *w, const struct fleet_scene *scene, int at_s)
+{
+    const bool later = at_s >= 300;
+
+    memset(b->works, 0, sizeof(b->works));
+    for (int c = 0; c < COLOR_COUNT; c++)
+        memset(&b->sample.of[c].latency, 0, sizeof(b->sample.of[c].latency));
+    for (int c = 0; c < COLOR_COUNT; c++)
+        b->sample.of[c].records = b->sample.of[c].errors = 0;
+    for (int p = 0; p < PARTS; p++) {
+        const enum color color = at_s >= 0 && p < CANARY ? GREEN : BLUE;
+        const double errors = b->errors[p] * (color == GREEN ? scene->worse : 1) * (later ? scene->both_worse : 1);
+        const double slower =
+            b->log_slower[p] + log((color == GREEN ? scene->slower : 1) * (later ? scene->both_slower : 1));
+        struct judge_figures *f = &b->sample.of[color];
+        struct work *work = &b->works[color][p];
+
+        for (int n = (int)world_poisson(w, 2 * LOOK_S); n > 0; n--) {
+            const double normal = normals[(int)(world_uniform(w) * TABLE)];
+            const int bucket = histogram_bucket((int64_t)(20000 * exp(0.5 * normal + slower)));
+            const bool failed = world_uniform(w) < errors;
+
+            f->records++;
+            f->errors += failed;
+            f->latency.counts[bucket]++;
+            work->done++;
+            work->failed += failed;
+            work->times[work_bucket(bucket)]++;
+        }
+    }
+    for (int c = 0; c < COLOR_COUNT; c++)
+        b->sample.of[c].counted = b->sample.of[c].latency_known = b->sample.of[c].records > 0;
+    b->sample.now_ms = (int64_t)(BLUE_S + at_s + LOOK_S) * 1000;
+}
+
+/* Records of green until it is worse; -1: never. */
+static double fleet_run(struct fleet_bench *b, const struct fleet_scene *scene, uint64_t seed, bool by_partition)
+{
+    const struct judge_policy policy = policy_of(LOOK_S * 1000);
+    struct world w = { .random = seed * 104729 + 71 };
+    struct judge_progress nobody[1];
+    double records = 0;
+
+    for (int p = 0; p < PARTS; p++) {
+        b->errors[p] = 0.005 * world_gamma(&w);
+        b->log_slower[p] = 0.5 * world_normal(&w);
+    }
+    world_sample_init(&b->sample);
+    for (int c = 0; c < COLOR_COUNT; c++)
+        b->sample.works[c] = by_partition ? b->works[c] : NULL;
+    judge_init(&b->judge, &policy, nobody, 1);
+    judge_strata(&b->judge, b->strata, PARTS);
+    for (int at_s = -BLUE_S; at_s < GREEN_S; at_s += LOOK_S) {
+        if (at_s == 0)
+            judge_begin(&b->judge, &policy, GREEN, 2, (int64_t)BLUE_S * 1000);
+        fleet_look(b, &w, scene, at_s);
+        if (at_s < 0) {
+            judge_baseline(&b->judge, BLUE, &b->sample);
+            continue;
+        }
+        records += b->sample.of[GREEN].records;
+        if (judge_step(&b->judge, &b->sample) == VERDICT_WORSE)
+            return records;
+    }
+    return -1;
+}
+
 /* --- what is printed ------------------------------------------------------------------------------------------------------------- */
 
 struct result {
@@ -258,14 +361,14 @@ static void result_curve(const struct result *r)
     }
 }
 
-static void result_print(const struct scene *scene, const char *who, struct result *r)
+static void result_print(const char *name, const char *who, struct result *r)
 {
     const double median = result_median(r), share = 100.0 * r->found / r->runs;
     char bar[21] = "";
 
     memset(bar, '#', (size_t)(share / 5 + 0.5));
     bar[(int)(share / 5 + 0.5)] = '\0';
-    printf("%-32s %-8s %6d %8.2f%% |%-20s|", scene->name, who, r->runs, share, bar);
+    printf("%-32s %-9s %6d %8.2f%% |%-20s|", name, who, r->runs, share, bar);
     if (median >= 0)
         printf(" %8.0f records", median);
     printf("\n");
@@ -279,16 +382,45 @@ static int number_after(int argc, char **argv, const char *name, int otherwise)
     return otherwise;
 }
 
+/* How often each kind of canary is turned back, and after how many of its records. */
+static void fleets_print(int runs)
+{
+    static const char *const how[2] = { "parts", "as alike" };
+    struct fleet_bench *b = malloc(sizeof(*b));
+    struct result r = { .records = malloc(sizeof(double) * (size_t)runs) };
+
+    ASSERT(b && r.records);
+    for (int i = 0; i < FLEET_SCENES; i++)
+        for (int k = 0; k < 2; k++) {
+            const bool healthy = fleet_scenes[i].worse <= 1 && fleet_scenes[i].slower <= 1;
+            const int count = healthy && k == 0 ? runs : (runs + 9) / 10;
+
+            r.runs = r.found = 0;
+            for (int run = 0; run < count; run++) {
+                const double records = fleet_run(b, &fleet_scenes[i], (uint64_t)run, k == 0);
+
+                r.runs++;
+                if (records >= 0)
+                    r.records[r.found++] = records;
+            }
+            result_print(fleet_scenes[i].name, how[k], &r);
+            fflush(stdout);
+        }
+    free(r.records);
+    free(b);
+}
+
 int main(int argc, char **argv)
 {
     static const char *const who[] = { "baton", "kayenta", "argo", "flagger" };
     const int runs = number_after(argc, argv, "--runs", 10000), peers = number_after(argc, argv, "--peers", 300);
+    const int fleets = number_after(argc, argv, "--fleets", 1000);
     double *room = malloc(sizeof(*room) * (GREEN_S / STEP_S) * (BLUE_S / STEP_S));
     struct judge *j = malloc(sizeof(*j));
     struct trace *t = malloc(sizeof(*t));
     struct result results[SCENES][4];
 
-    ASSERT(room && j && t && runs > 0 && peers > 0);
+    ASSERT(room && j && t && runs > 0 && peers > 0 && fleets > 0);
     tables_make(20, 0.5, 1.3);
     printf("%-32s %-8s %6s %9s  %-20s  %s\n", "green", "judged by", "runs", "turned", "back", "median until then");
     for (int i = 0; i < SCENES; i++) {
@@ -314,12 +446,13 @@ int main(int argc, char **argv)
             result_add(&results[i][3], t, threshold_run(t, 1000, 5));
         }
         for (int k = 0; k < 4; k++)
-            result_print(&scenes[i], who[k], &results[i][k]);
+            result_print(scenes[i].name, who[k], &results[i][k]);
         if (healthy)
             printf("%-32s %-8s %6d %8.2f%% are ok at the end\n", scenes[i].name, who[0], runs,
                    100.0 * results[i][0].oks / runs);
         fflush(stdout);
     }
+    fleets_print(fleets);
     printf("{\"judge\":{\"bound_percent\":5,\"looks\":%d,\"scenes\":[", GREEN_S);
     for (int i = 0; i < SCENES; i++) {
         printf("%s{\"name\":\"%s\"", i ? "," : "", scenes[i].name);

@@ -9,7 +9,7 @@ group, tests/system/bare.c), to the same loop without Baton (bench/loop.c), or t
 time stamps say, taken together by the auditor, not what Baton reports.
 
 Writes DIR/bench.json (an array of {name, figure, unit, compared_to, ratio, goal, met}; met is null where there is no goal) and
-prints a table. NAME selects parts: standstill quiet rolling loop memory cost failover lag run burrow judge spring. Exit 1 when a goal is missed.
+prints a table. NAME selects parts: standstill quiet rolling loop memory cost failover lag run channel burrow judge spring foreign drivers. Exit 1 when a goal is missed.
 """
 
 import argparse
@@ -30,6 +30,9 @@ sys.dont_write_bytecode = True
 
 import burrow
 import cases_spring
+import foreign
+import channel
+import drivers
 import judging
 import lag
 import run_peers
@@ -417,7 +420,7 @@ def spring(b):
     b.figure("standstill with the Spring starter p50", p50, "ms", "30 ms", p50 / 30, "<= 1 x", p50 <= 30)
 
 
-PARTS = {"standstill": standstill, "quiet": quiet, "rolling": rolling, "loop": loop, "memory": memory, "failover": failover, "cost": cost, "lag": lag.measure, "run": run_peers.measure, "burrow": burrow.measure, "judge": judging.measure, "spring": spring}
+PARTS = {"standstill": standstill, "quiet": quiet, "rolling": rolling, "loop": loop, "memory": memory, "failover": failover, "cost": cost, "lag": lag.measure, "run": run_peers.measure, "channel": channel.measure, "burrow": burrow.measure, "judge": judging.measure, "spring": spring, "foreign": foreign.measure, "drivers": drivers.measure}
 
 
 def table(figures):

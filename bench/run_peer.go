@@ -71,7 +71,7 @@ func byHand(bootstrap, topic string, count int, turn string) {
 }
 
 func run(count int) {
-	lines := bufio.NewReaderSize(os.Stdin, 1<<20)
+	lines := bufio.NewReaderSize(os.Stdin, 2<<20) // a line has at most 1 MiB
 	var batch struct {
 		ID      uint64 `json:"id"`
 		Records []struct {
@@ -80,7 +80,7 @@ func run(count int) {
 	}
 	for {
 		batch.Records = batch.Records[:0]
-		line, err := lines.ReadBytes('\n')
+		line, err := lines.ReadSlice('\n')
 		if err != nil {
 			return // stdin was closed: the end
 		}

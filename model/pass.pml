@@ -662,7 +662,7 @@ inline rejoin(m)
     printf("member %d is back in its group\n", m)
 }
 
-/* ---- the leader (core/switch.c) ------------------------------------------------------------------------------------- */
+/* ---- the leader (core/switch*.c) ------------------------------------------------------------------------------------ */
 
 #define FROM OTHER(to)
 #define UNDER_WAY (operation == PASSING || operation == OBSERVING || operation == RETURNING)

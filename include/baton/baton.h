@@ -205,6 +205,23 @@ BATON_API void baton_done_all(struct baton_record *const *records, int count);
 BATON_API void baton_failed(struct baton_record *record, const char *failure);
 
 /*
+ * The work on a record was broken off (the process that did it has died) and is going to begin anew: what it had done by
+ * then may be done twice, by this color. Nothing changes for the record, which is still yours; the receipt of a
+ * hand-over says how many of these its partition had since the color took it.
+ */
+BATON_API void baton_given_again(struct baton_record *record);
+
+/*
+ * The record cannot be processed now, and whoever has its partition next shall try: the other color, to which it is
+ * being passed, or another member, or this program's next start. BATON_OK: its partition is being given away, and
+ * begins there with this record; it is not yours any more. BATON_ERR_STATE: the partition stays, or a record behind it
+ * is done or out; the record is still yours: try it again, and ask again now and then while it fails. So records of a
+ * partition are given back from the last one to the first. Without this a record that fails in the old version only
+ * keeps its partition from the version that mends it. Any thread; also while baton_close() waits.
+ */
+BATON_API int baton_give_back(struct baton_record *record);
+
+/*
  * Stop, finish, commit, leave: nothing more is delivered; when the last record in flight is done (by other threads,
  * or before the call: a thread that keeps records undone waits for itself), progress is committed and the group is
  * left, so that others take over at once. Waits at most `timeout_ms` (-1: baton.close.timeout.ms) for records in

@@ -10,7 +10,10 @@ import (
 	"time"
 )
 
-const bodyMax = 4 << 20
+const (
+	bodyMax = 4 << 20
+	turnMax = 20 * time.Millisecond // the answer to a PUT waits for what becomes of it
+)
 
 // word is what is told of one assignment of a partition.
 type word struct {
@@ -62,6 +65,24 @@ func understand(body []byte) (*desired, error) {
 		d.told[key{w.Topic, w.Partition, w.Assignment}] = w
 	}
 	return d, nil
+}
+
+// awaitTurn waits, but not long, until the loop has acted on this revision.
+func (c *Consumer) awaitTurn(revision uint64) {
+	late := time.After(turnMax)
+	for {
+		c.mu.Lock()
+		acted, turned := c.revision >= revision, c.turned
+		c.mu.Unlock()
+		if acted {
+			return
+		}
+		select {
+		case <-turned:
+		case <-late:
+			return
+		}
+	}
 }
 
 // note notes it (rule 1), or says why it is refused.
@@ -148,6 +169,7 @@ func (c *Consumer) serveDocument(w http.ResponseWriter, r *http.Request) {
 		answer(w, http.StatusConflict, object{"error": why})
 		return
 	}
+	c.awaitTurn(d.Revision)
 	answer(w, http.StatusOK, c.show())
 }
 

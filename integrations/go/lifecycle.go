@@ -113,9 +113,10 @@ type Consumer struct {
 	leaving        sync.Once
 	commits        sync.Mutex // one at a time, and its result noted before the next: before mu, if both
 
-	mu         sync.Mutex // of everything below
-	desired    *desired   // the newest PUT that was accepted, nil: none yet
-	revision   uint64     // that was acted upon
+	mu         sync.Mutex    // of everything below
+	desired    *desired      // the newest PUT that was accepted, nil: none yet
+	revision   uint64        // that was acted upon
+	turned     chan struct{} // closed when it grows, and made anew
 	partitions map[key]*partition
 	running    map[key]*partition // by topic and partition alone
 	inFlight   map[*kgo.Record]*partition
@@ -135,6 +136,7 @@ func New(config Config, options ...kgo.Opt) (*Consumer, error) {
 	random := make([]byte, 8)
 	rand.Read(random)
 	c := &Consumer{config: config, instance: hex.EncodeToString(random), arrived: make(chan struct{}, 1), over: make(chan struct{}),
+		turned:     make(chan struct{}),
 		partitions: map[key]*partition{}, running: map[key]*partition{}, inFlight: map[*kgo.Record]*partition{}, wake: func() {}}
 	if c.config.Path == "" {
 		c.config.Path = "/baton/v1/lifecycle"
@@ -373,18 +375,26 @@ func (c *Consumer) act(now time.Time) bool {
 				p.ready = p.assigned && p.committed == p.position
 			}
 			c.committing = false
-			c.revision = max(c.revision, d.Revision)
+			c.actedUpon(d.Revision)
 			c.wake()
 		}()
 		return false
 	}
-	c.revision = max(c.revision, d.Revision)
+	c.actedUpon(d.Revision)
 	for _, p := range mine {
 		if len(p.inFlight) > 0 || p.committed != p.position {
 			return false
 		}
 	}
 	return leave
+}
+
+func (c *Consumer) actedUpon(revision uint64) {
+	if revision > c.revision {
+		c.revision = revision
+		close(c.turned)
+		c.turned = make(chan struct{})
+	}
 }
 
 func (c *Consumer) attach(ps []*partition) {

@@ -16,19 +16,24 @@
  * are *detached* while they are held: librdkafka is given only those that run, at the very offset, so there is no pause to lose
  * and nothing is fetched in vain.
  *
- * The client does not tell Kafka's name of its member. So its `client.id` is made the only one of its kind, and the brokers are asked.
+ * The client does not tell Kafka's name of its member. So its `client.id` is made the only one of its kind, and the agent
+ * asks the brokers for the member with that one. (Not this class: 1.10's describeGroups() ends the process with SIGSEGV when the answer is an error of
+ * the group's coordinator, as in the moment after a broker has gone.)
  */
 'use strict';
 
 const crypto = require('node:crypto');
 const http = require('node:http');
-const { AdminClient, KafkaConsumer, CODES } = require('@confluentinc/kafka-javascript');
+const { KafkaConsumer, CODES } = require('@confluentinc/kafka-javascript');
 
-const CONSUME_MS = 20;
+const CONSUME_MS = 20; // between two looks at what is desired ...
+const CONSUME_SOON_MS = 2; // ... and so soon after it was told, since one word of a hand-over follows the other
+const SOON_MS = 100;
+const TURN_MS_MAX = 20; // the answer to a PUT waits for what becomes of it
 const FETCHED_MAX = 200; // messages that wait
+const COMMITTED_MS = 2000; // for Kafka to say what is committed
 const RETRY_MS = 100; // after a commit that Kafka did not accept
 const REVOKE_MS = 3000; // for what is in flight of partitions that are taken away
-const NAME_MS = 200;
 const BODY_MAX = 4 * 1024 * 1024;
 const HOLD = { state: 'hold' };
 const UNTOLD = { revision: 0, commit_every_ms: 1000, fence_ms: 45000, leave: false, told: new Map() };
@@ -91,20 +96,19 @@ class Consumer {
         this.inFlight = new Map(); // message -> Partition
         this.fetched = []; // { message, partition, turn }
         this.assignment = 0;
-        this.memberId = '';
-        this.named = 0; // assignment for which the brokers were asked
         this.joined = this.left = this.closing = false;
         this.finished = 0;
         this.failed = null;
         this.waiting = []; // for a message
+        this.toldAt = -Infinity;
+        this.turning = []; // answers that wait for a turn
         this.committing = this.rebalancing = Promise.resolve();
         const ours = { 'enable.auto.commit': false, 'enable.auto.offset.store': false,
             'auto.offset.reset': 'error', // a gap is never jumped over in silence
-            'client.id': `${this.clientId || 'baton'}-${this.instance}`,
+            'client.id': this.clientId ? `${this.clientId}-${this.instance}` : this.instance,
             rebalance_cb: (error, partitions) => { this.onRebalance(error, partitions); } };
         if (this.assignor !== 'consumer') ours['partition.assignment.strategy'] = this.assignor;
         this.kafka = new KafkaConsumer({ 'fetch.wait.max.ms': 50, ...config, ...ours });
-        this.kafka.setDefaultConsumeTimeout(CONSUME_MS);
         this.kafka.setDefaultIsTimeoutOnlyForFirstMessage(true);
         this.server = serve(this, { port, host, token, path });
         this.over = this.run().catch((error) => { this.failed = error; }).then(() => this.wake());
@@ -154,7 +158,8 @@ class Consumer {
     show() {
         const now = performance.now(), d = this.desired;
         return { lifecycle: 1, instance: this.instance, group: this.group, client_id: this.clientId,
-            member_id: this.left ? '' : this.memberId, assignor: this.assignor, joined: this.joined && this.memberId !== '',
+            member_id: '', // the client does not tell it
+            assignor: this.assignor, joined: this.joined,
             left: this.left, done: this.finished,
             desired: d && { agent: d.agent, revision: d.revision, term: d.term, epoch: d.epoch },
             observed: { revision: this.revision, partitions: [...this.partitions.values()].map((p) => p.show(now)) } };
@@ -171,15 +176,23 @@ class Consumer {
             return `term ${old.term}, epoch ${old.epoch} was accepted before`;
         }
         d.told = new Map(d.partitions.map((w) => [keyOf(w), w]));
+        if (!old || d.revision > old.revision) this.toldAt = performance.now();
         this.desired = d;
         return null;
+    }
+
+    /** Waits, but not long, until the loop has acted on this revision. */
+    async turn(revision) {
+        const by = performance.now() + TURN_MS_MAX;
+        for (let left; this.revision < revision && (left = by - performance.now()) > 0;) {
+            await Promise.race([sleep(left), new Promise((resolve) => { this.turning.push(resolve); })]);
+        }
     }
 
     // --- the loop --------------------------------------------------------------------------------------------------
 
     async run() {
         await new Promise((resolve, reject) => { this.kafka.connect({}, (error) => (error ? reject(error) : resolve())); });
-        this.admin = AdminClient.createFrom(this.kafka);
         this.kafka.subscribe(this.topics);
         while (!this.left) {
             await this.rebalancing;
@@ -194,6 +207,7 @@ class Consumer {
     }
 
     async consume() {
+        this.kafka.setDefaultConsumeTimeout(performance.now() - this.toldAt < SOON_MS ? CONSUME_SOON_MS : CONSUME_MS);
         const began = new Map([...this.running].map(([name, p]) => [name, { p, turn: p.turn }]));
         const messages = await new Promise((resolve, reject) => {
             this.kafka.consume(FETCHED_MAX, (error, all) => {
@@ -260,7 +274,7 @@ class Consumer {
         await this.commit(commit);
         for (const p of ready) p.ready = p.assigned && p.committed === p.position;
         this.revision = Math.max(this.revision, d.revision);
-        if (this.named !== this.assignment && now >= (this.nameAt ?? 0)) this.name(now);
+        for (const resolve of this.turning.splice(0)) resolve();
         return leave && [...this.partitions.values()].every((p) => !p.assigned || p.quiet());
     }
 
@@ -287,21 +301,28 @@ class Consumer {
         }
     }
 
-    /** Commits what is finished, with the mark; what Kafka does not accept is tried again by act(). */
+    /**
+     * Commits what is finished, with the mark; what Kafka does not accept is tried again by act(). The client calls back when it has
+     * taken the order, not when Kafka has: so Kafka is asked, behind it on the same connection.
+     */
     commit(ps) {
         if (ps.length === 0) return Promise.resolve();
         this.committing = this.committing.then(async () => {
             const asked = performance.now();
             const offsets = ps.map((p) => ({ topic: p.topic, partition: p.partition, offset: p.low(), metadata: p.metadata }));
-            const accepted = await new Promise((resolve) => {
+            const said = await new Promise((resolve) => {
                 try {
-                    this.kafka.commitCb(offsets, (error) => { resolve(!error); });
+                    this.kafka.commitCb(offsets, (error) => {
+                        if (error) resolve([]);
+                        else this.kafka.committed(offsets, COMMITTED_MS, (failed, all) => { resolve(failed ? [] : all); });
+                    });
                 } catch {
-                    resolve(false); // it is being closed
+                    resolve([]); // it is being closed
                 }
             });
             ps.forEach((p, i) => {
-                if (accepted) Object.assign(p, { committed: offsets[i].offset, committedAt: asked });
+                const got = said.find((s) => nameOf(s) === nameOf(p));
+                if (got?.offset === offsets[i].offset && got.metadata === p.metadata) Object.assign(p, { committed: got.offset, committedAt: asked });
                 else p.retryAt = asked + RETRY_MS;
             });
         });
@@ -309,18 +330,6 @@ class Consumer {
     }
 
     // --- the group -------------------------------------------------------------------------------------------------
-
-    /** Kafka's name of this member, which changes only when it joins anew. */
-    name(now) {
-        const asked = this.assignment;
-        this.nameAt = now + NAME_MS;
-        this.admin.describeGroups([this.group], { timeout: 5000 }, (error, said) => {
-            const member = error ? null : said.groups[0]?.members.find((m) => m.clientId === `${this.clientId || 'baton'}-${this.instance}`);
-            if (!member) return; // asked again
-            this.memberId = member.memberId;
-            this.named = asked;
-        });
-    }
 
     onRebalance(error, partitions) {
         if (error.code === CODES.ERRORS.ERR__ASSIGN_PARTITIONS) {
@@ -407,7 +416,8 @@ function serve(consumer, { port, host, token, path }) {
         if (request.method !== 'PUT') return void answer(405, { error: 'there are GET and PUT' });
         if (size > BODY_MAX) return void answer(413, { error: 'too long' });
         try {
-            const why = consumer.tell(understand(Buffer.concat(parts).toString()));
+            const told = understand(Buffer.concat(parts).toString()), why = consumer.tell(told);
+            if (!why) await consumer.turn(told.revision);
             return void answer(why ? 409 : 200, why ? { error: why } : consumer.show());
         } catch (error) {
             return void answer(400, { error: `no desired state: ${error.message}` });

@@ -27,6 +27,9 @@ import confluent_kafka
 from confluent_kafka import TopicPartition
 
 HELD, READY, RUNNING, DRAINING = "held", "ready", "running", "draining"
+SLICE = 0.01  # seconds of a poll, between two looks at what is desired ...
+SLICE_SOON, SOON = 0.002, 0.1  # ... and so soon after it was told, since one word of a hand-over follows the other
+TURN_MAX = 0.02  # seconds that the answer to a PUT waits for what becomes of it
 RETRY = 0.1  # seconds, after a commit that Kafka did not accept
 NAME_EVERY = 0.2  # seconds: Kafka's name for this member changes when it joins anew
 BODY_MAX = 4 * 1024 * 1024
@@ -78,6 +81,8 @@ class Consumer:
                              "held one by one")
         self.instance = f"{random.SystemRandom().getrandbits(64):016x}"
         self.lock = threading.Lock()  # of everything below
+        self.turned = threading.Condition(self.lock)  # `revision` has grown
+        self.told_at = 0.0
         self.desired = None           # the newest PUT that was accepted
         self.revision = 0             # that was acted upon
         self.partitions = {}          # (topic, partition, assignment) -> Partition
@@ -100,13 +105,16 @@ class Consumer:
                 yield message
 
     def poll(self, seconds):
-        """A message, or None after so many seconds. Call it again and again: by it the agent is obeyed and the group kept."""
+        """A message, or None after so many seconds. Call it again and again: by it the agent is obeyed and the group kept.
+        Once the consumer has left (`left`) there are no more."""
+        if self.left:
+            time.sleep(seconds)  # a loop that goes on asking does not spin
         until = time.monotonic() + seconds
         while not self.left:
             self._act()
             if self.left:
                 return None
-            message = self.kafka.poll(0.01)
+            message = self.kafka.poll(SLICE_SOON if time.monotonic() - self.told_at < SOON else SLICE)
             if message is not None and message.error() is None and self._deliver(message):
                 return message
             if message is not None and message.error() is not None and (
@@ -145,7 +153,7 @@ class Consumer:
                     "observed": {"revision": self.revision, "partitions": [p.show(now) for p in self.partitions.values()]}}
 
     def tell(self, new):
-        """Why it is refused, or None: it is noted (rule 1)."""
+        """Why it is refused, or None: it is noted (rule 1), and perhaps acted upon already."""
         with self.lock:
             old = self.desired
             if new["instance"] != self.instance:
@@ -154,7 +162,10 @@ class Consumer:
                 return f"revision {old['revision']} of agent {old['agent']} was accepted before"
             if old and (new["term"], new["epoch"]) < (old["term"], old["epoch"]):
                 return f"term {old['term']}, epoch {old['epoch']} was accepted before"
+            if not old or new["revision"] > old["revision"]:
+                self.told_at = time.monotonic()
             self.desired = new
+            self.turned.wait_for(lambda: self.revision >= new["revision"], TURN_MAX)
             return None
 
     # -- on the polling thread ---------------------------------------------------------------------------------------
@@ -244,6 +255,7 @@ class Consumer:
                 self._attach(go)
             if d:
                 self.revision = max(self.revision, d["revision"])
+                self.turned.notify_all()
             quiet = not any(p.in_flight or p.committed != p.position for p in mine)
         if leave and quiet and not self.closing:
             self._leave()

@@ -9,19 +9,17 @@
  *                      goodbye, and answers when that is done; 504 when the grace did not suffice
  */
 #include <event2/event.h>
-#include <link.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
 #include "agent/internal.h"
 #include "base/check.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/settle.h"
 #include "http/server.h"
-#include "wire/json_write.h"
 
 #define LOOK_MS 250      /* at an application where nothing is on its way */
 #define LOOK_SOON_MS 5   /* and where something is ... */
@@ -31,7 +29,7 @@
 #define DEAF_MS 250    /* after an answer that could not be used */
 #define STATE_BYTES_MAX (4 * 1024 * 1024)
 
-#define SETTLED_MS 5000 /* after the start */
+#define SETTLED_MS 5000 /* after the start, and after the document has changed */
 
 /* Of the grace: what is not for draining. */
 #define COMMIT_MS 2000
@@ -44,8 +42,10 @@ struct face {
     struct http_exchange *prestop; /* waits for the end */
     int64_t put_not_before_ms, get_not_before_ms;
     bool stopping, abandoned, grace_told, exits;
+    uint64_t stopped_life; /* number of the process that is being stopped */
     int64_t stop_by_ms;
-    int64_t settled_ms; /* the code of the start is given back then, 0: it has been */
+    int64_t settled_ms;     /* the code of the start, or of a switch, is given back then, 0: it has been */
+    uint64_t settled_epoch; /* of the document then */
 };
 
 /* --- the application ----------------------------------------------------------------------------------------------- */
@@ -58,7 +58,7 @@ static void on_answer(void *opaque, struct application_answer *answer)
     f->get_not_before_ms = now_ms + (answer->error && answer->error != ERR_CONFLICT ? DEAF_MS : 0);
     if (answer->error)
         f->put_not_before_ms = now_ms + DEAF_MS;
-    member_heard(&f->agent, answer);
+    heard_take(&f->agent, answer);
     event_active(f->wake, EV_READ, 0);
 }
 
@@ -127,10 +127,13 @@ static void stop_begin(struct face *f, const char *why)
     if (f->stopping)
         return;
     f->stopping = true;
+    f->stopped_life = f->agent.life_number;
     f->stop_by_ms = clock_ms() + a->config->grace_ms;
     log_info("stopping", "why=%s grace_ms=%lld, holding, committing, leaving; a second signal ends at once", why,
              (long long)a->config->grace_ms);
-    if (a->life == LIFE_ON)
+    if (a->outside)
+        outside_end(a);
+    else if (a->life == LIFE_ON)
         member_step(a, (struct holder_event){ .type = HOLDER_CLOSE });
     else
         a->over = true; /* never told it anything, never spoke */
@@ -152,6 +155,12 @@ static void stop_turn(struct face *f)
         event_base_loopbreak(a->base);
     if (!f->stopping)
         return;
+    if (!f->exits && !a->outside && a->life_number != f->stopped_life) {
+        /* only the application ended, and came again: it is a new member, of which nobody has asked anything */
+        prestop_answer(f, 504, "it ended before all was finished: that will be delivered again, to the same color\n");
+        f->stopping = f->abandoned = false;
+        return;
+    }
     if (!a->over && !f->abandoned && now_ms >= f->stop_by_ms - LEAVE_MS && a->life == LIFE_ON) {
         f->abandoned = true;
         if (!a->leave)
@@ -170,72 +179,25 @@ static void stop_turn(struct face *f)
 
 /* --- what it shows ------------------------------------------------------------------------------------------------- */
 
-static void state_part(struct json_out *o, const struct agent *a, int i)
-{
-    const struct holder_part *p = &a->holder.parts[i];
-    const struct slot *s = &a->slots[i];
-
-    json_open(o, NULL, '{');
-    json_put_text(o, "topic", a->fleet.spec.topics[p->topic]);
-    json_put_int(o, "partition", p->partition);
-    json_put_text(o, "state", part_state_name(p->state));
-    json_put_text(o, "told", word_told_name(s->word));
-    json_put_text(o, "observed", observed_state_name(s->seen.state));
-    json_put_uint(o, "epoch", p->epoch);
-    json_put_int_or_null(o, "position", s->seen.position, OFFSET_NONE);
-    json_put_int_or_null(o, "committed", s->seen.committed, OFFSET_NONE);
-    json_put_int(o, "in_flight", s->seen.in_flight);
-    json_close(o, '}');
-}
-
-static void state_write(struct str *ret, const struct agent *a)
-{
-    static const char *const lives[] = {
-        [LIFE_NONE] = "waiting", [LIFE_FOUND] = "found", [LIFE_TAKING] = "taking", [LIFE_ON] = "on"
-    };
-    struct json_out o = { .text = ret };
-    const char *why = member_unready(a);
-
-    json_open(&o, NULL, '{');
-    json_put_text(&o, "fleet", a->config->fleet);
-    json_put_text(&o, "color", color_name(a->config->color));
-    json_put_text(&o, "version", a->config->version ? a->config->version : "");
-    json_put_text(&o, "state", a->holder.closing ? "leaving" : lives[a->life]);
-    json_put_bool(&o, "ready", !*why);
-    json_put_text(&o, "why", why);
-    json_put_text(&o, "incarnation", a->incarnation);
-    json_open(&o, "application", '{');
-    json_put_text(&o, "instance", a->instance);
-    json_put_text(&o, "member_id", a->seen ? a->seen->member_id : "");
-    json_put_uint(&o, "accepted", a->accepted);
-    json_put_uint(&o, "acted_upon", a->seen ? a->seen->revision : 0);
-    json_put_uint(&o, "told", a->revision);
-    json_put_int_or_null(&o, "heard_ago_ms", a->heard_ms ? clock_ms() - a->heard_ms : -1, -1);
-    json_close(&o, '}');
-    json_put_int(&o, "term", a->fleet.applied.term);
-    json_put_uint(&o, "epoch", a->fleet.applied.epoch);
-    json_open(&o, "partitions", '[');
-    for (int i = 0; a->life == LIFE_ON && i < a->holder.part_max; i++)
-        if (a->holder.parts[i].used && a->slots[i].assignment)
-            state_part(&o, a, i);
-    json_close(&o, ']');
-    json_close(&o, '}');
-}
-
 static void answer_text(struct http_exchange *x, int status, const char *text)
 {
     http_answer(x, status, "text/plain", text, strlen(text), NULL);
+}
+
+static void answer_json(struct http_exchange *x, const struct str *body)
+{
+    if (str_error(body))
+        answer_text(x, 500, "too large\n");
+    else
+        http_answer(x, 200, "application/json", body->buf, body->len, NULL);
 }
 
 static void serve_state(struct face *f, struct http_exchange *x)
 {
     struct str body = STR_WITH_MAX(STATE_BYTES_MAX);
 
-    state_write(&body, &f->agent);
-    if (str_error(&body))
-        answer_text(x, 500, "too large\n");
-    else
-        http_answer(x, 200, "application/json", body.buf, body.len, NULL);
+    (f->agent.outside ? outside_state : member_state)(&body, &f->agent);
+    answer_json(x, &body);
     str_free(&body);
 }
 
@@ -246,10 +208,8 @@ static void serve_change(struct face *f, struct http_exchange *x)
     change_document(&body, &f->agent.fleet, f->agent.config->fleet, f->agent.config->color);
     if (body.len == 0)
         answer_text(x, 404, "there is no such fleet yet\n");
-    else if (str_error(&body))
-        answer_text(x, 500, "too large\n");
     else
-        http_answer(x, 200, "application/json", body.buf, body.len, NULL);
+        answer_json(x, &body);
     str_free(&body);
 }
 
@@ -278,6 +238,13 @@ static void prestop_gone(void *opaque)
 
 static void serve_prestop(struct face *f, struct http_exchange *x)
 {
+    if (f->agent.outside) {
+        answer_text(
+            x, 409,
+            "this agent speaks for a whole color, not for this process: when it ends, and when a process ends, the "
+            "application goes on as it is\n");
+        return;
+    }
     if (!f->agent.config->application) {
         answer_text(x, 409, "this agent only tells: it holds nothing, so nothing can be finished or left\n");
         return;
@@ -317,22 +284,17 @@ static void on_request(void *opaque, struct http_exchange *x, const struct http_
 
 /* --- memory ------------------------------------------------------------------------------------------------------- */
 
-/* Code and constants are never written to: what is used again comes back from the file. What is given back only the start needed. */
-static int code_release(struct dl_phdr_info *object, size_t size, void *opaque)
+static void settle_turn(struct face *f)
 {
-    const uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+    const uint64_t epoch = f->agent.fleet.applied.epoch;
 
-    (void)size;
-    (void)opaque;
-    for (int i = 0; i < object->dlpi_phnum; i++) {
-        const ElfW(Phdr) *part = &object->dlpi_phdr[i];
-        const uintptr_t from = (object->dlpi_addr + part->p_vaddr + page - 1) / page * page;
-        const uintptr_t to = (object->dlpi_addr + part->p_vaddr + part->p_memsz) / page * page;
-
-        if (part->p_type == PT_LOAD && !(part->p_flags & PF_W) && to > from)
-            madvise((void *)from, to - from, MADV_DONTNEED); /* refused: it stays */
-    }
-    return 0;
+    if (f->settled_epoch != epoch)
+        f->settled_ms = clock_ms() + SETTLED_MS;
+    f->settled_epoch = epoch;
+    if (!f->settled_ms || clock_ms() < f->settled_ms)
+        return;
+    memory_settle();
+    f->settled_ms = 0;
 }
 
 /* --- the loop ------------------------------------------------------------------------------------------------------ */
@@ -343,21 +305,23 @@ static void brokers_turn(struct agent *a)
     struct kafka_appended appended;
 
     while (a->admin && (answer = kafka_admin_poll(a->admin))) {
-        member_answered(a, answer);
+        (a->outside ? outside_answered : witness_answered)(a, answer);
         kafka_answer_free(answer);
     }
     while (a->channel && channel_reported(a->channel, &appended))
-        member_reported(a, &appended);
+        report_answered(a, &appended);
 }
 
 static void timer_set(struct face *f)
 {
     const struct agent *a = &f->agent;
-    const int64_t now_ms = clock_ms(), look = look_ms(a, now_ms);
+    const int64_t now_ms = clock_ms(), look = a->outside ? LOOK_MS : look_ms(a, now_ms);
     int64_t wait_ms = a->life == LIFE_ON ? holder_next_ms(&a->holder, now_ms) - now_ms : LOOK_MS;
     struct timeval tv;
 
     wait_ms = look < wait_ms ? look : wait_ms;
+    if (a->outside && outside_wait_ms(a) < wait_ms)
+        wait_ms = outside_wait_ms(a);
     wait_ms = wait_ms > 1 ? wait_ms : 1;
     tv = (struct timeval){ .tv_sec = wait_ms / 1000, .tv_usec = wait_ms % 1000 * 1000 };
     event_add(f->timer, &tv);
@@ -387,17 +351,14 @@ static void turn(struct face *f)
     kafka_eventfd_clear(a->wake_fd);
     follow_turn(a);
     brokers_turn(a);
-    member_turn(a);
+    (a->outside ? outside_turn : member_turn)(a);
     if (a->change)
         tell_change(a);
     if (a->fleet.exists && a->application && !f->grace_told)
         grace_tell(f);
     stop_turn(f);
     talk(f);
-    if (f->settled_ms && clock_ms() >= f->settled_ms) {
-        dl_iterate_phdr(code_release, NULL);
-        f->settled_ms = 0;
-    }
+    settle_turn(f);
     timer_set(f);
 }
 
@@ -445,6 +406,8 @@ static int face_open(struct face *f, struct errmsg *m)
     if (config->application)
         r = application_open(&a->application, a->base, config->application, config->application_token_file, on_answer,
                              f, m);
+    if (r == ERR_OK && drive_wanted(&config->drive))
+        r = outside_open(a, m);
     if (r == ERR_OK && (config->change.command || config->change.signal))
         r = change_open(&a->change, a->base, &config->change, m);
     if (r == ERR_OK)
@@ -460,6 +423,7 @@ static void face_close(struct face *f)
     http_server_close(f->server);
     application_close(a->application);
     change_close(a->change);
+    outside_close(a);
     follow_close(a);
     member_close(a);
     for (size_t i = 0; i < ARRAY_COUNT(events); i++)

@@ -11,6 +11,7 @@
 #define AGENT_AGENT_H
 
 #include "agent/change.h"
+#include "agent/drive.h"
 #include "channel/channel.h"
 
 struct agent_config {
@@ -20,8 +21,8 @@ struct agent_config {
     const char *prefix;  /* NULL: none */
     const struct kafka_settings *kafka;
     enum channel_kind channel;
-    const char *servers;                /* of CHANNEL_HTTP and CHANNEL_REDIS */
-    const char *token_file, *ca_file;   /* of both; the file of CHANNEL_REDIS holds its password */
+    const char *servers;                /* of all but CHANNEL_KAFKA, as channel.h has it */
+    const char *token_file, *ca_file;   /* the same */
     const char *cert_file;              /* of CHANNEL_REDIS */
     const char *application;            /* URL; NULL: none that keeps the contract, it is only told */
     const char *application_token_file; /* NULL: none */
@@ -29,6 +30,7 @@ struct agent_config {
     const char *listen_token_file;      /* for addresses that are not loopback */
     int64_t grace_ms;
     struct change_config change;
+    struct drive_config drive; /* of an application that nobody has changed (outside.h) */
 };
 
 /*

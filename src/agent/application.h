@@ -1,9 +1,7 @@
 /*
  * application - requests to the application beside the agent: one at a time, each answered within a bound.
  *
- * Plain HTTP by libevent's client (the application is on loopback, or in the same pod), on the agent's own loop. A redirect is not
- * followed and a body has a bound; whatever is no document of the contract is an error with a sentence. Nothing of a body is ever
- * put into a log, and the token nowhere.
+ * line.h carries them; here is what they say. Whatever is no document of the contract is an error with a sentence.
  */
 #ifndef AGENT_APPLICATION_H
 #define AGENT_APPLICATION_H

@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <event2/event.h>
 #include <signal.h>
-#include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,6 +11,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "agent/command.h"
 #include "base/check.h"
 #include "base/clock.h"
 #include "base/log.h"
@@ -195,29 +195,6 @@ static char **environment_new(const char *document, int *ret_own)
     return ret;
 }
 
-static int spawn(pid_t *ret, const char *command, int in, char **environment)
-{
-    char *const argv[] = { "sh", "-c", (char *)command, NULL };
-    posix_spawn_file_actions_t files;
-    posix_spawnattr_t how;
-    sigset_t all, none;
-    int r;
-
-    sigfillset(&all);
-    sigemptyset(&none);
-    posix_spawn_file_actions_init(&files);
-    posix_spawn_file_actions_adddup2(&files, in, STDIN_FILENO);
-    posix_spawn_file_actions_adddup2(&files, STDERR_FILENO, STDOUT_FILENO);
-    posix_spawnattr_init(&how);
-    posix_spawnattr_setflags(&how, POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK);
-    posix_spawnattr_setsigdefault(&how, &all);
-    posix_spawnattr_setsigmask(&how, &none);
-    r = posix_spawn(ret, "/bin/sh", &files, &how, argv, environment);
-    posix_spawn_file_actions_destroy(&files);
-    posix_spawnattr_destroy(&how);
-    return r;
-}
-
 /* The document as a file that is nowhere: nothing has to be written while the command reads, or does not. */
 static int document_open(const char *document)
 {
@@ -247,14 +224,13 @@ static void start(struct change *c)
     if (r == 0) {
         char **environment = environment_new(c->wanted, &own);
 
-        r = spawn(&c->pid, c->config.command, in, environment);
+        r = command_start(&c->pid, c->config.command, in, environment);
         for (int i = 0; i < own; i++)
             free(environment[i]);
         free(environment);
         close(in);
     }
     if (r != 0) {
-        c->pid = 0;
         snprintf(why, sizeof(why), "the command cannot be started: %s", strerror(r));
         failed(c, why);
         return;
@@ -267,16 +243,14 @@ static void start(struct change *c)
 
 static void ended(struct change *c, int status)
 {
-    char why[TROUBLE_MAX] = "";
+    char why[TROUBLE_MAX];
 
     c->pid = 0;
     if (c->killed_ms)
         snprintf(why, sizeof(why), "the command took longer than %lld ms and was ended",
                  (long long)c->config.timeout_ms);
-    else if (WIFSIGNALED(status))
-        snprintf(why, sizeof(why), "the command was ended by signal %d", WTERMSIG(status));
-    else if (WEXITSTATUS(status) != 0)
-        snprintf(why, sizeof(why), "the command ended with %d", WEXITSTATUS(status));
+    else
+        command_status_text(why, sizeof(why), "the command", status);
     if (*why) {
         failed(c, why);
         return;
@@ -365,10 +339,7 @@ void change_close(struct change *c)
 {
     if (!c)
         return;
-    if (c->pid) {
-        kill(-c->pid, SIGKILL);
-        waitpid(c->pid, NULL, 0);
-    }
+    command_kill(c->pid);
     event_free(c->child);
     free(c->wanted);
     free(c->running);

@@ -85,6 +85,10 @@ static void on_document(void *opaque, const struct doc *doc, int64_t offset, int
     if (!room_for(a, doc))
         return; /* the partitions concerned have no baton here, so they stay held */
     a->change_due = true;
+    if (a->life == LIFE_ON && (doc->kind == DOC_WHOLE || doc->kind == DOC_HEAD) && doc->fleet.phase != a->fleet.phase) {
+        a->revision++; /* a switch begins: an application that was told something listens more closely for what follows */
+        a->changed_ms = clock_ms();
+    }
     if (a->life == LIFE_ON)
         member_step(a, (struct holder_event){
                            .type = HOLDER_DOC, .doc = doc, .doc_offset = offset, .log_position = position });
@@ -127,6 +131,8 @@ static void first_end(struct agent *a)
             text_copy(a->why, sizeof(a->why), "the control topic was deleted and made anew: restart the agent");
         }
         a->log_restarted = false;
+        if (!a->fleet.exists)
+            log_warn("fleet_missing", "fleet=%s, waiting for it: make it with `baton fleet apply`", a->config->fleet);
         break;
     case KAFKA_END_FAILED:
         channel_ask_end(a->channel, 0, QUESTION_MS_MAX);

@@ -2,9 +2,15 @@
  * internal - the agent's one struct, as its parts see it.
  *
  *     follow.c       channel -> documents, the log's end, acknowledgements
- *     member.c       the holder's effects -> words for the application; what the application says -> events
- *     application.c  requests to the application
- *     change.c       a command and a signal, for an application that can do no more
+ *     member.c       the holder's effects -> words for the application; slot.c what it was told of each partition
+ *     heard.c        what the application says -> events
+ *     witness.c      the holder's commits, and what the brokers say of them
+ *     life.c         one process of the application
+ *     report.c       what the agent says of its member -> channel
+ *     application.c  requests to the application (line.c carries them)
+ *     name.c         Kafka's name of the application's member, where the application does not know it
+ *     change.c       a command (command.c runs it) and a signal, for an application that can do no more
+ *     outside.c      the holder's effects on an application that nobody has changed (drive.c and stream.c carry the words)
  *     agent.c        the loop, the endpoints, the end
  *
  * One thread, one loop. The agent lives as long as it likes; a `life` is one process of the application, and one incarnation
@@ -16,6 +22,7 @@
 
 #include "agent/agent.h"
 #include "agent/application.h"
+#include "agent/outside.h"
 #include "channel/documents.h"
 #include "core/holder.h"
 
@@ -24,7 +31,7 @@
 #define LIVES_MAX 8
 #define SHADOW_MAX 4 /* records in a shadow: a power of two */
 
-enum ask_state { ASK_NONE, ASK_APPLICATION, ASK_BROKERS };
+enum ask_state { ASK_NONE, ASK_APPLICATION, ASK_BROKERS, ASK_SETTLED };
 
 /* Beside every partition of the holder: what the application was told of it, and says. */
 struct slot {
@@ -94,7 +101,7 @@ struct agent {
         bool refused;
     } ends[ENDS_MAX];
 
-    /* member.c */
+    /* member.c, life.c, report.c, witness.c; most of outside.c, too */
     enum life_state life;
     uint64_t life_number;
     char incarnation[INCARNATION_MAX + 1];
@@ -125,7 +132,16 @@ struct agent {
     char witness[WHY_MAX]; /* what the brokers say otherwise, "" */
     bool taken_over;       /* another agent speaks with it */
 
-    struct change *change; /* NULL: nobody is to be told */
+    struct {                                                           /* name.c */
+        char instance[INSTANCE_MAX + 1], member_id[MEMBER_ID_MAX + 1]; /* as found, "": not yet ... */
+        int64_t assignment;                                            /* ... when this was the application's newest */
+        char asked_instance[INSTANCE_MAX + 1], asked_client_id[OBSERVED_CLIENT_ID_MAX + 1];
+        int64_t asked_assignment, asked_ms;
+        uint64_t token; /* of the question that is out, 0: none */
+    } name;
+
+    struct change *change;   /* NULL: nobody is to be told */
+    struct outside *outside; /* of an application that nobody has changed, NULL: it keeps the contract */
 };
 
 /* follow.c */
@@ -140,14 +156,51 @@ void member_open(struct agent *a);
 void member_close(struct agent *a);
 /* A step of the holder; only in LIFE_ON. */
 void member_step(struct agent *a, struct holder_event ev);
-void member_heard(struct agent *a, struct application_answer *answer);
 void member_turn(struct agent *a);
 /* Is something on its way, so that the application should be looked at soon? */
 bool member_restless(const struct agent *a);
+/* Room for so many partitions, of the holder, the slots and the report; and all of it given back. */
+void member_reserve(struct agent *a, int part_count);
+void member_room_free(struct agent *a);
 int member_desired(struct agent *a, struct str *ret, struct errmsg *m);
-void member_reported(struct agent *a, const struct kafka_appended *appended);
-void member_answered(struct agent *a, const struct kafka_answer *answer);
 /* "" when all is as it should be: for /readyz. */
 const char *member_unready(const struct agent *a);
+void member_state(struct str *ret, const struct agent *a); /* for /v1/agent */
+
+/* slot.c */
+void revision_raise(struct agent *a);                              /* the application is to be told something new ... */
+void slot_tell(struct agent *a, int slot, enum word_told word);    /* ... this, of a partition */
+bool slot_acted_upon(const struct agent *a, const struct slot *s); /* by its loop */
+const char *slot_topic(const struct agent *a, int slot);
+/* Something is in flight, from what it has committed on; nothing is, up to where it stands. */
+void slot_busy(struct agent *a, int slot, int64_t committed, int64_t position);
+void slot_drained(struct agent *a, int slot, int64_t position);
+
+/* heard.c */
+void heard_take(struct agent *a, struct application_answer *answer);
+
+/* witness.c */
+void witness_commit(struct agent *a, const struct holder_effect *e);
+void witness_read(struct agent *a, const struct holder_effect *e, enum question_type type); /* of OFFSETS and ACTIVE */
+void witness_turn(struct agent *a);
+void witness_answered(struct agent *a, const struct kafka_answer *answer);
+void witness_close(struct agent *a);
+
+/* life.c */
+bool life_is_former(const struct agent *a, const char *instance);
+void life_find(struct agent *a, const struct observed *o); /* a process that was not known */
+void life_turn(struct agent *a);
+
+/* report.c */
+int64_t report_interval_ms(const struct agent *a);                       /* the larger the fleet, the longer */
+void report_identify(const struct agent *a, struct report *r);           /* what every one says of the agent itself */
+void report_send(struct agent *a, const struct report *r, bool awaited); /* awaited: the holder waits for its answer */
+void report_answered(struct agent *a, const struct kafka_appended *appended);
+void report_turn(struct agent *a);
+
+/* name.c */
+void name_turn(struct agent *a);
+bool name_answered(struct agent *a, const struct kafka_answer *answer); /* true: it was for us */
+const char *name_of_member(const struct agent *a);                      /* "": not known (yet) */
 
 #endif

@@ -1,6 +1,7 @@
 /* lifecycle - see lifecycle.h. */
 #include "agent/lifecycle.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -128,6 +129,11 @@ void observed_free(struct observed *o)
         return;
     free(o->parts);
     free(o);
+}
+
+void observed_client_id(char ret[OBSERVED_CLIENT_ID_MAX + 1], const struct observed *o)
+{
+    snprintf(ret, OBSERVED_CLIENT_ID_MAX + 1, "%s%s%s", o->client_id, o->client_id[0] ? "-" : "", o->instance);
 }
 
 static void write_part(struct json_out *out, const struct desired_part *p)

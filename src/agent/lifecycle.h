@@ -52,6 +52,9 @@ struct observed {
 /* ERR_CORRUPT with a sentence: it is no such document. observed_free() takes what succeeded, and NULL. */
 int observed_decode(struct observed **ret, const char *json, size_t len, struct errmsg *m);
 void observed_free(struct observed *o);
+/* The client id by which Kafka lists a member that leaves its member_id empty: CLIENT_ID-INSTANCE. */
+#define OBSERVED_CLIENT_ID_MAX (CLIENT_ID_MAX + INSTANCE_MAX + 1)
+void observed_client_id(char ret[OBSERVED_CLIENT_ID_MAX + 1], const struct observed *o);
 
 enum word_told { TELL_HOLD, TELL_READY, TELL_RUN, TELL_COUNT };
 const char *word_told_name(enum word_told w);

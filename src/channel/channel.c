@@ -3,9 +3,11 @@
 
 static const struct channel_ops *ops_of(enum channel_kind kind)
 {
-    static const struct channel_ops *const ways[] = {
-        [CHANNEL_KAFKA] = &channel_kafka, [CHANNEL_HTTP] = &channel_http, [CHANNEL_REDIS] = &channel_redis
-    };
+    static const struct channel_ops *const ways[] = { [CHANNEL_KAFKA] = &channel_kafka,
+                                                      [CHANNEL_HTTP] = &channel_http,
+                                                      [CHANNEL_REDIS] = &channel_redis,
+                                                      [CHANNEL_CONFIGMAP] = &channel_configmap,
+                                                      [CHANNEL_FILE] = &channel_file };
 
     return ways[kind];
 }
@@ -65,4 +67,9 @@ struct kafka_handle *channel_handle(struct channel *c)
 int channel_trouble(struct channel *c, struct errmsg *m)
 {
     return c->ops->trouble(c, m);
+}
+
+bool channel_goes_up(enum channel_kind kind)
+{
+    return kind != CHANNEL_FILE;
 }

@@ -12,6 +12,8 @@
  *   kafka   reads baton.control and writes baton.reports itself
  *   http    a controller does both for it: server-sent events down, POST up; needs no rights on Baton's topics
  *   redis   the same through a Redis, in which the controller that leads keeps the fleet's records
+ *   configmap   the same through ConfigMaps of a Kubernetes cluster, which are watched
+ *   file    such a ConfigMap, mounted as a folder: records come, nothing goes back, so it is for those who only want to know
  *
  * Thread: the one that opened it. Nothing here waits except open, reach and close.
  */
@@ -20,7 +22,7 @@
 
 #include "kafka/log.h"
 
-enum channel_kind { CHANNEL_KAFKA, CHANNEL_HTTP, CHANNEL_REDIS };
+enum channel_kind { CHANNEL_KAFKA, CHANNEL_HTTP, CHANNEL_REDIS, CHANNEL_CONFIGMAP, CHANNEL_FILE };
 
 #define CHANNEL_SERVERS_MAX 8
 
@@ -30,8 +32,10 @@ struct channel_config {
     const char *fleet;
     const char *control_topic, *reports_topic; /* of `kafka` */
     const char *prefix;                        /* before the names of the keys of `redis`; "" for none */
-    const char *servers;              /* "http://a:8080,http://b:8080" or "redis://a:6379", up to CHANNEL_SERVERS_MAX */
-    const char *token_file, *ca_file; /* of `http`, and of `redis` (there it holds the password); "" for none */
+    const char
+        *servers; /* "http://a:8080,http://b:8080" or "redis://a:6379", up to CHANNEL_SERVERS_MAX; of `configmap` the
+                            API server and namespace (kube/client.h), of `file` the folder */
+    const char *token_file, *ca_file; /* of `http`, `redis` (there it holds the password), `configmap`; "" for none */
     const char *cert_file;            /* of `redis`; "" for none */
     int wake_fd;                      /* an eventfd, written to when there is something to poll */
 };
@@ -68,6 +72,8 @@ bool channel_reported(struct channel *c, struct kafka_appended *ret);
 struct kafka_handle *channel_handle(struct channel *c);
 /* Is something wrong with the way just now? A sentence, else 0. */
 int channel_trouble(struct channel *c, struct errmsg *m);
+/* Do reports and questions find a way back? */
+bool channel_goes_up(enum channel_kind kind);
 
 /* --- for the ways themselves --- */
 
@@ -91,6 +97,6 @@ struct channel {
     const struct channel_ops *ops;
 };
 
-extern const struct channel_ops channel_kafka, channel_http, channel_redis;
+extern const struct channel_ops channel_kafka, channel_http, channel_redis, channel_configmap, channel_file;
 
 #endif

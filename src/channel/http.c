@@ -256,17 +256,9 @@ static int way_reach(const struct channel_config *config, int timeout_ms, struct
 static int way_open(struct channel **ret, const struct channel_config *config, struct errmsg *m)
 {
     struct way *w;
-    int r = way_new(&w, config, RELAY_REQUEST_MS_MAX, m);
+    const int r = way_new(&w, config, RELAY_REQUEST_MS_MAX, m);
 
-    if (r < 0)
-        return r;
-    r = relay_start(&w->relay, config, m);
-    if (r < 0) {
-        way_close(&w->relay.channel, 0);
-        return r;
-    }
-    *ret = &w->relay.channel;
-    return ERR_OK;
+    return r < 0 ? r : relay_open(ret, &w->relay, config, m);
 }
 
 const struct channel_ops channel_http = { .reach = way_reach, .open = way_open, .close = way_close, RELAY_CHANNEL };

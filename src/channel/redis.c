@@ -23,7 +23,7 @@
 #include "base/check.h"
 #include "base/clock.h"
 #include "base/str.h"
-#include "channel/relay.h"
+#include "channel/petition.h"
 #include "redis/client.h"
 #include "redis/keys.h"
 #include "wire/record.h"
@@ -44,16 +44,9 @@ struct way {
     struct redis *listener;
     int64_t from,
         from_part; /* id to read from: behind the newest record, or the newest position, to see whether it is still there */
-    char edition[64]; /* of the stream that was read; "": none yet */
-    /* under the relay's lock */
-    bool listening;
-    char read_edition[64]; /* of the position below */
-    int64_t read_position; /* of the stream: all below it was put */
-    uint64_t number;       /* of the newest request */
-    int status;            /* its answer; 0: none yet */
-    char answer_edition[64];
-    char *body;
-    size_t body_len;
+    char edition[PETITION_EDITION_MAX]; /* of the stream that was read; "": none yet */
+    bool listening;                     /* under the relay's lock */
+    struct petition petition;
 };
 
 static struct way *way_of(struct relay *r)
@@ -118,15 +111,7 @@ static enum taken position_take(struct way *w, int generation, const struct entr
     }
     if (known)
         return TAKEN_AS_LAST;
-    relay_good(&w->relay);
-    if (!relay_put_position(&w->relay, generation, e->id))
-        return TAKEN_NOT_WANTED;
-    pthread_mutex_lock(&w->relay.lock);
-    text_copy(w->read_edition, sizeof(w->read_edition), w->edition);
-    w->read_position = e->id;
-    pthread_cond_broadcast(&w->relay.changed);
-    pthread_mutex_unlock(&w->relay.lock);
-    return TAKEN_AS_LAST;
+    return petition_read(&w->petition, generation, w->edition, e->id) ? TAKEN_AS_LAST : TAKEN_NOT_WANTED;
 }
 
 static enum taken entry_take(struct way *w, int generation, const redisReply *reply)
@@ -224,31 +209,6 @@ static int log_read(struct way *w, int generation, struct errmsg *m)
 
 /* --- listening ---------------------------------------------------------------------------------------------------- */
 
-/* "NUMBER STATUS EDITION" and a line end, then the body. One of an earlier request is not waited for any more. */
-static void answer_take(struct way *w, const redisReply *message)
-{
-    const char *end = strchr(message->str, '\n');
-    char edition[64];
-    uint64_t number;
-    int status;
-
-    if (!end || sscanf(message->str, "%" SCNu64 " %d %63s", &number, &status, edition) != 3 || status < 100 ||
-        status > 599)
-        return;
-    pthread_mutex_lock(&w->relay.lock);
-    if (number == w->number && w->status == 0) {
-        w->body_len = message->len - (size_t)(end + 1 - message->str);
-        w->body = malloc(w->body_len + 1);
-        if (w->body) {
-            memcpy(w->body, end + 1, w->body_len + 1);
-            text_copy(w->answer_edition, sizeof(w->answer_edition), edition);
-            w->status = status;
-        }
-        pthread_cond_broadcast(&w->relay.changed);
-    }
-    pthread_mutex_unlock(&w->relay.lock);
-}
-
 /* Answers are taken as they come; ends after a bell, or when it is time to read anyway. */
 static int bell_wait(struct way *w, int generation, struct errmsg *m)
 {
@@ -265,7 +225,7 @@ static int bell_wait(struct way *w, int generation, struct errmsg *m)
         if (reply && reply->type == REDIS_REPLY_ARRAY && reply->elements == 3 &&
             reply->element[1]->type == REDIS_REPLY_STRING && reply->element[2]->type == REDIS_REPLY_STRING) {
             if (strcmp(reply->element[1]->str, w->answer) == 0)
-                answer_take(w, reply->element[2]);
+                petition_hear(&w->petition, reply->element[2]->str, reply->element[2]->len);
             else
                 rung = true;
         }
@@ -327,27 +287,6 @@ static int hand_in(struct way *w, const struct str *text, struct errmsg *m)
     return r;
 }
 
-/* Under the relay's lock. */
-static void wait_change(struct way *w, int64_t until_ms)
-{
-    const struct timespec at = { .tv_sec = until_ms / 1000, .tv_nsec = until_ms % 1000 * 1000000 };
-
-    pthread_cond_timedwait(&w->relay.changed, &w->relay.lock, &at);
-}
-
-static uint64_t request_begin(struct way *w)
-{
-    uint64_t number;
-
-    pthread_mutex_lock(&w->relay.lock);
-    number = ++w->number;
-    w->status = 0;
-    free(w->body);
-    w->body = NULL;
-    pthread_mutex_unlock(&w->relay.lock);
-    return number;
-}
-
 /* Connected, so that what is wrong with that is said, and listening, so that the answer is heard. */
 static int prepare(struct way *w, int64_t until_ms, struct errmsg *m)
 {
@@ -360,7 +299,7 @@ static int prepare(struct way *w, int64_t until_ms, struct errmsg *m)
         return r;
     pthread_mutex_lock(&w->relay.lock);
     while (!w->listening && !w->relay.stopping && clock_ms() < until_ms)
-        wait_change(w, until_ms);
+        relay_wait(&w->relay, until_ms);
     if (!w->listening)
         r = err_set(m, ERR_UNAVAILABLE, "%s", w->relay.trouble_ms ? w->relay.trouble : "cannot subscribe");
     pthread_mutex_unlock(&w->relay.lock);
@@ -376,13 +315,8 @@ static int exchange(struct way *w, const struct str *text, int64_t until_ms, int
         const int64_t again_ms = clock_ms() + HAND_IN_EVERY_MS;
 
         r = hand_in(w, text, m);
-        if (r < 0)
-            break;
-        pthread_mutex_lock(&w->relay.lock);
-        while (w->status == 0 && !w->relay.stopping && clock_ms() < again_ms && clock_ms() < until_ms)
-            wait_change(w, again_ms < until_ms ? again_ms : until_ms);
-        answered = w->status != 0;
-        pthread_mutex_unlock(&w->relay.lock);
+        if (r == ERR_OK)
+            answered = petition_wait(&w->petition, again_ms < until_ms ? again_ms : until_ms);
     }
     if (r < 0)
         return r;
@@ -394,10 +328,7 @@ static int exchange(struct way *w, const struct str *text, int64_t until_ms, int
             "it name this Redis?",
             redis_server(w->commands));
     }
-    r = relay_answer(w->status, w->body, w->body_len, ret_end, m); /* nobody writes them before the next request */
-    if (r == ERR_OK)
-        relay_good(&w->relay);
-    return r < 0 ? err_wrap(m, r, "the controller refuses a request through Redis") : r;
+    return petition_answer(&w->petition, ret_end, "through Redis", m);
 }
 
 static int request(struct way *w, const char *what, const char *body, size_t len, int64_t *ret_end, struct errmsg *m)
@@ -406,7 +337,7 @@ static int request(struct way *w, const char *what, const char *body, size_t len
     struct str text = STR_WITH_MAX(RECORD_BYTES_MAX + REQUEST_HEAD_MAX);
     int r;
 
-    str_addf(&text, "%s %" PRIu64 " %s %s\n", w->id, request_begin(w), what, w->relay.fleet);
+    str_addf(&text, "%s %" PRIu64 " %s %s\n", w->id, petition_begin(&w->petition), what, w->relay.fleet);
     str_add_bytes(&text, body, len);
     r = str_error(&text) ? err_set(m, str_error(&text), "request through Redis") : prepare(w, until_ms, m);
     if (r == ERR_OK)
@@ -420,22 +351,6 @@ static int way_post(struct relay *r, const char *json, size_t len, struct errmsg
     return request(way_of(r), "report", json, len, NULL, m);
 }
 
-/* Has the very stream that the end was answered for been read up to it? Another one may be on its way. */
-static bool end_was_read(struct way *w, int64_t end, int64_t until_ms)
-{
-    bool read = false;
-
-    pthread_mutex_lock(&w->relay.lock);
-    for (;;) {
-        read = strcmp(w->read_edition, w->answer_edition) == 0 && w->read_position >= end;
-        if (read || w->relay.stopping || clock_ms() >= until_ms)
-            break;
-        wait_change(w, until_ms);
-    }
-    pthread_mutex_unlock(&w->relay.lock);
-    return read;
-}
-
 static int way_end(struct relay *r, int64_t *ret, struct errmsg *m)
 {
     const int64_t until_ms = clock_ms() + RELAY_REQUEST_MS_MAX;
@@ -444,10 +359,8 @@ static int way_end(struct relay *r, int64_t *ret, struct errmsg *m)
     do {
         const int e = request(w, "end", "", 0, ret, m);
 
-        if (e < 0)
+        if (e < 0 || petition_end_is_read(&w->petition, *ret))
             return e;
-        if (end_was_read(w, *ret, clock_ms() + HAND_IN_EVERY_MS))
-            return ERR_OK;
     } while (clock_ms() < until_ms && !relay_stopping(r));
     return err_set(m, ERR_UNAVAILABLE, "stream '%s' of Redis %s is not what the controller wrote", w->log,
                    redis_server(w->commands));
@@ -465,8 +378,8 @@ static void way_close(struct channel *c, int flush_ms)
     redis_close(w->listener);
     redis_close(w->commands);
     relay_deinit(&w->relay);
+    petition_deinit(&w->petition);
     pthread_mutex_destroy(&w->commands_lock);
-    free(w->body);
     free(w);
 }
 
@@ -484,7 +397,7 @@ static int names_make(struct way *w, const struct channel_config *config, struct
     return ERR_OK;
 }
 
-static int way_new(struct way **ret, const struct channel_config *config, struct errmsg *m)
+static int way_open(struct channel **ret, const struct channel_config *config, struct errmsg *m)
 {
     const struct redis_config redis = { .servers = config->servers,
                                         .password_file = config->token_file,
@@ -496,67 +409,24 @@ static int way_new(struct way **ret, const struct channel_config *config, struct
     if (!w)
         return err_set(m, ERR_NOMEM, "open channel");
     relay_init(&w->relay, &channel_redis, &relay_ops, config);
+    petition_init(&w->petition, &w->relay);
     pthread_mutex_init(&w->commands_lock, NULL);
     r = names_make(w, config, m);
     if (r == ERR_OK)
         r = redis_open(&w->listener, &redis, m);
     if (r == ERR_OK)
         r = redis_open(&w->commands, &redis, m);
-    if (r == ERR_OK)
-        r = relay_start(&w->relay, config, m);
     if (r < 0) {
         way_close(&w->relay.channel, 0);
         return r;
     }
-    *ret = w;
-    return ERR_OK;
-}
-
-static void record_ignore(void *opaque, const struct kafka_record *rec)
-{
-    (void)opaque;
-    (void)rec;
-}
-
-/* A question, asked and answered. */
-static int answer_reach(struct channel *c, int timeout_ms, struct errmsg *m)
-{
-    const int64_t until_ms = clock_ms() + timeout_ms;
-    enum kafka_end state = KAFKA_END_PENDING;
-
-    relay_ask_end(c, 1, timeout_ms);
-    while (state == KAFKA_END_PENDING && clock_ms() < until_ms) {
-        relay_rest((struct relay *)c, 20);
-        relay_poll(c, 1000, record_ignore, NULL, m);
-        state = relay_end(c, 1, NULL);
-    }
-    if (state == KAFKA_END_REACHED)
-        return ERR_OK;
-    return relay_in_trouble(c, m) < 0
-               ? relay_in_trouble(c, m)
-               : err_set(m, ERR_TIMEOUT, "the fleet's records are not in Redis up to the log's end");
+    return relay_open(ret, &w->relay, config, m);
 }
 
 static int way_reach(const struct channel_config *config, int timeout_ms, struct errmsg *m)
 {
-    struct way *w;
-    int r = way_new(&w, config, m);
-
-    if (r == ERR_OK) {
-        r = answer_reach(&w->relay.channel, timeout_ms, m);
-        way_close(&w->relay.channel, 0);
-    }
-    return r < 0 ? err_wrap(m, r, "baton.channel=redis") : relay_brokers_reach(config, timeout_ms, m);
-}
-
-static int way_open(struct channel **ret, const struct channel_config *config, struct errmsg *m)
-{
-    struct way *w;
-    const int r = way_new(&w, config, m);
-
-    if (r == ERR_OK)
-        *ret = &w->relay.channel;
-    return r;
+    return relay_reach(&channel_redis, config, timeout_ms, "redis",
+                       "the fleet's records are not in Redis up to the log's end", m);
 }
 
 const struct channel_ops channel_redis = { .reach = way_reach, .open = way_open, .close = way_close, RELAY_CHANNEL };

@@ -2,7 +2,6 @@
 #include "channel/relay.h"
 
 #include <jansson.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,6 +10,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/str.h"
+#include "base/thread.h"
 #include "kafka/admin.h"
 
 #define QUEUE_BYTES_MAX (16 * 1024 * 1024) /* records that the member has not taken: the stream waits above */
@@ -90,10 +90,8 @@ void relay_leave(struct relay *r)
     pthread_mutex_unlock(&r->lock);
 }
 
-/* Until something changes, or so long. Under the lock. */
-static void rest(struct relay *r, int64_t ms)
+void relay_wait(struct relay *r, int64_t until_ms)
 {
-    const int64_t until_ms = clock_ms() + ms;
     const struct timespec at = { .tv_sec = until_ms / 1000, .tv_nsec = until_ms % 1000 * 1000000 };
 
     pthread_cond_timedwait(&r->changed, &r->lock, &at);
@@ -103,7 +101,7 @@ void relay_rest(struct relay *r, int64_t ms)
 {
     pthread_mutex_lock(&r->lock);
     if (!r->stopping)
-        rest(r, ms);
+        relay_wait(r, clock_ms() + ms);
     pthread_mutex_unlock(&r->lock);
 }
 
@@ -144,7 +142,7 @@ static bool item_put_take(struct relay *r, int generation, struct relay_item *it
 
     pthread_mutex_lock(&r->lock);
     while (r->item_bytes > QUEUE_BYTES_MAX && !r->stopping && r->generation == generation)
-        rest(r, 1000);
+        relay_wait(r, clock_ms() + 1000);
     wanted = !r->stopping && r->generation == generation;
     if (wanted) {
         *r->items_end = item;
@@ -194,6 +192,7 @@ bool relay_put_position(struct relay *r, int generation, int64_t position)
 static void *stream_run(void *opaque)
 {
     struct relay *r = opaque;
+    unsigned chance = (unsigned)clock_us();
     int64_t retry_ms = RETRY_MS_MIN;
 
     pthread_setname_np(pthread_self(), "baton-stream");
@@ -212,7 +211,8 @@ static void *stream_run(void *opaque)
         relay_trouble(r, e, m.text);
         if (clock_ms() - began_ms > RETRY_MS_MAX)
             retry_ms = RETRY_MS_MIN; /* it had worked */
-        relay_rest(r, retry_ms);
+        /* half of it is chance: ten thousand members do not come back to a controller in one moment */
+        relay_rest(r, retry_ms / 2 + rand_r(&chance) % (retry_ms / 2));
         retry_ms = retry_ms * 2 > RETRY_MS_MAX ? RETRY_MS_MAX : retry_ms * 2;
     }
     return NULL;
@@ -356,7 +356,7 @@ static void *request_run(void *opaque)
             questions_ask(r);
             pthread_mutex_lock(&r->lock);
         } else {
-            rest(r, 10000);
+            relay_wait(r, clock_ms() + 10000);
         }
     }
     pthread_mutex_unlock(&r->lock);
@@ -579,29 +579,55 @@ int relay_brokers_reach(const struct channel_config *config, int timeout_ms, str
     return e;
 }
 
-static int threads_start(struct relay *r, struct errmsg *m)
+static void record_ignore(void *opaque, const struct kafka_record *rec)
 {
-    sigset_t all, before;
-    int e;
-
-    sigfillset(&all); /* the host's signals are for the host's threads */
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    e = pthread_create(&r->stream_thread, NULL, stream_run, r);
-    r->stream_runs = e == 0;
-    if (e == 0) {
-        e = pthread_create(&r->request_thread, NULL, request_run, r);
-        r->request_runs = e == 0;
-    }
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    return e == 0 ? ERR_OK : err_set(m, ERR_IO, "start a thread: %s", strerror(e));
+    (void)opaque;
+    (void)rec;
 }
 
-int relay_start(struct relay *r, const struct channel_config *config, struct errmsg *m)
+static int end_reach(struct channel *c, int timeout_ms, const char *why, struct errmsg *m)
 {
-    const int e = kafka_asker_open(&r->handle, config->kafka, config->fleet, m);
+    const int64_t until_ms = clock_ms() + timeout_ms;
+    enum kafka_end state = KAFKA_END_PENDING;
+
+    relay_ask_end(c, 1, timeout_ms);
+    while (state == KAFKA_END_PENDING && clock_ms() < until_ms) {
+        relay_rest(relay_of(c), 20);
+        relay_poll(c, 1000, record_ignore, NULL, m);
+        state = relay_end(c, 1, NULL);
+    }
+    if (state == KAFKA_END_REACHED)
+        return ERR_OK;
+    return relay_in_trouble(c, m) < 0 ? relay_in_trouble(c, m) : err_set(m, ERR_TIMEOUT, "%s", why);
+}
+
+int relay_reach(const struct channel_ops *way, const struct channel_config *config, int timeout_ms, const char *name,
+                const char *why, struct errmsg *m)
+{
+    struct channel *c;
+    int e = way->open(&c, config, m);
+
+    if (e == ERR_OK) {
+        e = end_reach(c, timeout_ms, why, m);
+        way->close(c, 0);
+    }
+    return e < 0 ? err_wrap(m, e, "baton.channel=%s", name) : relay_brokers_reach(config, timeout_ms, m);
+}
+
+int relay_open(struct channel **ret, struct relay *r, const struct channel_config *config, struct errmsg *m)
+{
+    int e = kafka_asker_open(&r->handle, config->kafka, config->fleet, m);
 
     r->handle_open = e == ERR_OK;
-    return e < 0 ? e : threads_start(r, m);
+    if (e == ERR_OK)
+        e = thread_start(&r->stream_thread, &r->stream_runs, stream_run, r, m);
+    if (e == ERR_OK)
+        e = thread_start(&r->request_thread, &r->request_runs, request_run, r, m);
+    if (e < 0)
+        r->channel.ops->close(&r->channel, 0);
+    else
+        *ret = &r->channel;
+    return e;
 }
 
 void relay_stop(struct relay *r, int flush_ms)
@@ -610,7 +636,7 @@ void relay_stop(struct relay *r, int flush_ms)
 
     pthread_mutex_lock(&r->lock);
     while (r->request_runs && (r->posts || r->posting) && clock_ms() < until_ms)
-        rest(r, until_ms - clock_ms() + 1);
+        relay_wait(r, until_ms);
     r->stopping = true;
     pthread_cond_broadcast(&r->changed);
     pthread_mutex_unlock(&r->lock);

@@ -3,7 +3,7 @@
  *
  * Two threads, each with blocking calls: one lines up the records that come, the other posts reports and asks for the
  * log's end, one after the other, so that reports keep their order. The member's thread only takes from queues and puts
- * into them. How bytes travel is the way's own (http.c, redis.c): three functions.
+ * into them. How bytes travel is the way's own (http.c, redis.c, configmap.c): three functions.
  *
  * Positions only grow: a source that is behind the one before repeats what is known, and its positions count once they
  * are news. The end of a log never lies below a position that was seen. When it does, the topic has been made anew: the log
@@ -74,12 +74,16 @@ struct relay {
 
 void relay_init(struct relay *r, const struct channel_ops *channel, const struct relay_ops *ops,
                 const struct channel_config *config);
-int relay_start(struct relay *r, const struct channel_config *config, struct errmsg *m);
+/* The end of a way's open(): its threads run from here on. What cannot be opened is closed. */
+int relay_open(struct channel **ret, struct relay *r, const struct channel_config *config, struct errmsg *m);
 /* Gives reports that are on their way flush_ms; then nothing of it runs any more. */
 void relay_stop(struct relay *r, int flush_ms);
 void relay_deinit(struct relay *r);
 /* Do the brokers answer? Members need them whatever the way. */
 int relay_brokers_reach(const struct channel_config *config, int timeout_ms, struct errmsg *m);
+/* The reach() of a way on which a question is to be asked and answered; `why` when nothing else is known to be wrong. */
+int relay_reach(const struct channel_ops *way, const struct channel_config *config, int timeout_ms, const char *name,
+                const char *why, struct errmsg *m);
 
 /* --- for its threads ---------------------------------------------------------------------------------------------- */
 
@@ -97,6 +101,8 @@ void relay_trouble(struct relay *r, int error, const char *text);
 void relay_good(struct relay *r); /* trouble is over */
 /* The thread sleeps until something changes, or so long. */
 void relay_rest(struct relay *r, int64_t ms);
+/* The same under the lock, until so late: for who then looks again at what it waits for. */
+void relay_wait(struct relay *r, int64_t until_ms);
 /* What a controller answered, by HTTP's status: ERR_OK, or its refusal as a sentence. ret_end may be NULL. */
 int relay_answer(int status, const char *body, size_t len, int64_t *ret_end, struct errmsg *m);
 

@@ -455,10 +455,10 @@ static void last_words(const struct api *api, char ret[FLEET_PATH_MAX + 128], co
     interrupts_last_words(ret);
 }
 
-int cli_call_text(struct cli *cli, struct api_reply *ret, const char *method, const char *path,
-                  const char *content_type, const char *body, size_t len)
+/* Its exit code; only that no answer came (ret->text NULL) has been printed. */
+static int ask(struct cli *cli, struct api_reply *ret, const char *method, const char *path, const char *content_type,
+               const char *body, size_t len)
 {
-    struct str page = STR_WITH_MAX(1024 * 1024);
     struct errmsg m = { 0 };
     char words[FLEET_PATH_MAX + 128];
     int r, code = cli_api(cli), seen = interrupts_count();
@@ -472,28 +472,53 @@ int cli_call_text(struct cli *cli, struct api_reply *ret, const char *method, co
     if (r < 0)
         return cli_fail(cli, r == ERR_TIMEOUT && interrupts_count() > seen ? EXITS_LOOKED_AWAY : exit_of_error(r), "%s",
                         m.text);
-    code = exit_of_status(ret->status, ret->json);
-    if (code == EXITS_DONE)
-        return code;
-    if (cli->json && ret->json)
-        cli_print_json(ret->json);
-    render_error(&page, &cli->err, ret->status, ret->json);
+    return exit_of_status(ret->status, ret->json);
+}
+
+void cli_call_failed(struct cli *cli, struct api_reply *reply)
+{
+    struct str page = STR_WITH_MAX(1024 * 1024);
+
+    if (!reply->text)
+        return;
+    if (cli->json && reply->json)
+        cli_print_json(reply->json);
+    render_error(&page, &cli->err, reply->status, reply->json);
     fputs(page.buf, stderr);
     str_free(&page);
-    api_reply_free(ret);
+    api_reply_free(reply);
+}
+
+int cli_call_text(struct cli *cli, struct api_reply *ret, const char *method, const char *path,
+                  const char *content_type, const char *body, size_t len)
+{
+    const int code = ask(cli, ret, method, path, content_type, body, len);
+
+    if (code != EXITS_DONE)
+        cli_call_failed(cli, ret);
+    return code;
+}
+
+int cli_call_quietly(struct cli *cli, struct api_reply *ret, const char *method, const char *path, const json_t *body)
+{
+    char *text = body ? json_dumps(body, JSON_COMPACT) : NULL;
+    int code;
+
+    *ret = (struct api_reply){ 0 };
+    if (body && !text)
+        return cli_fail(cli, EXITS_FAILED, "out of memory");
+    code = ask(cli, ret, method, path, text ? "application/json" : NULL, text, text ? strlen(text) : 0);
+    free(text);
     return code;
 }
 
 int cli_call(struct cli *cli, struct api_reply *ret, const char *method, const char *path, json_t *body_take)
 {
-    char *body = body_take ? json_dumps(body_take, JSON_COMPACT) : NULL;
-    int code;
+    const int code = cli_call_quietly(cli, ret, method, path, body_take);
 
-    if (body_take && !body)
-        return cli_fail(cli, EXITS_FAILED, "out of memory");
-    code = cli_call_text(cli, ret, method, path, body ? "application/json" : NULL, body, body ? strlen(body) : 0);
-    free(body);
     json_decref(body_take);
+    if (code != EXITS_DONE)
+        cli_call_failed(cli, ret);
     return code;
 }
 

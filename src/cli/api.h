@@ -46,6 +46,9 @@ int cli_api(struct cli *cli);
  * returns the exit code. body as JSON is taken (json_decref'd); NULL: none.
  */
 int cli_call(struct cli *cli, struct api_reply *ret, const char *method, const char *path, json_t *body_take);
+/* The same, but an answer that is no 2xx is left in ret, unprinted: for cli_call_failed(), which prints and frees it */
+int cli_call_quietly(struct cli *cli, struct api_reply *ret, const char *method, const char *path, const json_t *body);
+void cli_call_failed(struct cli *cli, struct api_reply *reply);
 int cli_call_text(struct cli *cli, struct api_reply *ret, const char *method, const char *path,
                   const char *content_type, const char *body, size_t len);
 int exit_of_status(int status, const json_t *answer);

@@ -66,7 +66,7 @@ int cli_fleet_read(struct cli *cli, const char *name, struct str *ret, struct sp
 
 int cmd_fleet_apply(struct cli *cli)
 {
-    struct str file = STR_WITH_MAX(SPEC_BYTES_MAX);
+    struct str file = STR_WITH_MAX(SPEC_BYTES_MAX), page = STR_WITH_MAX(PAGE_MAX);
     struct spec *spec = calloc(1, sizeof(*spec));
     struct api_reply reply = { 0 };
     char path[FLEET_PATH_MAX], escaped[200];
@@ -82,10 +82,14 @@ int cmd_fleet_apply(struct cli *cli)
     }
     if (code == EXITS_DONE && cli->json && reply.json)
         code = cli_print_json(reply.json);
-    else if (code == EXITS_DONE && !cli->json)
+    else if (code == EXITS_DONE && !cli->json) {
         cli_say(cli, "fleet %s %s", spec->fleet, reply.status == 201 ? "created" : "changed");
+        render_findings(&page, &cli->out, pick(reply.json, "findings"));
+        code = cli_print(&page);
+    }
     api_reply_free(&reply);
     str_free(&file);
+    str_free(&page);
     free(spec);
     return code;
 }

@@ -72,15 +72,15 @@ const struct option options[OPT_COUNT] = {
     [OPT_LIMIT] = { OPT(OPT_LIMIT, "limit", 'n', "COUNT"), .help = "The newest COUNT only." },
     [OPT_YES] = { OPT(OPT_YES, "yes", 'y', NULL), .help = "Do not ask." },
     [OPT_LISTEN] = { OPT(OPT_LISTEN, "listen", 0, "HOST:PORT"), .many = true,
-        .help = "Where to serve HTTP, may be given more than once; 127.0.0.1:8080 when it is left out. Other "
-                "addresses than loopback need --token-file." },
+        .help = "Where to serve HTTP; 127.0.0.1:8080 when it is left out, of an agent 127.0.0.1:8090. Other addresses "
+                "than loopback need --token-file. A controller may be given it more than once." },
     [OPT_ADVERTISE] = { OPT(OPT_ADVERTISE, "advertise", 0, "URL"),
         .help = "Where others reach this controller; made from --listen when it is left out." },
     [OPT_MEMBER_TOKEN_FILE] = { OPT(OPT_MEMBER_TOKEN_FILE, "member-token-file", 0, "FILE"), .complete = COMPLETE_FILE,
         .help = "A second token, for members with baton.channel=http: good for their fleet's documents and reports, "
                 "not for changes." },
     [OPT_CONNECTIONS] = { OPT(OPT_CONNECTIONS, "connections", 0, "COUNT"),
-        .help = "HTTP connections at a time, half of which may be event streams; 256 when it is left out. A member with "
+        .help = "HTTP connections at a time, three quarters of which may be event streams; 256 when it is left out. A member with "
                 "baton.channel=http has two." },
     [OPT_REDIS] = { OPT(OPT_REDIS, "redis", 0, "URL"),
         .help = "A Redis for members with baton.channel=redis: redis://USER@HOST:PORT/DB, rediss:// for TLS; several, parted "
@@ -91,6 +91,15 @@ const struct option options[OPT_COUNT] = {
         .help = "Certificates (PEM) that sign that of rediss://, instead of the system's." },
     [OPT_REDIS_CERT] = { OPT(OPT_REDIS_CERT, "redis-cert", 0, "FILE"), .complete = COMPLETE_FILE,
         .help = "A certificate and its key (PEM), for a rediss:// server that asks its clients for one." },
+    [OPT_CONFIGMAP] = { OPT(OPT_CONFIGMAP, "configmap", 0, "SERVER"),
+        .help = "A Kubernetes API server for members with baton.channel=configmap: in-cluster, in-cluster/NAMESPACE, or "
+                "https://HOST:PORT/NAMESPACE." },
+    [OPT_CONFIGMAP_TOKEN_FILE] = { OPT(OPT_CONFIGMAP_TOKEN_FILE, "configmap-token-file", 0, "FILE"), .complete = COMPLETE_FILE,
+        .help = "Its token, one line, read before each request; the pod's own in the cluster." },
+    [OPT_CONFIGMAP_CA] = { OPT(OPT_CONFIGMAP_CA, "configmap-ca", 0, "FILE"), .complete = COMPLETE_FILE,
+        .help = "Certificates (PEM) that sign its own; the pod's in the cluster, else the system's." },
+    [OPT_CONFIGMAP_FILE] = { OPT(OPT_CONFIGMAP_FILE, "configmap-file", 0, "FOLDER"), .complete = COMPLETE_FILE,
+        .help = "The fleet's ConfigMap, mounted as a folder: for an agent that only tells (--on-change, --signal)." },
     [OPT_OPEN_READS] = { OPT(OPT_OPEN_READS, "open-reads", 0, NULL), .help = "Reading needs no token, changing does." },
     [OPT_TLS_CERT] = { OPT(OPT_TLS_CERT, "tls-cert", 0, "FILE"), .complete = COMPLETE_FILE,
         .help = "Certificate chain (PEM) to serve https with." },
@@ -167,6 +176,23 @@ const struct option options[OPT_COUNT] = {
         .help = "Sent to the process of --pid-file when the color's part in the fleet has changed, which /v1/change tells." },
     [OPT_PID_FILE] = { OPT(OPT_PID_FILE, "pid-file", 0, "FILE"), .complete = COMPLETE_FILE,
         .help = "Where the process id for --signal stands; a new one is told anew." },
+    [OPT_SPRING_STREAM] = { OPT(OPT_SPRING_STREAM, "spring-stream", 0, "URL"), .many = true,
+        .help = "Address of a process of a Spring Cloud Stream application that nobody has changed, as in http://10.0.0.7:8080: "
+                "one process each, never a load balancer. The fleet's strategy is foreign." },
+    [OPT_BINDING] = { OPT(OPT_BINDING, "binding", 0, "NAME"),
+        .help = "The binding that consumes, as in orders-in-0." },
+    [OPT_ACTUATOR] = { OPT(OPT_ACTUATOR, "actuator", 0, "PATH"),
+        .help = "Where its actuator is; /actuator when it is left out." },
+    [OPT_PODS_FILE] = { OPT(OPT_PODS_FILE, "pods-file", 0, "FILE"), .complete = COMPLETE_FILE,
+        .help = "More addresses for --spring-stream, one a line, read anew every second; # begins a comment." },
+    [OPT_START] = { OPT(OPT_START, "start", 0, "COMMAND"),
+        .help = "For sh -c: starts all processes of a color of an application that nobody has changed. Run again and again while the color "
+                "is to work, so it must do no harm to one that runs; BATON_FLEET and BATON_COLOR name it." },
+    [OPT_STOP] = { OPT(OPT_STOP, "stop", 0, "COMMAND"),
+        .help = "For sh -c: stops them. Run again and again while the color is to stand by." },
+    [OPT_READY_ALARM] = { OPT(OPT_READY_ALARM, "ready-alarm", 0, "TIME"),
+        .help = "An application that was started and shows no commit for so long is told of at /readyz; when it is left out 5s, and "
+                "6s with group.protocol=consumer." },
     [OPT_LAG] = { OPT(OPT_LAG, "lag", 0, "WHICH"), .choices = "fleets|all|off", .complete = COMPLETE_CHOICES,
         .help = "Whose lags to sample: those of the fleets' groups when it is left out, or of all groups of the cluster." },
     [OPT_LAG_INTERVAL] = { OPT(OPT_LAG_INTERVAL, "lag-interval", 0, "TIME"),
@@ -293,7 +319,7 @@ const struct command commands[] = {
                  "first; elsewhere it needs --yes.",
       .examples = { { "baton fleet delete payments --yes", "without being asked" } } },
     { .name = "serve", .arguments = "", .output = "",
-      .options = BIT(OPT_LISTEN) | BIT(OPT_ADVERTISE) | BIT(OPT_MEMBER_TOKEN_FILE) | BIT(OPT_CONNECTIONS) | BIT(OPT_REDIS) | BIT(OPT_REDIS_PASSWORD_FILE) | BIT(OPT_REDIS_CA) | BIT(OPT_REDIS_CERT) | BIT(OPT_OPEN_READS) | BIT(OPT_LAG) | BIT(OPT_LAG_INTERVAL) | BIT(OPT_TLS_CERT) | BIT(OPT_TLS_KEY) |
+      .options = BIT(OPT_LISTEN) | BIT(OPT_ADVERTISE) | BIT(OPT_MEMBER_TOKEN_FILE) | BIT(OPT_CONNECTIONS) | BIT(OPT_REDIS) | BIT(OPT_REDIS_PASSWORD_FILE) | BIT(OPT_REDIS_CA) | BIT(OPT_REDIS_CERT) | BIT(OPT_CONFIGMAP) | BIT(OPT_CONFIGMAP_TOKEN_FILE) | BIT(OPT_CONFIGMAP_CA) | BIT(OPT_OPEN_READS) | BIT(OPT_LAG) | BIT(OPT_LAG_INTERVAL) | BIT(OPT_TLS_CERT) | BIT(OPT_TLS_KEY) |
                  BIT(OPT_PROMETHEUS_AUTH_FILE) | BIT(OPT_PROMETHEUS_CA) |
                  BIT(OPT_METRICS_PARTITIONS) | BIT(OPT_METRICS_KAFKA_EXPORTER) | BIT(OPT_SESSION) | BIT(OPT_TOPICS_KEEP) | BIT(OPT_BURROW) | BIT(OPT_LOG_FORMAT) | BIT(OPT_LOG_LEVEL),
       .run = cmd_serve, .help = "Run a controller: the HTTP API, and the lead when no other has it.",
@@ -322,19 +348,26 @@ const struct command commands[] = {
       .options = BIT(OPT_COLOR) | BIT(OPT_APP_VERSION) | BIT(OPT_APPLICATION) | BIT(OPT_APPLICATION_TOKEN_FILE) | BIT(OPT_LISTEN) |
                  BIT(OPT_MEMBER_TOKEN_FILE) | BIT(OPT_GRACE) | BIT(OPT_LOG_FORMAT) | BIT(OPT_LOG_LEVEL) | BIT(OPT_ON_CHANGE) |
                  BIT(OPT_ON_CHANGE_TIMEOUT) | BIT(OPT_SIGNAL) | BIT(OPT_PID_FILE) | BIT(OPT_REDIS) | BIT(OPT_REDIS_PASSWORD_FILE) |
-                 BIT(OPT_REDIS_CA) | BIT(OPT_REDIS_CERT),
+                 BIT(OPT_REDIS_CA) | BIT(OPT_REDIS_CERT) | BIT(OPT_CONFIGMAP) | BIT(OPT_CONFIGMAP_TOKEN_FILE) | BIT(OPT_CONFIGMAP_CA) |
+                 BIT(OPT_CONFIGMAP_FILE) | BIT(OPT_SPRING_STREAM) | BIT(OPT_BINDING) | BIT(OPT_ACTUATOR) | BIT(OPT_PODS_FILE) |
+                 BIT(OPT_START) | BIT(OPT_STOP) | BIT(OPT_READY_ALARM),
       .complete = { COMPLETE_FLEET }, .run = cmd_agent,
       .help = "Run beside an application with a consumer of its own, and hold and release its partitions.",
       .details = "The application serves a small document over HTTP (docs/lifecycle.md); the agent is the member of the fleet. It "
-                 "hears from the controller through Kafka, or through --server or --redis. Serves /v1/agent, /healthz, /readyz and /prestop "
+                 "hears from the controller through Kafka, or through --server, --redis or --configmap. Serves /v1/agent, /healthz, /readyz and /prestop "
                  "at --listen (127.0.0.1:8090 when it is left out; other addresses than loopback need --token-file, which "
                  "/healthz and /readyz do not ask for). SIGTERM, or /prestop, holds everything, lets the application commit and "
                  "leave its group, within --grace; 124 when that was too short. An application that can do no more is told with --on-change or "
-                 "--signal, in place of --application or beside it: telling alone hands nothing over, so both colors may work at once.",
+                 "--signal, in place of --application or beside it: telling alone hands nothing over, so both colors may work at once. "
+                 "With --spring-stream, or --start and --stop, one agent speaks for all processes of a color, of an application that nobody has "
+                 "changed (strategy: foreign, docs/foreign.md): it is stopped and started whole, and the brokers are the witness; the end of "
+                 "such an agent leaves the application as it is.",
       .examples = { { "baton agent payments --color blue --application http://127.0.0.1:8081", "beside an application on port 8081" },
                     { "baton agent payments --color blue --application http://127.0.0.1:8081 --server http://10.0.0.5:8080",
                       "without rights on Baton's topics" },
-                    { "baton agent payments --color blue --on-change ./told.sh", "tells a script" } } },
+                    { "baton agent payments --color blue --on-change ./told.sh", "tells a script" },
+                    { "baton agent payments --color blue --spring-stream http://10.0.0.7:8080 --binding orders-in-0",
+                      "all of an application as it is" } } },
     { .name = "conformance", .arguments = "URL", .arg_min = 1, .arg_max = 1, .options = BIT(OPT_APPLICATION_TOKEN_FILE),
       .run = cmd_conformance, .help = "Check whether an application keeps the lifecycle contract, rule by rule.",
       .details = "Plays the agent to an application that has none: makes one of its partitions ready, runs it, holds it, and asks "

@@ -25,6 +25,7 @@ struct replay {
     struct judge_progress progress[BATONS_MAX];
     struct judge_sample sample;
     struct judge_part parts[PARTS_MAX];
+    struct work works[COLOR_COUNT][JUDGE_STRATA_MAX], strata[2 * JUDGE_STRATA_MAX];
     struct judge_verdict said;
     int signals[SIGNALS_MAX]; /* where in the recording the policy's signal stands; -1: nowhere */
     bool begun;
@@ -68,6 +69,10 @@ static void read_figures(struct replay *p, const struct json_at *sample, enum co
     f->errors = json_real_or(&at, "errors", 0);
     f->latency_known = read_histogram(&f->latency, &at, "latency");
     f->metadata_known = read_histogram(&f->metadata, &at, "metadata");
+    if (json_has(&at, "work")) {
+        works_read(p->works[color], JUDGE_STRATA_MAX, &at, "work");
+        p->sample.works[color] = p->works[color];
+    }
     if (!json_has(&at, "signals") || !json_array_member(&list, &at, "signals", SIGNALS_MAX))
         return;
     for (int i = 0; i < p->spec.judge.signal_count; i++)
@@ -342,6 +347,7 @@ int cmd_judge(struct cli *cli)
             p->signals[i] = -1;
         p->stages = p->spec.stages.count;
         judge_init(&p->judge, &p->spec.judge, p->progress, BATONS_MAX);
+        judge_strata(&p->judge, p->strata, JUDGE_STRATA_MAX);
         if (cli->json) {
             p->out.text = &p->text;
             json_open(&p->out, NULL, '{');

@@ -19,10 +19,13 @@
 #include "cli/pick.h"
 #include "cli/render.h"
 #include "core/spec.h"
+#include "wire/spec.h"
 
 #define PAGE_MAX (4u * 1024 * 1024)
 #define LOOK_MS 120 /* between two looks at an operation */
 #define BEHIND_MS_MAX 5000
+#define LOST_LOOK_MS 500     /* between two looks at members that crashed ... */
+#define LOST_SLACK_MS 15000  /* ... and how much longer than they may need to count as gone */
 #define SILENCE_MS_MAX 60000 /* how long the controller may be out of reach before we stop looking */
 
 /* ---- looking on ---- */
@@ -397,9 +400,110 @@ static void say_taken(const struct cli *cli, const char *what, const char *name,
                 name, name);
 }
 
-static int order_send(struct cli *cli, const char *what)
+/* ---- members that crashed ---- */
+
+/* The first of them, when nothing else refuses. */
+static const json_t *lost_member(const json_t *findings)
 {
-    char fleet[FLEET_PATH_MAX], name[FLEET_PATH_MAX], path[FLEET_PATH_MAX + 32];
+    const json_t *finding, *ret = NULL;
+    size_t i;
+
+    json_array_foreach(findings, i, finding)
+    {
+        if (!word_is(pick_text(finding, "severity", ""), "refusal"))
+            continue;
+        if (!word_is(pick_text(finding, "code", ""), "member-not-listed"))
+            return NULL;
+        ret = ret ? ret : finding;
+    }
+    return ret;
+}
+
+/* How long the fleet's members may take to count as gone; 0 when it cannot be told. */
+static int64_t gone_after_ms(struct cli *cli, const char *fleet)
+{
+    struct spec *spec = calloc(1, sizeof(*spec));
+    char path[FLEET_PATH_MAX + 32];
+    struct api_reply reply = { 0 };
+    struct errmsg m;
+    int64_t ret = 0;
+
+    snprintf(path, sizeof(path), "/v1/fleets/%s", fleet);
+    if (spec && cli_call_quietly(cli, &reply, "GET", path, NULL) == EXITS_DONE &&
+        spec_from_json(spec, pick(reply.json, "spec"), &m) == ERR_OK)
+        ret = spec_gone_after_ms(spec);
+    api_reply_free(&reply);
+    free(spec);
+    return ret;
+}
+
+/*
+ * A member that crashed counts as gone when a controller has seen it missing for long enough (rule 9), which commands
+ * that come and go never have. So where this one leads, since nobody else does, it stays and looks on, until nothing of
+ * that kind is found any more. False: Ctrl-C. What else speaks against the order is said when it is sent again.
+ */
+static bool outwait_lost(struct cli *cli, const char *fleet, const char *kind, json_t *order, const json_t *lost,
+                         int seen)
+{
+    const int64_t until_ms = clock_ms() + gone_after_ms(cli, fleet) + LOST_SLACK_MS;
+    char path[FLEET_PATH_MAX + 32];
+    json_t *body = json_copy(order);
+    bool found = true;
+
+    cli_say(cli,
+            "%s. Nobody else leads, so this command looks on until it counts as gone, for %lld s at most; nothing is "
+            "ordered before. Ctrl-C: leave it.",
+            pick_text(lost, "what", "a member is lost"), (long long)(until_ms - clock_ms() + 999) / 1000);
+    snprintf(path, sizeof(path), "/v1/fleets/%s/plan", fleet);
+    json_object_set_new(body, "kind", json_string(kind));
+    api_interrupts(cli->api);
+    while (found && clock_ms() < until_ms) {
+        struct api_reply reply;
+
+        if (interrupts_count() == seen)
+            api_wait(cli->api, LOST_LOOK_MS, NULL);
+        if (interrupts_count() > seen)
+            break;
+        found = cli_call_quietly(cli, &reply, "POST", path, body) == EXITS_DONE &&
+                lost_member(pick(reply.json, "findings"));
+        api_reply_free(&reply);
+    }
+    json_decref(body);
+    if (interrupts_count() > seen)
+        cli_say(cli, "Nothing was ordered.");
+    return interrupts_count() == seen;
+}
+
+/* ---- sending ---- */
+
+/* As cli_call(). `kind`: as plans call it, NULL: it has none. `seen`: interrupts_count() before. */
+static int order_post(struct cli *cli, struct api_reply *ret, const char *fleet, const char *what, const char *kind,
+                      json_t *body_take, int seen)
+{
+    char path[FLEET_PATH_MAX + 32], id[33];
+    const json_t *lost;
+    int code;
+
+    snprintf(path, sizeof(path), "/v1/fleets/%s/%s", fleet, what);
+    code = cli_call_quietly(cli, ret, "POST", path, body_take);
+    lost = code == EXITS_FAILED && kind && ret->text ? lost_member(pick(ret->json, "error.findings")) : NULL;
+    if (lost && api_leads(cli->api) && !cli->args.times[OPT_NO_WAIT] && interrupts_count() == seen) {
+        const bool waited = outwait_lost(cli, fleet, kind, body_take, lost, seen);
+
+        api_reply_free(ret);
+        random_id(id); /* an order of its own: the first one was answered */
+        json_object_set_new(body_take, "request_id", json_string(id));
+        code = waited ? cli_call_quietly(cli, ret, "POST", path, body_take) : EXITS_LOOKED_AWAY;
+    }
+    json_decref(body_take);
+    if (code != EXITS_DONE)
+        cli_call_failed(cli, ret);
+    return code;
+}
+
+static int order_send(struct cli *cli, const char *what, const char *kind)
+{
+    char fleet[FLEET_PATH_MAX], name[FLEET_PATH_MAX];
     json_t *body = order_body(cli);
     struct api_reply reply;
     int code, seen = interrupts_count();
@@ -411,8 +515,7 @@ static int order_send(struct cli *cli, const char *what)
         json_decref(body);
         return code;
     }
-    snprintf(path, sizeof(path), "/v1/fleets/%s/%s", fleet, what);
-    code = cli_call(cli, &reply, "POST", path, body);
+    code = order_post(cli, &reply, fleet, what, kind, body, seen);
     if (code == EXITS_CONFLICT)
         return order_conflict(cli, fleet, name);
     if (code != EXITS_DONE)
@@ -470,7 +573,7 @@ static int order_plan(struct cli *cli, const char *kind)
 
 static int order_or_plan(struct cli *cli, const char *kind, const char *what)
 {
-    return cli->args.times[OPT_DRY_RUN] ? order_plan(cli, kind) : order_send(cli, what);
+    return cli->args.times[OPT_DRY_RUN] ? order_plan(cli, kind) : order_send(cli, what, kind);
 }
 
 int cmd_plan(struct cli *cli)
@@ -514,7 +617,7 @@ int cmd_throttle(struct cli *cli)
 static int steer(struct cli *cli, const char *what)
 {
     cli->args.times[OPT_NO_WAIT] = 1;
-    return order_send(cli, what);
+    return order_send(cli, what, NULL);
 }
 
 int cmd_hold(struct cli *cli)
@@ -529,5 +632,5 @@ int cmd_promote(struct cli *cli)
 
 int cmd_abort(struct cli *cli)
 {
-    return order_send(cli, "abort");
+    return order_send(cli, "abort", NULL);
 }

@@ -516,6 +516,26 @@ static void throttle_add(struct str *ret, const struct look *look, const json_t 
     str_add_char(ret, '\n');
 }
 
+/* Agents of one color of a foreign fleet that both live. */
+static void rivals_add(struct str *ret, const struct look *look, const json_t *status)
+{
+    static const char *const names[] = { "blue", "green" };
+    size_t i;
+    json_t *m;
+
+    for (size_t c = 0; c < ARRAY_COUNT(names); c++)
+        json_array_foreach((json_t *)pick(json_object_get(pick(status, "colors"), names[c]), "members"), i, m)
+        {
+            if (!*pick_text(m, "rival", ""))
+                continue;
+            look_addf(ret, look, RED, "two agents of %s: ", names[c]);
+            clean_add(ret, look, PLAIN, pick_text(m, "client_id", "?"));
+            str_add(ret, " speaks, and beside it lives ");
+            clean_add(ret, look, PLAIN, pick_text(m, "rival", ""));
+            str_add(ret, ": end one of them\n");
+        }
+}
+
 void render_status(struct str *ret, const struct look *look, const json_t *status, bool wide, int64_t now_unix_ms)
 {
     const json_t *partitions = pick(status, "partitions"), *op = pick(status, "operation");
@@ -530,6 +550,7 @@ void render_status(struct str *ret, const struct look *look, const json_t *statu
     str_free(&sentence);
     leader_add(ret, look, status);
     throttle_add(ret, look, pick(status, "throttle_when"));
+    rivals_add(ret, look, status);
     if (pick_text(status, "broken", NULL)) {
         look_add(ret, look, RED, "Its document cannot be read: ");
         look_clean(ret, pick_text(status, "broken", ""));
@@ -1022,6 +1043,12 @@ static void receipt_sums(struct str *ret, const struct look *look, const json_t 
     look_add(ret, look, DIM,
              repeated ? "records that both colors may have processed, listed below\n"
                       : "no record may have been processed by both colors\n");
+    if (pick_int(receipt, "totals.given_again", 0) > 0) {
+        label(ret, look, "again");
+        look_addf(ret, look, YELLOW, "%-8" PRId64, pick_int(receipt, "totals.given_again", 0));
+        look_add(ret, look, DIM,
+                 "records possibly repeated within a color: their work was broken off and began anew\n");
+    }
     if (pick_int(receipt, "totals.removed_by_retention", 0) > 0) {
         label(ret, look, "removed");
         look_addf(ret, look, RED, "%-8" PRId64, pick_int(receipt, "totals.removed_by_retention", 0));

@@ -19,6 +19,7 @@
 #include "core/limits.h"
 #include "kafka/client.h"
 #include "kafka/log.h"
+#include "kube/client.h"
 #include "redis/client.h"
 
 #define METRICS_PARTITIONS_STANDARD 1000
@@ -144,6 +145,9 @@ int cmd_serve(struct cli *cli)
                                         .password_file = a->value[OPT_REDIS_PASSWORD_FILE],
                                         .ca_file = a->value[OPT_REDIS_CA],
                                         .cert_file = a->value[OPT_REDIS_CERT] };
+    const struct kube_config kube = { .server = a->value[OPT_CONFIGMAP],
+                                      .token_file = a->value[OPT_CONFIGMAP_TOKEN_FILE],
+                                      .ca_file = a->value[OPT_CONFIGMAP_CA] };
     struct controller_config config;
     struct event_base *base;
     struct errmsg m = { 0 };
@@ -165,6 +169,9 @@ int cmd_serve(struct cli *cli)
         return cli_fail(cli, EXITS_USAGE, "--burrow: %s", m.text);
     if (!redis.servers && (redis.password_file || redis.ca_file || redis.cert_file))
         return cli_fail(cli, EXITS_USAGE, "which Redis? Give --redis URL, such as redis://10.0.0.7:6379");
+    if (!kube.server && (kube.token_file || kube.ca_file))
+        return cli_fail(cli, EXITS_USAGE,
+                        "which API server? Give --configmap in-cluster, or --configmap https://HOST:PORT/NAMESPACE");
     if (a->times[OPT_SERVER])
         return cli_fail(cli, EXITS_USAGE, "'serve' is the server: give it --bootstrap HOST:PORT, not --server");
     if (a->value[OPT_LAG_INTERVAL] &&
@@ -187,6 +194,7 @@ int cmd_serve(struct cli *cli)
     config.metrics_partitions_max = (int)metrics_partitions;
     config.burrow = a->value[OPT_BURROW] ? &burrow : NULL;
     config.redis = redis.servers ? &redis : NULL;
+    config.configmap = kube.server ? &kube : NULL;
     config.connections_max = (int)connections;
     files_max_raise(connections + FILES_BESIDE);
     code = base ? serve_run(cli, base, &config) : cli_fail(cli, EXITS_FAILED, "cannot make an event loop");

@@ -12,6 +12,7 @@
 #include "base/check.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "controller/configmap.h"
 #include "controller/internal.h"
 #include "controller/keeper.h"
 #include "http/parse.h"
@@ -280,6 +281,12 @@ static bool order_read(struct call *call, const struct entry *e, struct order *r
     return true;
 }
 
+static void channel_findings(const struct entry *e, struct findings *ret)
+{
+    keeper_findings(e->c->keeper, ret);
+    configmaps_findings(e->c->configmaps, &e->mirror->fleet, ret);
+}
+
 static void on_plan_reading(void *opaque, struct reading *r)
 {
     struct call *call = opaque;
@@ -295,7 +302,7 @@ static void on_plan_reading(void *opaque, struct reading *r)
     if (error < 0)
         call_fail(call, error, &m);
     else {
-        keeper_findings(call->c->keeper, findings);
+        channel_findings(e, findings);
         watch_findings(e, findings);
         api_order_planned(call, findings);
     }
@@ -655,6 +662,18 @@ static const char *spec_forbidden(const struct spec *old, const struct spec *new
     return old->strategy != new->strategy ? "the strategy of a fleet cannot change" : NULL;
 }
 
+/* It was made or changed: as it is now, and what its members' channels have to say of it. */
+static void answer_applied(struct call *call, int status, struct entry *e)
+{
+    struct findings *findings = must(calloc(1, sizeof(*findings)));
+    json_t *json = view_fleet(e, NULL);
+
+    channel_findings(e, findings);
+    json_object_set_new(json, "findings", view_findings(findings));
+    call_json(call, status, json);
+    free(findings);
+}
+
 static void put_fleet(struct controller *c, struct call *call, const struct target *target)
 {
     struct entry *e = entry_get(c, target->fleet);
@@ -683,7 +702,7 @@ static void put_fleet(struct controller *c, struct call *call, const struct targ
         call_error(call, 409, "conflict", "apply the file again when it has ended", NULL, "%s %u is under way",
                    op_kind_name(s->op.kind), s->op.number);
     else if (!memcmp(&s->fleet->spec, call->spec, sizeof(*call->spec))) // NOLINT: both came out of one zeroed struct
-        call_json(call, 200, view_fleet(e, NULL));                      /* nothing to write */
+        answer_applied(call, 200, e);                                   /* nothing to write */
     else
         led_spec_take(e->led, call, call->spec);
 }
@@ -871,7 +890,7 @@ static void answer_done(struct controller *c, struct call *call, const struct ta
     if (call->done_status == 204)
         call_text(call, 204, NULL, "", 0);
     else if (e)
-        call_json(call, call->done_status, view_fleet(e, NULL));
+        answer_applied(call, call->done_status, e);
     else
         call_error(call, 404, "not-found", NULL, NULL, "the fleet has been deleted meanwhile");
 }
@@ -920,7 +939,10 @@ static void http_answered(void *opaque, const struct api_answer *answer)
 {
     struct http_ticket *ticket = opaque;
 
-    http_answer(ticket->x, answer->status, answer->content_type, answer->body, answer->body_len, answer->location);
+    if (answer->pieces.more)
+        http_answer_pieces(ticket->x, answer->status, answer->content_type, answer->pieces);
+    else
+        http_answer(ticket->x, answer->status, answer->content_type, answer->body, answer->body_len, answer->location);
     free(ticket);
 }
 
@@ -995,6 +1017,7 @@ void http_handle(void *opaque, struct http_exchange *x, const struct http_reques
                            .body_len = request->body_len,
                            .by = request->by[0] ? request->by : request->peer,
                            .request_id = request->request_id,
+                           .pieces = true,
                        },
                        http_answered, ticket);
 }

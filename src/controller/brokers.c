@@ -10,9 +10,9 @@
 #include "base/str.h"
 
 #define ANSWER_MS_MAX 5000
-#define RETENTION_FRESH_MS 60000
-#define RETENTION_REFUSED_MS 600000 /* a broker that does not answer is not asked again so soon */
-#define RETENTION_ANSWER_MS 3000
+#define CONFIG_FRESH_MS 60000
+#define CONFIG_REFUSED_MS 600000 /* a broker that does not answer is not asked again so soon */
+#define CONFIG_ANSWER_MS 3000
 
 struct ask {
     struct ask *next;
@@ -21,12 +21,15 @@ struct ask {
     void *opaque;
 };
 
-struct retention {
-    struct retention *next;
-    char topic[TOPIC_NAME_MAX + 1];
-    int64_t ms;
-    int64_t again_ms; /* not asked before */
+/* Of a topic or a broker, by the newest answer. */
+struct config {
+    struct config *next;
+    rd_kafka_ResourceType_t type;
+    char name[TOPIC_NAME_MAX + 1]; /* of a broker its id */
+    int64_t again_ms;              /* not asked before */
     bool out;
+    int64_t retention_ms;                /* of a topic */
+    struct coordinator_view coordinator; /* of a broker */
 };
 
 struct brokers {
@@ -35,10 +38,12 @@ struct brokers {
     rd_kafka_queue_t *config_queue;
     uint64_t token_last;
     struct ask *asks;
-    struct retention *retentions;
+    struct config *configs;
+    struct reading *readings; /* that wait for one of them */
 };
 
 struct reading {
+    struct reading *next; /* of brokers.readings */
     struct brokers *brokers;
     unsigned what;
     reading_done *done;
@@ -46,6 +51,7 @@ struct reading {
     struct fleet fleet;
     struct kafka_tp *tps;
     struct snapshot snapshot;
+    const struct config *awaited[COLOR_COUNT]; /* NULL: nothing is */
     int pending;
     bool bounds_asked;
 };
@@ -82,11 +88,11 @@ void brokers_close(struct brokers *b)
         b->asks = a->next;
         free(a);
     }
-    while (b->retentions) {
-        struct retention *r = b->retentions;
+    while (b->configs) {
+        struct config *c = b->configs;
 
-        b->retentions = r->next;
-        free(r);
+        b->configs = c->next;
+        free(c);
     }
     rd_kafka_queue_destroy(b->config_queue);
     kafka_admin_close(b->admin);
@@ -166,77 +172,112 @@ struct kafka_tp *brokers_tps(const struct fleet *f, const int *list, int count)
     return tps;
 }
 
-/* --- retention ---------------------------------------------------------------------------------------------------- */
+/* --- configurations: of topics, and of brokers -------------------------------------------------------------------- */
 
-static struct retention *retention_of(struct brokers *b, const char *topic)
+static struct config *config_of(struct brokers *b, rd_kafka_ResourceType_t type, const char *name)
 {
-    struct retention *r = b->retentions;
+    struct config *c = b->configs;
 
-    while (r && strcmp(r->topic, topic) != 0)
-        r = r->next;
-    if (r)
-        return r;
-    r = must(calloc(1, sizeof(*r)));
-    text_copy(r->topic, sizeof(r->topic), topic);
-    r->ms = -1;
-    r->next = b->retentions;
-    b->retentions = r;
-    return r;
+    while (c && (c->type != type || strcmp(c->name, name) != 0))
+        c = c->next;
+    if (c)
+        return c;
+    c = must(calloc(1, sizeof(*c)));
+    c->type = type;
+    text_copy(c->name, sizeof(c->name), name);
+    c->retention_ms = -1;
+    c->next = b->configs;
+    b->configs = c;
+    return c;
 }
 
-static void retention_ask(struct brokers *b, struct retention *r)
+/* Asks when what is known is old; true: the answer is still to come. */
+static bool config_ask(struct brokers *b, struct config *c)
 {
-    rd_kafka_ConfigResource_t *resource = must(rd_kafka_ConfigResource_new(RD_KAFKA_RESOURCE_TOPIC, r->topic));
-    rd_kafka_AdminOptions_t *options =
-        must(rd_kafka_AdminOptions_new(b->handle->rk, RD_KAFKA_ADMIN_OP_DESCRIBECONFIGS));
+    rd_kafka_ConfigResource_t *resource;
+    rd_kafka_AdminOptions_t *options;
 
-    rd_kafka_AdminOptions_set_request_timeout(options, RETENTION_ANSWER_MS, NULL, 0);
-    rd_kafka_AdminOptions_set_opaque(options, r);
+    if (c->out || clock_ms() < c->again_ms)
+        return c->out;
+    resource = must(rd_kafka_ConfigResource_new(c->type, c->name));
+    options = must(rd_kafka_AdminOptions_new(b->handle->rk, RD_KAFKA_ADMIN_OP_DESCRIBECONFIGS));
+    rd_kafka_AdminOptions_set_request_timeout(options, CONFIG_ANSWER_MS, NULL, 0);
+    rd_kafka_AdminOptions_set_opaque(options, c);
     rd_kafka_DescribeConfigs(b->handle->rk, &resource, 1, options, b->config_queue);
     rd_kafka_AdminOptions_destroy(options);
     rd_kafka_ConfigResource_destroy(resource);
-    r->out = true;
+    return c->out = true;
 }
 
 int64_t brokers_retention_ms(struct brokers *b, const char *topic)
 {
-    struct retention *r = retention_of(b, topic);
+    struct config *c = config_of(b, RD_KAFKA_RESOURCE_TOPIC, topic);
 
-    if (!r->out && clock_ms() >= r->again_ms)
-        retention_ask(b, r);
-    return r->ms;
+    config_ask(b, c);
+    return c->retention_ms;
 }
 
-static void retention_answered(rd_kafka_event_t *event)
+/* The entry's value, NULL: there is none. */
+static const char *entry_value(const rd_kafka_ConfigEntry_t **entries, size_t count, const char *name)
+{
+    for (size_t i = 0; i < count; i++)
+        if (strcmp(rd_kafka_ConfigEntry_name(entries[i]), name) == 0)
+            return rd_kafka_ConfigEntry_value(entries[i]);
+    return NULL;
+}
+
+static void take_retention(struct config *c, const rd_kafka_ConfigEntry_t **entries, size_t count)
+{
+    const char *ms = entry_value(entries, count, "retention.ms"),
+               *policy = entry_value(entries, count, "cleanup.policy");
+    const bool expires = !policy || strstr(policy, "delete"); /* only compacted: nothing expires by age */
+
+    if (!ms || !expires || parse_int64(&c->retention_ms, ms, -1, INT64_MAX, NULL) < 0)
+        c->retention_ms = -1;
+}
+
+static void take_coordinator(struct config *c, const rd_kafka_ConfigEntry_t **entries, size_t count)
+{
+    struct coordinator_view *view = &c->coordinator;
+    const char *delay = entry_value(entries, count, "group.initial.rebalance.delay.ms"),
+               *heartbeat = entry_value(entries, count, "group.consumer.heartbeat.interval.ms");
+
+    view->known = delay && parse_int64(&view->delay_ms, delay, 0, INT32_MAX, NULL) == ERR_OK;
+    if (!view->known)
+        snprintf(view->why, sizeof(view->why), "it has no group.initial.rebalance.delay.ms");
+    if (!heartbeat || parse_int64(&view->heartbeat_ms, heartbeat, 0, INT32_MAX, NULL) < 0)
+        view->heartbeat_ms = 0;
+}
+
+static void readings_go_on(struct brokers *b, const struct config *c);
+
+static void config_answered(struct brokers *b, rd_kafka_event_t *event)
 {
     const rd_kafka_DescribeConfigs_result_t *result = rd_kafka_event_DescribeConfigs_result(event);
-    struct retention *r = rd_kafka_event_opaque(event);
+    struct config *c = rd_kafka_event_opaque(event);
     const rd_kafka_ConfigResource_t **resources;
     const rd_kafka_ConfigEntry_t **entries;
+    const char *why = "";
     size_t count = 0, entry_count = 0;
-    bool read = false;
 
-    r->out = false;
-    r->again_ms = clock_ms() + RETENTION_FRESH_MS;
     resources = result ? rd_kafka_DescribeConfigs_result_resources(result, &count) : NULL;
-    if (rd_kafka_event_error(event) || count != 1 || rd_kafka_ConfigResource_error(resources[0])) {
-        r->again_ms = clock_ms() + RETENTION_REFUSED_MS;
-        log_debug("retention_unknown", "topic=%s error=\"%s\"", r->topic, rd_kafka_event_error_string(event));
-        return;
+    if (rd_kafka_event_error(event))
+        why = rd_kafka_event_error_string(event);
+    else if (count != 1)
+        why = "an answer without it";
+    else if (rd_kafka_ConfigResource_error(resources[0]))
+        why = rd_kafka_err2str(rd_kafka_ConfigResource_error(resources[0]));
+    c->out = false;
+    c->again_ms = clock_ms() + (*why ? CONFIG_REFUSED_MS : CONFIG_FRESH_MS);
+    if (*why) {
+        log_debug("config_unknown", "of=%s error=\"%s\"", c->name, why);
+        c->coordinator.known = false;
+        snprintf(c->coordinator.why, sizeof(c->coordinator.why), "%.150s", why);
+    } else {
+        entries = rd_kafka_ConfigResource_configs(resources[0], &entry_count);
+        (c->type == RD_KAFKA_RESOURCE_TOPIC ? take_retention : take_coordinator)(c, entries, entry_count);
     }
-    entries = rd_kafka_ConfigResource_configs(resources[0], &entry_count);
-    for (size_t i = 0; i < entry_count; i++) {
-        const char *name = rd_kafka_ConfigEntry_name(entries[i]), *value = rd_kafka_ConfigEntry_value(entries[i]);
-
-        if (!strcmp(name, "retention.ms") && value)
-            read = parse_int64(&r->ms, value, -1, INT64_MAX, NULL) == ERR_OK;
-        if (!strcmp(name, "cleanup.policy") && value && !strstr(value, "delete")) {
-            r->ms = -1; /* only compacted: nothing expires by age */
-            return;
-        }
-    }
-    if (!read)
-        r->ms = -1;
+    readings_go_on(b, c);
 }
 
 void brokers_poll(struct brokers *b)
@@ -246,7 +287,7 @@ void brokers_poll(struct brokers *b)
 
     while ((event = rd_kafka_queue_poll(b->config_queue, 0))) {
         if (rd_kafka_event_type(event) == RD_KAFKA_EVENT_DESCRIBECONFIGS_RESULT)
-            retention_answered(event);
+            config_answered(b, event);
         rd_kafka_event_destroy(event);
     }
     while ((answer = kafka_admin_poll(b->admin))) {
@@ -267,11 +308,23 @@ void brokers_poll(struct brokers *b)
 
 /* --- readings ----------------------------------------------------------------------------------------------------- */
 
+static void reading_awaits_not(struct reading *r)
+{
+    struct reading **at = &r->brokers->readings;
+
+    while (*at && *at != r)
+        at = &(*at)->next;
+    if (*at)
+        *at = r->next;
+    memset(r->awaited, 0, sizeof(r->awaited));
+}
+
 void reading_free(struct reading *r)
 {
     if (!r)
         return;
     brokers_forget(r->brokers, r);
+    reading_awaits_not(r);
     for (int c = 0; c < COLOR_COUNT; c++) {
         free(r->snapshot.groups[c].members);
         free(r->snapshot.groups[c].owner);
@@ -402,6 +455,55 @@ static void take_owners(struct reading *r, struct group_view *view, const struct
         }
 }
 
+/* A foreign application stands still for as long as its group's coordinator has been told to wait. */
+static void take_coordinators(struct reading *r, enum color color)
+{
+    struct brokers *b = r->brokers;
+    char name[16];
+    struct config *c;
+
+    snprintf(name, sizeof(name), "%d", (int)r->snapshot.groups[color].coordinator);
+    c = config_of(b, RD_KAFKA_RESOURCE_BROKER, name);
+    c->coordinator.id = r->snapshot.groups[color].coordinator;
+    if (!config_ask(b, c)) {
+        r->snapshot.coordinators[color] = c->coordinator;
+        return;
+    }
+    if (!r->awaited[BLUE] && !r->awaited[GREEN]) {
+        r->next = b->readings;
+        b->readings = r;
+    }
+    r->awaited[color] = c;
+    r->pending++;
+}
+
+static struct reading *reading_awaiting(struct brokers *b, const struct config *c)
+{
+    struct reading *r = b->readings;
+
+    while (r && r->awaited[BLUE] != c && r->awaited[GREEN] != c)
+        r = r->next;
+    return r;
+}
+
+static void readings_go_on(struct brokers *b, const struct config *c)
+{
+    struct reading *r;
+
+    while ((r = reading_awaiting(b, c))) {
+        for (int color = 0; color < COLOR_COUNT; color++)
+            if (r->awaited[color] == c) {
+                r->snapshot.coordinators[color] = c->coordinator;
+                r->awaited[color] = NULL;
+                r->pending--;
+            }
+        if (!r->awaited[BLUE] && !r->awaited[GREEN])
+            reading_awaits_not(r);
+        r->pending++;
+        reading_answered(r); /* done with it, it may be gone */
+    }
+}
+
 static void take_group(struct reading *r, enum color color, struct kafka_answer *a)
 {
     struct group_view *view = &r->snapshot.groups[color];
@@ -415,6 +517,8 @@ static void take_group(struct reading *r, enum color color, struct kafka_answer 
     }
     if (view->known)
         take_owners(r, view, a);
+    if (view->known && view->coordinator >= 0 && r->fleet.spec.strategy == STRATEGY_FOREIGN)
+        take_coordinators(r, color);
     reading_answered(r);
 }
 

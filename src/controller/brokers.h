@@ -5,7 +5,8 @@
  * In a reading committed offsets are asked before the ends of the logs, so that no lag is ever negative.
  *
  * Retention is a configuration of the topic; it is read in the background and remembered for a minute, since brokers
- * that do not answer such questions (the embedded one) would hold up every preflight.
+ * that do not answer such questions (the embedded one) would hold up every preflight. How long a broker makes a group wait is
+ * remembered as long, but the first reading of a foreign fleet waits for it: a broker that describes its groups answers.
  */
 #ifndef CONTROLLER_BROKERS_H
 #define CONTROLLER_BROKERS_H
@@ -38,7 +39,8 @@ struct kafka_tp *brokers_tps(const struct fleet *f, const int *list, int count);
 int64_t brokers_retention_ms(struct brokers *b, const char *topic);
 
 enum reading_what {
-    READING_GROUPS = 1,  /* members of both groups and who owns which partition */
+    READING_GROUPS =
+        1, /* members of both groups and who owns which partition; of a foreign fleet, what makes them wait */
     READING_OFFSETS = 2, /* committed offsets and marks of both groups */
     READING_BOUNDS = 4,  /* start and end of each partition's log */
     READING_TOPICS = 8,  /* partition counts and retention */

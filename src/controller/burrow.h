@@ -18,6 +18,7 @@
 #include "base/err.h"
 #include "base/str.h"
 #include "controller/burrow_store.h"
+#include "http/server.h"
 
 struct kafka_settings;
 
@@ -52,8 +53,8 @@ void burrow_follower_unlock(struct burrow_follower *f);
 
 /* --- burrow_metrics.c --------------------------------------------------------------------------------------------- */
 
-/* Burrow's own page for Prometheus. */
-void burrow_metrics(struct str *ret, struct burrow *store, const char *cluster, int64_t now_s);
+/* Burrow's own page for Prometheus. `store` is the follower's, locked now; `cluster` lives as long as the page. */
+struct http_pieces burrow_metrics(struct burrow_follower *follower, const struct burrow *store, const char *cluster);
 
 /* --- burrow_http.c ------------------------------------------------------------------------------------------------ */
 

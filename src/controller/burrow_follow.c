@@ -26,8 +26,8 @@
 #include "base/check.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/settle.h"
 #include "controller/burrow.h"
-#include "controller/settle.h"
 #include "kafka/commits.h"
 #include "kafka/log.h"
 

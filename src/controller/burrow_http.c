@@ -27,6 +27,7 @@
 #define ANSWER_MAX (24 * 1024 * 1024) /* the windows of some 20,000 partitions; the server sends 32 MiB at a time */
 
 struct ask {
+    struct http_pieces pieces; /* of a page that is too long for `text` */
     struct controller *c;
     struct call *call;
     const char *pattern; /* of the route */
@@ -442,7 +443,7 @@ void burrow_label(struct controller *c, json_t *json, const char *group)
 
 static void get_metrics(struct ask *a)
 {
-    burrow_metrics(&a->text, a->store, a->options->cluster, clock_unix_ms() / 1000);
+    a->pieces = burrow_metrics(a->c->burrow, a->store, a->options->cluster);
 }
 
 /* --- configuration ------------------------------------------------------------------------------------------------ */
@@ -621,6 +622,10 @@ static void say_ready(struct controller *c, struct call *call)
 
 static void say(struct ask *a, bool plain)
 {
+    if (a->pieces.more) {
+        call_pieces(a->call, a->status, TEXT_TYPE, a->pieces);
+        return;
+    }
     if (str_error(&a->text)) {
         a->text.error = 0;
         say_error(a, 500, "the answer is too large");

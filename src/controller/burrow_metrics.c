@@ -1,14 +1,16 @@
 /*
  * burrow_metrics - the page for Prometheus that Burrow has at /metrics: the same names, labels and values.
  *
- * As in Burrow a partition's status and offset are shown once its window is full. A family's samples stand together, so each
- * is written into a text of its own; the page is their sum.
+ * As in Burrow a partition's status and offset are shown once its window is full. A family's samples stand together, and the page
+ * of a large cluster is longer than anybody wants to keep in memory: so it is made in pieces, a pass over all groups for each family, and
+ * the store is locked for a piece only. A group that comes or goes meanwhile is in some families and not in others.
  */
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/check.h"
+#include "base/clock.h"
 #include "controller/burrow.h"
 
 enum family { LAG_TOTAL, STATUS, PARTITION_LAG, CURRENT_OFFSET, PARTITION_STATUS, TOPIC_OFFSET, FAMILY_COUNT };
@@ -24,15 +26,22 @@ static const struct {
     [TOPIC_OFFSET] = { "burrow_kafka_topic_partition_offset", "Newest end of the partition's log." },
 };
 
+#define PIECE_BYTES (64 * 1024)
+
 struct name {
     struct name *next;
     char text[];
 };
 
-struct page {
-    struct str family[FAMILY_COUNT];
-    const char *cluster, *subject; /* subject: the group or topic whose turn it is */
-    struct name *names, **names_end;
+struct burrow_page {
+    struct burrow_follower *follower;
+    struct burrow *store;
+    const char *cluster;
+    int64_t now_s;
+    struct name *groups, *topics;
+    int family;                 /* -1: none has begun */
+    const struct name *subject; /* the group or topic whose turn it is in this family */
+    struct str *to;
 };
 
 static void add_label(struct str *to, const char *label, const char *value)
@@ -49,23 +58,21 @@ static void add_label(struct str *to, const char *label, const char *value)
     str_add_char(to, '"');
 }
 
-/* The head of a sample: group and topic may be NULL, partition -1. */
-static void add_sample(struct page *page, enum family family, const char *group, const char *topic, int32_t partition)
+/* The head of a sample: group and topic may be NULL. */
+static void add_sample(struct burrow_page *page, const char *group, const char *topic, int32_t partition)
 {
-    struct str *to = &page->family[family];
-
-    str_addf(to, "%s{", families[family].name);
-    add_label(to, "cluster", page->cluster);
+    str_addf(page->to, "%s{", families[page->family].name);
+    add_label(page->to, "cluster", page->cluster);
     if (group) {
-        str_add_char(to, ',');
-        add_label(to, "consumer_group", group);
+        str_add_char(page->to, ',');
+        add_label(page->to, "consumer_group", group);
     }
     if (topic) {
-        str_add_char(to, ',');
-        add_label(to, "topic", topic);
-        str_addf(to, ",partition=\"%" PRId32 "\"", partition);
+        str_add_char(page->to, ',');
+        add_label(page->to, "topic", topic);
+        str_addf(page->to, ",partition=\"%" PRId32 "\"", partition);
     }
-    str_add(to, "} ");
+    str_add(page->to, "} ");
 }
 
 static unsigned number_of(enum burrow_status status)
@@ -75,78 +82,122 @@ static unsigned number_of(enum burrow_status status)
 
 static void on_partition(void *opaque, const struct burrow_partition *p, const struct burrow_verdict *v)
 {
-    struct page *page = opaque;
+    struct burrow_page *page = opaque;
 
-    add_sample(page, PARTITION_LAG, page->subject, p->topic, p->partition);
-    str_addf(&page->family[PARTITION_LAG], "%" PRIu64 "\n", p->window.current_lag);
-    if (v->complete < 1.0F || !v->end)
+    if (page->family != PARTITION_LAG && (v->complete < 1.0F || !v->end))
         return;
-    add_sample(page, CURRENT_OFFSET, page->subject, p->topic, p->partition);
-    str_addf(&page->family[CURRENT_OFFSET], "%" PRId64 "\n", v->end->offset);
-    add_sample(page, PARTITION_STATUS, page->subject, p->topic, p->partition);
-    str_addf(&page->family[PARTITION_STATUS], "%u\n", number_of(v->status));
+    add_sample(page, page->subject->text, p->topic, p->partition);
+    if (page->family == PARTITION_LAG)
+        str_addf(page->to, "%" PRIu64 "\n", p->window.current_lag);
+    else if (page->family == CURRENT_OFFSET)
+        str_addf(page->to, "%" PRId64 "\n", v->end->offset);
+    else
+        str_addf(page->to, "%u\n", number_of(v->status));
+}
+
+static void add_group(struct burrow_page *page)
+{
+    const bool sums = page->family == LAG_TOTAL || page->family == STATUS;
+    const char *group = page->subject->text;
+    struct burrow_group_verdict g;
+
+    burrow_group_judge(&g, page->store, group, page->now_s, sums ? NULL : on_partition, page);
+    if (!sums || g.status == BURROW_NOTFOUND)
+        return;
+    add_sample(page, group, NULL, -1);
+    if (page->family == LAG_TOTAL)
+        str_addf(page->to, "%" PRIu64 "\n", g.total_lag);
+    else
+        str_addf(page->to, "%u\n", number_of(g.status));
 }
 
 static void on_end(void *opaque, int32_t partition, bool known, int64_t end)
 {
-    struct page *page = opaque;
+    struct burrow_page *page = opaque;
 
     if (!known)
         return;
-    add_sample(page, TOPIC_OFFSET, NULL, page->subject, partition);
-    str_addf(&page->family[TOPIC_OFFSET], "%" PRId64 "\n", end);
+    add_sample(page, NULL, page->subject->text, partition);
+    str_addf(page->to, "%" PRId64 "\n", end);
 }
 
-/* Judging may forget an expired group, which the walk over names does not allow: they are noted first. */
-static void on_name(void *opaque, const char *name)
+static void begin_family(struct burrow_page *page)
 {
-    struct page *page = opaque;
-    struct name *one = malloc(sizeof(*one) + strlen(name) + 1);
+    const char *name = families[page->family].name;
 
-    ASSERT(one != NULL);
+    str_addf(page->to, "# HELP %s %s\n# TYPE %s gauge\n", name, families[page->family].help, name);
+    page->subject = page->family == TOPIC_OFFSET ? page->topics : page->groups;
+}
+
+/* What one group or topic has in one family, and the next family's head behind the last. False: that was all. */
+static bool add_subject(struct burrow_page *page)
+{
+    if (page->subject && page->family == TOPIC_OFFSET)
+        burrow_topic(page->store, page->subject->text, on_end, page);
+    else if (page->subject)
+        add_group(page);
+    if (page->subject)
+        page->subject = page->subject->next;
+    while (!page->subject && ++page->family < FAMILY_COUNT)
+        begin_family(page);
+    return page->family < FAMILY_COUNT;
+}
+
+static int page_more(void *opaque, struct str *to)
+{
+    struct burrow_page *page = opaque;
+    char trouble[512] = "";
+    bool more = true;
+
+    page->store = burrow_follower_lock(page->follower, trouble, sizeof(trouble));
+    if (!page->store)
+        return -1;
+    page->to = to;
+    while (more && to->len < PIECE_BYTES)
+        more = add_subject(page);
+    burrow_follower_unlock(page->follower);
+    return more;
+}
+
+static void names_free(struct name *names)
+{
+    while (names) {
+        struct name *next = names->next;
+
+        free(names);
+        names = next;
+    }
+}
+
+static void page_over(void *opaque)
+{
+    struct burrow_page *page = opaque;
+
+    names_free(page->groups);
+    names_free(page->topics);
+    free(page);
+}
+
+static void on_name(void *opaque, const char *text)
+{
+    struct name ***end = opaque, *one = must(malloc(sizeof(*one) + strlen(text) + 1));
+
     one->next = NULL;
-    strcpy(one->text, name);
-    *page->names_end = one;
-    page->names_end = &one->next;
+    strcpy(one->text, text);
+    **end = one;
+    *end = &one->next;
 }
 
-static const char *name_take(struct page *page, struct name **taken)
+struct http_pieces burrow_metrics(struct burrow_follower *follower, const struct burrow *store, const char *cluster)
 {
-    free(*taken);
-    *taken = page->names;
-    page->names = *taken ? (*taken)->next : NULL;
-    return *taken ? (*taken)->text : NULL;
-}
+    struct burrow_page *page = must(calloc(1, sizeof(*page)));
+    struct name **groups_end = &page->groups, **topics_end = &page->topics;
 
-void burrow_metrics(struct str *ret, struct burrow *store, const char *cluster, int64_t now_s)
-{
-    struct page page = { .cluster = cluster, .names_end = &page.names };
-    struct burrow_group_verdict g;
-    struct name *taken = NULL;
-
-    for (int i = 0; i < FAMILY_COUNT; i++) {
-        page.family[i] = STR_WITH_MAX(ret->max);
-        str_addf(&page.family[i], "# HELP %s %s\n# TYPE %s gauge\n", families[i].name, families[i].help,
-                 families[i].name);
-    }
-    burrow_groups(store, on_name, &page);
-    while ((page.subject = name_take(&page, &taken))) {
-        burrow_group_judge(&g, store, page.subject, now_s, on_partition, &page);
-        if (g.status == BURROW_NOTFOUND)
-            continue;
-        add_sample(&page, LAG_TOTAL, page.subject, NULL, -1);
-        str_addf(&page.family[LAG_TOTAL], "%" PRIu64 "\n", g.total_lag);
-        add_sample(&page, STATUS, page.subject, NULL, -1);
-        str_addf(&page.family[STATUS], "%u\n", number_of(g.status));
-    }
-    page.names_end = &page.names;
-    burrow_topics(store, on_name, &page);
-    while ((page.subject = name_take(&page, &taken)))
-        burrow_topic(store, page.subject, on_end, &page);
-    for (int i = 0; i < FAMILY_COUNT; i++) {
-        if (str_error(&page.family[i]))
-            ret->error = str_error(&page.family[i]);
-        str_add_bytes(ret, page.family[i].buf, page.family[i].len);
-        str_free(&page.family[i]);
-    }
+    page->follower = follower;
+    page->cluster = cluster;
+    page->now_s = clock_unix_ms() / 1000;
+    page->family = -1;
+    burrow_groups(store, on_name, &groups_end);
+    burrow_topics(store, on_name, &topics_end);
+    return (struct http_pieces){ .more = page_more, .over = page_over, .opaque = page };
 }

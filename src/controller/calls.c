@@ -25,6 +25,7 @@
 #define LEADER_ASK_MS 1000
 #define SHOWN_MS 50
 #define SHOWN_BYTES_MIN (16 * 1024)
+#define TAKEN_EVERY_MS 100
 #define TURN_MS_MAX 20 /* a crowd of readers does not keep the fleets' switchers waiting */
 
 static char *copy(const char *text, size_t len)
@@ -52,6 +53,7 @@ struct call *call_new(struct controller *c, const struct api_request *request, a
     call->accept = copy(request->accept ? request->accept : "", request->accept ? strlen(request->accept) : 0);
     call->body = copy(body, request->body ? request->body_len : 0);
     call->body_len = request->body ? request->body_len : 0;
+    call->pieces = request->pieces;
     text_copy(call->by, sizeof(call->by), request->by && *request->by ? request->by : c->by ? c->by : "");
     if (!request->request_id || !body_id_clean(request->request_id) ||
         !text_copy(call->request_id, sizeof(call->request_id), request->request_id))
@@ -71,9 +73,8 @@ void call_free(struct call *call)
     struct entry *e = call->spec ? entry_make(call->c, call->spec->fleet) : NULL;
 
     ASSERT(call->led == NULL);
-    for (struct append *a = call->c->appends; a; a = a->next)
-        if (a->call == call)
-            a->call = NULL;
+    if (call->append)
+        call->append->call = NULL;
     if (e && e->birth == call)
         e->birth = NULL;
     brokers_forget(call->c->brokers, call);
@@ -96,11 +97,48 @@ void controller_request(struct controller *c, const struct api_request *request,
     call_new(c, request, answered, opaque);
 }
 
+struct call *call_after(const struct controller *c, const struct call *call)
+{
+    struct call *next = call ? call->next : c->calls;
+
+    return next || (call && call->taken_at) ? next : c->taken;
+}
+
 void controller_forget(struct controller *c, api_answered *answered, void *opaque)
 {
-    for (struct call *call = c->calls; call; call = call->next)
+    for (struct call *call = call_after(c, NULL); call; call = call_after(c, call))
         if (call->answered == answered && call->opaque == opaque)
             call->answered = NULL;
+}
+
+/* --- two lists ---------------------------------------------------------------------------------------------------- */
+
+/* Out of the first list already. */
+static void call_take(struct call *call)
+{
+    struct controller *c = call->c;
+
+    call->next = c->taken;
+    call->taken_at = &c->taken;
+    if (c->taken)
+        c->taken->taken_at = &call->next;
+    c->taken = call;
+}
+
+/* It is TAKEN no more. */
+static void call_give_back(struct call *call)
+{
+    struct controller *c = call->c;
+
+    if (!call->taken_at)
+        return;
+    *call->taken_at = call->next;
+    if (call->next)
+        call->next->taken_at = call->taken_at;
+    call->taken_at = NULL;
+    call->next = NULL;
+    *c->calls_end = call;
+    c->calls_end = &call->next;
 }
 
 /* --- answers ------------------------------------------------------------------------------------------------------ */
@@ -113,10 +151,13 @@ static void call_answer(struct call *call, const struct api_answer *answer)
     if (call->led)
         led_call_forget(call->led, call);
     call->state = CALL_DONE;
+    call_give_back(call);
     call->answered = NULL;
     controller_wake(call->c); /* to be freed */
     if (answered)
         answered(call->opaque, answer);
+    else if (answer->pieces.more)
+        answer->pieces.over(answer->pieces.opaque);
 }
 
 static char *shown_name(const struct call *call)
@@ -277,6 +318,25 @@ void error_encode(struct str *ret, const char *code, const char *message, const 
     json_decref(all);
 }
 
+void call_pieces(struct call *call, int status, const char *content_type, struct http_pieces pieces)
+{
+    struct str all = STR_WITH_MAX(HTTP_PIECE_MAX);
+    int more = 1;
+
+    if (call->pieces) {
+        call_answer(call, &(struct api_answer){ .status = status, .content_type = content_type, .pieces = pieces });
+        return;
+    }
+    while (more > 0)
+        more = pieces.more(pieces.opaque, &all);
+    pieces.over(pieces.opaque);
+    if (more < 0 || str_error(&all))
+        call_error(call, 500, "internal", "ask over HTTP, where it comes in pieces", NULL, "the answer is too large");
+    else
+        call_text(call, status, content_type, all.buf, all.len);
+    str_free(&all);
+}
+
 void call_error(struct call *call, int status, const char *code, const char *mend, json_t *findings, const char *fmt,
                 ...)
 {
@@ -317,12 +377,14 @@ void call_again(struct call *call)
 {
     ASSERT(call->state != CALL_DONE);
     call->state = CALL_NEW;
+    call_give_back(call);
     controller_wake(call->c);
 }
 
 void call_wait(struct call *call, const char *what)
 {
     call->state = CALL_WAITING;
+    call_give_back(call);
     call->wait = what;
 }
 
@@ -408,56 +470,76 @@ static void call_late(struct call *call)
                    call->wait ? call->wait : "its turn", call->c->trouble[0] ? ": " : "", call->c->trouble);
 }
 
-static void call_turn(struct call *call)
+static void call_turn(struct call *call, int64_t now_ms)
 {
     struct controller *c = call->c;
     struct errmsg m = { 0 };
 
     if (call->state == CALL_TAKEN && call->handed && c->config.lead == CONTROLLER_COMMAND &&
-        !election_joined(c->election) && clock_ms() - call->handed_ms > HANDED_PATIENCE_MS) {
+        !election_joined(c->election) && now_ms - call->handed_ms > HANDED_PATIENCE_MS) {
         log_info("order_not_taken_up", "request=%s, standing for election", call->request_id);
         if (election_join(c->election, &m) < 0)
             snprintf(c->election_trouble, sizeof(c->election_trouble), "%.500s", m.text);
     }
-    if (call->state == CALL_NEW || (call->state == CALL_WAITING && clock_ms() >= call->again_ms)) {
+    if (call->state == CALL_NEW || (call->state == CALL_WAITING && now_ms >= call->again_ms)) {
         call->state = CALL_NEW;
         call->again_ms = 0;
         api_dispatch(c, call);
         ASSERT(call->state != CALL_NEW);
     }
-    if (call->state != CALL_DONE && clock_ms() >= call->deadline_ms)
+    if (call->state != CALL_DONE && now_ms >= call->deadline_ms)
         call_late(call);
 }
 
 static void calls_sweep(struct controller *c)
 {
-    for (struct call **at = &c->calls; *at;) {
+    struct call **at = &c->calls;
+
+    while (*at) {
         struct call *call = *at;
 
-        if (call->state != CALL_DONE) {
+        if (call->state == CALL_NEW || call->state == CALL_WAITING) {
             at = &call->next;
             continue;
         }
         *at = call->next;
-        call_free(call);
+        if (call->state == CALL_TAKEN)
+            call_take(call);
+        else
+            call_free(call);
     }
-    c->calls_end = &c->calls;
-    while (*c->calls_end)
-        c->calls_end = &(*c->calls_end)->next;
+    c->calls_end = at;
+}
+
+/* Of those that somebody else will answer only the patience is looked after, now and then. */
+static void taken_turn(struct controller *c, int64_t now_ms)
+{
+    struct call *next;
+
+    if (now_ms - c->taken_ms < TAKEN_EVERY_MS)
+        return;
+    c->taken_ms = now_ms;
+    for (struct call *call = c->taken; call; call = next) {
+        next = call->next;
+        call_turn(call, now_ms);
+    }
 }
 
 void calls_turn(struct controller *c)
 {
-    const int64_t end_ms = clock_ms() + TURN_MS_MAX;
+    int64_t now_ms = clock_ms(), end_ms = now_ms + TURN_MS_MAX;
 
-    for (struct call *call = c->calls; call; call = call->next) {
+    taken_turn(c, now_ms);
+    for (struct call *call = c->calls; call && now_ms <= end_ms; call = call->next) {
+        const enum call_state was = call->state;
+
         if (call->state != CALL_DONE)
-            call_turn(call);
-        if (clock_ms() > end_ms) {
-            event_add(c->turn_event, &(struct timeval){ 0 }); /* the others when sockets have been looked at */
-            break;
-        }
+            call_turn(call, now_ms);
+        if (was == CALL_NEW || was == CALL_WAITING) /* the others cost nothing */
+            now_ms = clock_ms();
     }
+    if (now_ms > end_ms)
+        event_add(c->turn_event, &(struct timeval){ 0 }); /* the others when sockets have been looked at */
     calls_sweep(c);
     shown_forget(c, 20 * SHOWN_MS);
 }

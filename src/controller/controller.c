@@ -17,9 +17,12 @@
 #include "base/check.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/settle.h"
+#include "controller/configmap.h"
 #include "controller/internal.h"
 #include "controller/keeper.h"
-#include "controller/settle.h"
+#include "controller/posted.h"
+#include "controller/watch.h"
 #include "http/parse.h"
 #include "http/server.h"
 #include "http/tls.h"
@@ -73,8 +76,8 @@ static struct append *append(struct controller *c, enum append_kind kind, bool c
         free(a);
         return NULL;
     }
-    a->next = c->appends;
-    c->appends = a;
+    *c->appends_end = a;
+    c->appends_end = &a->next;
     return a;
 }
 
@@ -92,8 +95,10 @@ bool controller_append_report(struct controller *c, struct call *call, const cha
 {
     struct append *a = append(c, APPEND_REPORT, false, key, json, len);
 
-    if (a)
+    if (a) {
         a->call = call;
+        call->append = a;
+    }
     return a != NULL;
 }
 
@@ -115,7 +120,11 @@ static void on_mirror_changed(void *opaque, const struct mirror_change *change)
                  (long long)c->mirror.terms.highest);
     if (change->type == MIRROR_HEAD && c->orphans)
         orphans_adopt(c, e);
-    if (change->type == MIRROR_GONE && change->key.kind == RECORD_HEAD && !e->led)
+    if (change->type != MIRROR_GONE || change->key.kind != RECORD_HEAD)
+        return;
+    watch_disinherit(e);
+    posted_forget(c->posted);
+    if (!e->led)
         entry_orphan_all(e);
 }
 
@@ -144,6 +153,7 @@ static void replay_again(struct controller *c)
         f->opaque = NULL;
     }
     feeds_forget(c->feeds);
+    posted_forget(c->posted);
     mirror_deinit(&c->mirror);
     ASSERT(mirror_init(&c->mirror, on_mirror_changed, c) == ERR_OK);
     c->acked_offset = -1;
@@ -170,10 +180,10 @@ static void take_report(struct controller *c, struct entry *e, const struct reco
                         const struct kafka_record *rec)
 {
     const struct fleet *fleet = e->led ? led_fleet(e->led) : &e->mirror->fleet;
-    struct report *report;
+    struct report *report = posted_get(c->posted, key->id, fleet->spec.topic_count, rec->value, rec->value_len);
     struct errmsg why = { 0 };
 
-    if (report_decode(&report, fleet, rec->value, rec->value_len, &why) < 0) {
+    if (!report && report_decode(&report, fleet, rec->value, rec->value_len, &why) < 0) {
         log_warn("report_corrupt", "fleet=%s incarnation=%s offset=%lld error=\"%s\", skipped", key->fleet, key->id,
                  (long long)rec->offset, why.text);
         return;
@@ -187,6 +197,8 @@ static void take_report(struct controller *c, struct entry *e, const struct reco
     if (c->replayed && c->watches && (report->goodbye || !member_known(e, key->id)))
         events_member(e, report, report->goodbye ? "left" : "came");
     tally_report(e, report);
+    free(report->signals); /* they are counted: nobody else asks for them */
+    report->signals = NULL;
     entry_report_take(e, report);
 }
 
@@ -212,6 +224,11 @@ static void on_reports_record(void *opaque, const struct kafka_record *rec)
             entry_report_gone(e, key.id);
         else
             orphan_set(c, &key, rec->value, rec->value_len);
+        break;
+    case RECORD_YARDSTICK:
+        e = entry_make(c, key.fleet);
+        if (e)
+            watch_inherit(e, rec->value, rec->value_len);
         break;
     case RECORD_TERM:
     case RECORD_HEAD:
@@ -338,6 +355,7 @@ static void turn(struct controller *c)
     events_turn(c);
     feeds_turn(c->feeds);
     keeper_turn(c->keeper);
+    configmaps_turn(c->configmaps);
 }
 
 static void controller_turn(struct controller *c)
@@ -573,6 +591,7 @@ int controller_open(struct controller **ret, struct event_base *base, const stru
     c->base = base;
     c->wake_fd = -1;
     c->calls_end = &c->calls;
+    c->appends_end = &c->appends;
     claim_init(&c->reign);
     c->acked_offset = -1;
     c->group_members = -1;
@@ -580,6 +599,7 @@ int controller_open(struct controller **ret, struct event_base *base, const stru
     c->ring = events_ring_new(EVENTS_KEPT);
     metrics_open(c);
     c->feeds = feeds_new(c);
+    c->posted = posted_new();
     r = mirror_init(&c->mirror, on_mirror_changed, c) == ERR_OK ? open_names(c, config, m)
                                                                 : err_set(m, ERR_NOMEM, "open controller");
     if (r == ERR_OK)
@@ -588,6 +608,8 @@ int controller_open(struct controller **ret, struct event_base *base, const stru
         r = open_kafka(c, config, m);
     if (r == ERR_OK && config->redis)
         r = keeper_open(&c->keeper, c, config->redis, m);
+    if (r == ERR_OK && config->configmap)
+        r = configmaps_open(&c->configmaps, c, config->configmap, m);
     if (r == ERR_OK)
         r = open_events(c, m);
     if (r < 0) {
@@ -600,6 +622,7 @@ int controller_open(struct controller **ret, struct event_base *base, const stru
     c->config.listen = NULL; /* borrowed: not to be looked at again */
     c->config.kafka = NULL;
     c->config.redis = NULL;
+    c->config.configmap = NULL;
     c->replay_question = ++c->question_last;
     kafka_reader_ask_end(c->control, c->replay_question, OPEN_MS_MAX);
     controller_wake(c);
@@ -613,7 +636,7 @@ static int calls_taken(const struct controller *c)
 {
     int count = 0;
 
-    for (const struct call *call = c->calls; call; call = call->next)
+    for (const struct call *call = call_after(c, NULL); call; call = call_after(c, call))
         count += call->state == CALL_TAKEN;
     return count;
 }
@@ -634,10 +657,12 @@ static void close_wait(struct controller *c)
 
 static void close_calls(struct controller *c)
 {
-    for (struct call *call = c->calls; call; call = call->next)
+    for (struct call *call = call_after(c, NULL), *next; call; call = next) {
+        next = call_after(c, call);
         if (call->state != CALL_DONE)
             call_error(call, 503, "unavailable", "send it again: another controller will answer", NULL,
                        "the controller is stopping");
+    }
     while (c->calls) {
         struct call *call = c->calls;
 
@@ -693,6 +718,7 @@ void controller_close(struct controller *c)
         close_calls(c);
     }
     keeper_close(c->keeper);
+    configmaps_close(c->configmaps);
     metrics_close(c);
     burrow_follower_stop(c->burrow);
     election_close(c->election);
@@ -705,6 +731,7 @@ void controller_close(struct controller *c)
     close_fleets(c);
     events_ring_free(c->ring);
     feeds_free(c->feeds);
+    posted_free(c->posted);
     shown_forget(c, 0);
     free_event(c->wake_event);
     free_event(c->tick_event);

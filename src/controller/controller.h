@@ -24,11 +24,13 @@
 #include <stdint.h>
 
 #include "base/err.h"
+#include "http/server.h"
 
 struct burrow_options;
 struct controller;
 struct event_base;
 struct kafka_settings;
+struct kube_config;
 struct redis_config;
 
 enum controller_lead {
@@ -47,12 +49,13 @@ struct controller_config {
     const char *const *listen; /* "127.0.0.1:8484", "[::1]:8484", port 0: any free one; none in command mode */
     int listen_count;
     const char *advertise; /* "http://10.0.0.5:8484": where others reach it; NULL: made from the first listen address */
-    const char *token_file;         /* one line; NULL: none, then only loopback addresses may be listened on */
-    const char *member_token_file;  /* a second one, good for members' streams and reports alone; NULL: none */
-    const struct redis_config *redis; /* copied; NULL: no member hears through a Redis */
-    int connections_max;            /* of the HTTP server; 0: 256, half of them streams */
-    bool open_reads;                /* with a token: reads need none */
-    const char *tls_cert, *tls_key; /* PEM files, both or none */
+    const char *token_file;              /* one line; NULL: none, then only loopback addresses may be listened on */
+    const char *member_token_file;       /* a second one, good for members' streams and reports alone; NULL: none */
+    const struct redis_config *redis;    /* copied; NULL: no member hears through a Redis */
+    const struct kube_config *configmap; /* copied; NULL: no member hears through ConfigMaps */
+    int connections_max;                 /* of the HTTP server; 0: 256, half of them streams */
+    bool open_reads;                     /* with a token: reads need none */
+    const char *tls_cert, *tls_key;      /* PEM files, both or none */
     int session_ms; /* of the controllers' group: how soon a killed leader is missed; 0: 6 s, a broker's usual least */
     enum controller_lag lag;
     int64_t lag_interval_ms; /* 0: 10 s */
@@ -90,13 +93,15 @@ struct api_request {
     const char *by;         /* who asks, for the history; a "by" in the body wins */
     const char *request_id; /* the same id twice is the same request; NULL: one is made */
     int64_t patience_ms;    /* 0: 30 s. Then 503 with what was waited for */
+    bool pieces;            /* a long answer may come as pieces */
 };
 struct api_answer {
     int status;               /* HTTP's */
     const char *content_type; /* "application/json" */
     const char *body;         /* terminated; "" when there is none */
     size_t body_len;
-    const char *location; /* of a 307: the same path on the leader; else NULL */
+    const char *location;      /* of a 307: the same path on the leader; else NULL */
+    struct http_pieces pieces; /* more is not NULL: in place of the body. The receiver's: over() is its to call */
 };
 typedef void api_answered(void *opaque, const struct api_answer *answer);
 

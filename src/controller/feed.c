@@ -13,9 +13,11 @@
 #include "base/check.h"
 #include "base/log.h"
 #include "controller/feed.h"
+#include "controller/posted.h"
 #include "http/server.h"
 
 #define END_MS_MAX 5000
+#define FRESH_BYTES (64 * 1024) /* more than this goes out before the end of the turn */
 
 struct feeds *feeds_new(struct controller *c)
 {
@@ -73,6 +75,7 @@ static struct feed *feed_make(struct feeds *f, const char *fleet)
     for (int i = 0; i <= SHARDS_MAX; i++)
         feed->slots[i].good.offset = feed->slots[i].bad.offset = -1;
     feed->feeds = f;
+    feed->fresh = STR_WITH_MAX(FRESH_BYTES + 2 * RECORD_BYTES_MAX);
     feed->next = f->list;
     f->list = feed;
     f->count++;
@@ -102,11 +105,14 @@ static void position_format(struct str *to, int64_t position)
     str_addf(to, "event: position\ndata: %lld\n\n", (long long)position);
 }
 
-static void feed_send(struct feed *feed, const struct str *event)
+static void feed_flush(struct feed *feed)
 {
-    for (struct feed_stream *s = feed->streams; s; s = s->next)
+    for (struct feed_stream *s = feed->streams; s && feed->fresh.len > 0; s = s->next)
         if (!s->gone)
-            http_stream_send(s->x, event->buf, event->len);
+            http_stream_send(s->x, feed->fresh.buf, feed->fresh.len);
+    str_clear(&feed->fresh);
+    if (!feed->streams)
+        str_free(&feed->fresh);
 }
 
 static void feed_forward(struct feed *feed, const char *key, const struct kafka_record *rec)
@@ -119,8 +125,10 @@ static void feed_forward(struct feed *feed, const char *key, const struct kafka_
         return;
     event_format(&event, rec->offset, key, rec->value, rec->value ? rec->value_len : 0);
     if (!str_error(&event))
-        feed_send(feed, &event);
+        str_add_bytes(&feed->fresh, event.buf, event.len);
     str_free(&event);
+    if (feed->fresh.len > FRESH_BYTES)
+        feed_flush(feed);
 }
 
 /* --- what comes --------------------------------------------------------------------------------------------------- */
@@ -230,7 +238,7 @@ static void on_hung_up(void *opaque)
 {
     struct feed_stream *s = opaque;
 
-    s->gone = true;
+    s->gone = s->feed->stream_gone = true;
 }
 
 bool feeds_stream(struct feeds *f, struct http_exchange *x, const char *fleet)
@@ -244,6 +252,7 @@ bool feeds_stream(struct feeds *f, struct http_exchange *x, const char *fleet)
         return true;
     s = calloc(1, sizeof(*s));
     ASSERT(s != NULL);
+    feed_flush(feed); /* it begins with all that the others are to get */
     s->feed = feed;
     s->x = x;
     s->next = feed->streams;
@@ -255,6 +264,9 @@ bool feeds_stream(struct feeds *f, struct http_exchange *x, const char *fleet)
 
 static void streams_sweep(struct feed *feed)
 {
+    if (!feed->stream_gone)
+        return;
+    feed->stream_gone = false;
     for (struct feed_stream **at = &feed->streams; *at;) {
         struct feed_stream *s = *at;
 
@@ -272,16 +284,14 @@ void feeds_turn(struct feeds *f)
     const int64_t position = f->c->mirror.position;
 
     for (struct feed *feed = f->list; feed; feed = feed->next) {
-        struct str event = STR_WITH_MAX(200);
-
         streams_sweep(feed);
         if (feed->news && feed->told < position) {
-            position_format(&event, position);
-            feed_send(feed, &event);
+            if (feed->streams)
+                position_format(&feed->fresh, position);
             feed->told = position;
         }
         feed->news = false;
-        str_free(&event);
+        feed_flush(feed);
     }
 }
 
@@ -291,7 +301,7 @@ static void feeds_hang_up(struct feeds *f)
         for (struct feed_stream *s = feed->streams; s; s = s->next) {
             if (!s->gone)
                 http_stream_end(s->x);
-            s->gone = true;
+            s->gone = feed->stream_gone = true;
         }
         streams_sweep(feed);
     }
@@ -307,6 +317,7 @@ void feeds_forget(struct feeds *f)
         f->list = feed->next;
         for (int i = 0; i <= SHARDS_MAX; i++)
             slot_clear(&feed->slots[i]);
+        str_free(&feed->fresh);
         free(feed->kept.offsets);
         free(feed);
     }
@@ -354,6 +365,20 @@ bool feeds_end_known(struct feeds *f, uint64_t *question)
     return false;
 }
 
+bool notice_replaceable(struct feeds *f, struct notice *n, const char *fleet, int64_t theirs, const char *event)
+{
+    if (theirs <= f->c->mirror.position)
+        return true;
+    if (!feeds_end_known(f, &n->question))
+        return false;
+    n->question = 0;
+    if (theirs <= f->end)
+        return theirs <= f->c->mirror.position; /* we were behind */
+    log_warn(event, "fleet=%s position=%lld end=%lld, what stands there is of a control log that is gone; writing anew",
+             fleet, (long long)theirs, (long long)f->end);
+    return true;
+}
+
 void feeds_end(struct feeds *f, struct call *call, const char *fleet)
 {
     struct feed *feed = feed_make(f, fleet);
@@ -384,15 +409,20 @@ void feeds_report(struct call *call, struct entry *e)
     }
     text_copy(key.fleet, sizeof(key.fleet), report->fleet);
     text_copy(key.id, sizeof(key.id), report->incarnation);
-    r = strcmp(report->fleet, e->mirror->name) == 0 ? ERR_OK : ERR_INVALID;
-    report_free(report);
-    if (r < 0) {
+    if (strcmp(report->fleet, e->mirror->name) != 0) {
+        report_free(report);
         call_error(call, 422, "invalid", NULL, NULL, "the report is of fleet '%s', the path names '%s'", key.fleet,
                    e->mirror->name);
         return;
     }
     record_key_format(name, &key);
     call->state = CALL_TAKEN;
-    if (!controller_append_report(call->c, call, name, call->body, call->body_len))
+    if (!controller_append_report(call->c, call, name, call->body, call->body_len)) {
+        report_free(report);
         call_error(call, 503, "unavailable", "send it again", NULL, "the report could not be appended");
+        return;
+    }
+    posted_put(call->c->posted, report, fleet->spec.topic_count, call->body, call->body_len);
+    call->body = NULL;
+    call->body_len = 0;
 }

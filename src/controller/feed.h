@@ -35,18 +35,24 @@ struct feed_stream {
 #define FEED_EDITION_LEN 16
 #define FEED_STAMP_MAX 80
 
+/* A fleet on a notice board, which others write, too. */
+struct notice {
+    bool whole;                         /* what stands there is what this controller wrote: all below the position */
+    char edition[FEED_EDITION_LEN + 1]; /* of what it wrote */
+    int64_t position;
+    bool asked;        /* members wait for it to have the log's end */
+    uint64_t question; /* to the log's end, 0: not asked */
+};
+
 /* What the Redis has of it, as far as keeper.c knows. */
 struct feed_kept {
-    bool stamp_known, whole;    /* the stamp below; and the offsets, too */
+    struct notice notice;
+    bool stamp_known;           /* that below */
     char stamp[FEED_STAMP_MAX]; /* of the stream's last entry, "": there is no stream */
-    char edition[FEED_EDITION_LEN + 1];
-    int64_t position; /* of the stamp */
-    int64_t *offsets; /* of the entries, in order */
+    int64_t *offsets;           /* of the entries, in order; those of the notice */
     int offset_count;
-    uint64_t job;      /* the one that is out, 0: none */
-    uint64_t question; /* to the log's end, 0: not asked */
-    int64_t next_ms;   /* not looked at before */
-    bool asked;        /* members wait for the stream to have the log's end */
+    uint64_t job;    /* the one that is out, 0: none */
+    int64_t next_ms; /* not looked at before */
 };
 
 struct feed {
@@ -55,9 +61,11 @@ struct feed {
     char fleet[FLEET_NAME_MAX + 1];
     struct feed_slot slots[1 + SHARDS_MAX]; /* the head, the shards */
     struct feed_stream *streams;
-    int64_t told;   /* the position that its members know, or are about to */
-    bool news;      /* they are to know a higher one */
-    int64_t needed; /* one past the newest record of it */
+    bool stream_gone; /* one of them is */
+    struct str fresh; /* events that its streams get at the end of the turn, in one piece */
+    int64_t told;     /* the position that its members know, or are about to */
+    bool news;        /* they are to know a higher one */
+    int64_t needed;   /* one past the newest record of it */
     struct feed_kept kept;
 };
 
@@ -86,5 +94,11 @@ int feed_lines(struct feed_line lines[FEED_LINES_MAX], const struct feed *feed);
 
 /* True: f->end was read from the brokers after *question was first 0, and is replayed. Else it is being asked. */
 bool feeds_end_known(struct feeds *f, uint64_t *question);
+
+/*
+ * What stands on the board up to `theirs` is not this controller's: may it be written over? False: not now, it is ahead of
+ * what is replayed here. What is ahead of the very end is of a log that is gone; that is said under the name `event`.
+ */
+bool notice_replaceable(struct feeds *f, struct notice *n, const char *fleet, int64_t theirs, const char *event);
 
 #endif

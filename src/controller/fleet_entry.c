@@ -46,6 +46,7 @@ void entry_free(struct entry *e)
 {
     if (!e)
         return;
+    free(e->yardstick);
     for (int i = 0; i < e->member_count; i++)
         report_free(e->members[i].report);
     free(e->members);
@@ -85,6 +86,7 @@ void entry_report_take(struct entry *e, struct report *report)
     }
     m = member_find(e, report->incarnation);
     if (m && report->sequence <= m->report->sequence) { /* rule 13 */
+        report_void(m->report, report, clock_ms());
         report_free(report);
         return;
     }
@@ -99,10 +101,12 @@ void entry_report_take(struct entry *e, struct report *report)
         e->members = realloc(e->members, (size_t)e->member_room * sizeof(*e->members));
         ASSERT(e->members != NULL);
     }
-    if (m)
+    if (m) {
+        report_succeed(report, m->report, clock_ms());
         report_free(m->report);
-    else
+    } else {
         m = &e->members[e->member_count++];
+    }
     m->report = report;
     m->heard_ms = clock_ms();
 }

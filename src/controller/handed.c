@@ -61,12 +61,14 @@ void handed_send(struct call *call)
 
 static void answer_came(struct controller *c, const char *id, const struct handed *answer)
 {
-    for (struct call *call = c->calls; call; call = call->next)
+    for (struct call *call = call_after(c, NULL), *next; call; call = next) {
+        next = call_after(c, call);
         if (call->handed && call->state == CALL_TAKEN && !strcmp(call->request_id, id)) {
             call_text(call, answer->status, "application/json", answer->body ? answer->body : "",
                       answer->body ? strlen(answer->body) : 0);
             append_handed(c, id, NULL);
         }
+    }
 }
 
 /* --- the leader --------------------------------------------------------------------------------------------------- */

@@ -12,7 +12,10 @@
  *   metrics.c     what is counted, and the page for Prometheus
  *   watch.c       what the judge is told        prometheus.c  queries to Prometheus
  *   feed.c        the log for members without rights on it
+ *   posted.c      reports that were decoded there already
  *   keeper.c      the same in a Redis
+ *   configmap.c   the same in ConfigMaps of a Kubernetes cluster
+ *   asks.c        what members ask over these two
  *
  * Callbacks of Kafka, sockets and timers only note what came; controller_turn() does the rest, so no function is
  * entered again while it is at work.
@@ -43,6 +46,7 @@ struct led;
 struct http_server;
 struct http_exchange;
 struct http_request;
+struct posted;
 
 /* --- fleet_entry.c: one fleet, as everybody sees it --------------------------------------------------------------- */
 
@@ -62,6 +66,7 @@ struct entry {
     struct tally *tally;      /* metrics.h; NULL: nothing was counted yet */
     struct lags *lags;
     struct watch *watch;           /* watch.h; NULL: nobody looks */
+    struct yardstick *yardstick;   /* the newest that a leader has left for the next, NULL: none */
     struct throttling *throttling; /* throttling.h; NULL: the same */
 };
 
@@ -132,11 +137,13 @@ enum call_state {
 
 struct call {
     struct call *next;
+    struct call **taken_at; /* where it hangs among those that are TAKEN; NULL: it is among the others */
     struct controller *c;
     enum call_state state;
     char method[8];
     char *path, *query, *content_type, *accept, *body;
     size_t body_len;
+    bool pieces;
     char by[BY_MAX + 1];
     char request_id[REQUEST_ID_MAX + 1];
     int64_t began_ms, deadline_ms;
@@ -153,6 +160,7 @@ struct call {
     int64_t handed_ms;
     bool from_handed;       /* it came through Kafka: never handed on */
     uint64_t feed_question; /* feeds_end_known(): of this number or a later one; 0: it has just come */
+    struct append *append;  /* that of its report, while it is out */
     /* of a call that makes a fleet or verifies a receipt */
     struct spec *spec;
     int64_t birth_ms; /* when the brokers were first asked about its topics; 0: not yet */
@@ -176,12 +184,15 @@ bool shown_before(struct call *call); /* true: answered */
 void shown_forget(struct controller *c, int64_t older_than_ms);
 
 void calls_turn(struct controller *c);
+/* All of them, one after the other; NULL: begin. */
+struct call *call_after(const struct controller *c, const struct call *call);
 struct call *call_new(struct controller *c, const struct api_request *request, api_answered *answered, void *opaque);
 void call_free(struct call *call);
 /* Each ends the call. */
 void call_json(struct call *call, int status, json_t *json_take);
 void call_text(struct call *call, int status, const char *content_type, const char *body, size_t len);
 void call_str(struct call *call, int status, struct str *json_take);
+void call_pieces(struct call *call, int status, const char *content_type, struct http_pieces pieces);
 /* code: "conflict". mend may be NULL; findings (an array) is taken or NULL. */
 void call_error(struct call *call, int status, const char *code, const char *mend, json_t *findings_take,
                 const char *fmt, ...) __attribute__((format(printf, 6, 7)));
@@ -344,14 +355,16 @@ struct controller {
     bool elected;
     bool other_leads; /* Kafka has told us so since we joined */
     struct led *leds;
-    struct append *appends;
+    struct append *appends, **appends_end; /* as they were made, and mostly are acknowledged */
     uint64_t append_last;
     int64_t acked_offset; /* highest of ours in the control log */
     struct reports_ask *asks;
     int64_t partitions_ms; /* when topics were last looked at */
     bool partitions_out;
 
-    struct call *calls, **calls_end;
+    struct call *calls, **calls_end; /* but for those that are ... */
+    struct call *taken;              /* ... TAKEN: thousands, of which nothing is to be done but wait */
+    int64_t taken_ms;                /* when these were last looked at */
     struct shown shown[SHOWN_MAX];
     int shown_next;
     struct handed_order *handed;
@@ -360,7 +373,9 @@ struct controller {
     int64_t leader_asked_ms;
 
     struct feeds *feeds;
-    struct keeper *keeper; /* NULL: there is no Redis */
+    struct posted *posted;
+    struct keeper *keeper;         /* NULL: there is no Redis */
+    struct configmaps *configmaps; /* NULL: no cluster is named */
     struct lags_sampler *sampler;
     struct event_ring *ring;
     struct controller_watch *watches;

@@ -3,7 +3,6 @@
 
 #include <inttypes.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,6 +10,8 @@
 #include "base/check.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/thread.h"
+#include "controller/asks.h"
 #include "http/tls.h"
 #include "redis/keys.h"
 
@@ -22,7 +23,6 @@
 #define SLICE_MS 100     /* of waiting: whether it is to stop */
 #define ANSWERS_MAX 20000
 #define ASKS_MAX 20000
-#define PATIENCE_OF_MEMBER_MS 3000
 
 /*
  * What the stream's last entry must be; what to do ("look": nothing), whom to wake; how many entries to delete, and which;
@@ -65,21 +65,6 @@ struct job {
     char reply[FEED_STAMP_MAX];
 };
 
-/* A request, as it was taken from the list. */
-struct ask {
-    struct ask *next;
-    struct keeper *keeper;
-    char id[REDIS_ANSWER_ID_LEN + 1];
-    uint64_t number;
-    char *text; /* all of it */
-    size_t len;
-    char fleet[FLEET_NAME_MAX + 1];
-    bool end; /* that is asked for; else it is a report */
-    /* of an end that is known, and waits to be in the stream */
-    int64_t position, held_ms;
-    char *answer;
-};
-
 struct keeper {
     struct controller *c;
     pthread_t writer, taker;
@@ -89,8 +74,7 @@ struct keeper {
     uint64_t job_last;
     bool led;
     bool trouble_said;
-    struct ask *open; /* being answered */
-    struct ask *held; /* ends that the streams do not have yet */
+    struct asks asks;
 
     pthread_mutex_t lock;
     pthread_cond_t changed;
@@ -98,8 +82,8 @@ struct keeper {
     struct job *jobs, **jobs_end;    /* to be done */
     struct job *done;                /* streams' alone */
     int answer_count;                /* among jobs */
-    struct ask *asks, **asks_end;    /* taken */
-    int ask_count;
+    struct ask *taken, **taken_end;
+    int taken_count;
     char trouble[2][400]; /* of the writer, of the taker; "": none */
     char server[300];
     char policy[40]; /* its maxmemory-policy, "": not known */
@@ -260,27 +244,18 @@ static void *writer_run(void *opaque)
 
 /* --- the taker's thread ------------------------------------------------------------------------------------------- */
 
-static struct ask *ask_parse(struct keeper *k, const redisReply *text)
+static struct ask *ask_parse(const redisReply *text)
 {
-    struct ask *a = must(calloc(1, sizeof(*a)));
+    char id[REDIS_ANSWER_ID_LEN + 1], *copy;
+    uint64_t number;
+    int at = 0;
 
-    a->keeper = k;
-    a->text = must(malloc(text->len + 1));
-    memcpy(a->text, text->str, text->len + 1);
-    a->len = text->len;
-    if (text->len <= RECORD_BYTES_MAX + REDIS_KEY_MAX &&
-        sscanf(a->text, "%32[0-9a-f] %" SCNu64, a->id, &a->number) == 2 && strlen(a->id) == REDIS_ANSWER_ID_LEN)
-        return a;
-    free(a->text);
-    free(a);
-    return NULL;
-}
-
-static void ask_free(struct ask *a)
-{
-    free(a->answer);
-    free(a->text);
-    free(a);
+    if (text->len > RECORD_BYTES_MAX + REDIS_KEY_MAX ||
+        sscanf(text->str, "%32[0-9a-f] %" SCNu64 " %n", id, &number, &at) != 2 || strlen(id) != REDIS_ANSWER_ID_LEN)
+        return NULL;
+    copy = must(malloc(text->len + 1));
+    memcpy(copy, text->str, text->len + 1);
+    return ask_new(id, number, copy, text->len, (size_t)at);
 }
 
 static bool taking(struct keeper *k, bool leads)
@@ -296,9 +271,9 @@ static bool taking(struct keeper *k, bool leads)
 static void ask_put(struct keeper *k, struct ask *a)
 {
     pthread_mutex_lock(&k->lock);
-    *k->asks_end = a;
-    k->asks_end = &a->next;
-    while (++k->ask_count > ASKS_MAX && !k->stopping)
+    *k->taken_end = a;
+    k->taken_end = &a->next;
+    while (++k->taken_count > ASKS_MAX && !k->stopping)
         pthread_cond_wait(&k->changed, &k->lock);
     pthread_mutex_unlock(&k->lock);
     kafka_eventfd_ring(k->c->wake_fd);
@@ -306,7 +281,7 @@ static void ask_put(struct keeper *k, struct ask *a)
 
 static void take_one(struct keeper *k, const redisReply *text)
 {
-    struct ask *a = text->type == REDIS_REPLY_STRING ? ask_parse(k, text) : NULL;
+    struct ask *a = text->type == REDIS_REPLY_STRING ? ask_parse(text) : NULL;
 
     if (a)
         ask_put(k, a);
@@ -394,120 +369,41 @@ static void *taker_run(void *opaque)
 
 /* --- requests ----------------------------------------------------------------------------------------------------- */
 
-/* Frees it. */
-static void ask_answer(struct keeper *k, struct ask *a, int status, const char *edition, const char *body, size_t len)
+static void answer_put(void *opaque, const char *to, const char *text, size_t len)
 {
-    struct str text = STR_WITH_MAX(REDIS_KEY_MAX + API_BODY_MAX);
+    struct keeper *k = opaque;
     struct job *j = job_new();
 
-    str_addf(&text, "%" PRIu64 " %d %s\n", a->number, status, edition);
-    str_add_bytes(&text, body, len);
     job_word(j, "PUBLISH");
-    job_word(j, "%s" REDIS_ANSWER "%s", k->c->prefix ? k->c->prefix : "", a->id);
-    job_word_bytes(j, text.buf, text.len);
-    str_free(&text);
+    job_word(j, "%s" REDIS_ANSWER "%s", k->c->prefix ? k->c->prefix : "", to);
+    job_word_bytes(j, text, len);
     job_put(k, j);
-    ask_free(a);
 }
 
-static void on_answer(void *opaque, const struct api_answer *answer)
+static struct notice *notice_of(void *opaque, const char *fleet)
 {
-    struct ask *a = opaque;
-    struct keeper *k = a->keeper;
+    struct keeper *k = opaque;
+    struct feed *feed = feed_find(k->c->feeds, fleet);
 
-    for (struct ask **at = &k->open; *at; at = &(*at)->next)
-        if (*at == a) {
-            *at = a->next;
-            break;
-        }
-    if (!a->end || answer->status != 200) {
-        ask_answer(k, a, answer->status, "-", answer->body, answer->body_len);
-        return;
-    }
-    a->answer = must(strdup(answer->body));
-    a->position = k->c->feeds->end; /* this turn's answer */
-    a->held_ms = clock_ms();
-    a->next = k->held;
-    k->held = a;
+    return feed ? &feed->kept.notice : NULL;
 }
 
-/* Ends whose stream has them are answered; of the others, their fleets' streams are to be written. */
-static void held_turn(struct keeper *k)
+static void taken_turn(struct keeper *k)
 {
-    const int64_t now_ms = clock_ms();
-
-    for (struct feed *feed = k->c->feeds->list; feed; feed = feed->next)
-        feed->kept.asked = false;
-    for (struct ask **at = &k->held; *at;) {
-        struct ask *a = *at;
-        struct feed *feed = feed_find(k->c->feeds, a->fleet);
-        const bool kept = feed && feed->kept.whole && feed->kept.position >= a->position;
-
-        if (feed && !kept && feed->needed < a->position)
-            feed->needed = a->position;
-        if (feed)
-            feed->kept.asked = true;
-        if (feed && !kept && now_ms - a->held_ms < PATIENCE_OF_MEMBER_MS) {
-            at = &a->next;
-            continue;
-        }
-        *at = a->next;
-        if (kept)
-            ask_answer(k, a, 200, feed->kept.edition, a->answer, strlen(a->answer));
-        else
-            ask_free(a); /* its member has asked again */
-    }
-}
-
-static bool fleet_name_is(const char *name)
-{
-    const size_t len = strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789-");
-
-    return len > 0 && len <= FLEET_NAME_MAX && !name[len];
-}
-
-/* A member's two requests, whatever the list holds. */
-static void ask_forward(struct keeper *k, struct ask *a)
-{
-    char what[8], fleet[FLEET_NAME_MAX + 2] = "", path[FLEET_NAME_MAX + 40];
-    struct api_request r = { .by = "redis", .path = path, .patience_ms = PATIENCE_OF_MEMBER_MS };
-    const char *end = strchr(a->text, '\n');
-
-    if (!end || sscanf(a->text, "%*s %*s %7s %64s", what, fleet) != 2 || !fleet_name_is(fleet) ||
-        (strcmp(what, "end") != 0 && strcmp(what, "report") != 0)) {
-        log_debug("redis_request_unknown", "id=%s, skipped", a->id);
-        ask_free(a);
-        return;
-    }
-    a->next = k->open;
-    k->open = a;
-    a->end = what[0] == 'e';
-    text_copy(a->fleet, sizeof(a->fleet), fleet);
-    snprintf(path, sizeof(path), "/v1/fleets/%s/%s", fleet, a->end ? "log/end" : "reports");
-    r.method = a->end ? "GET" : "POST";
-    if (!a->end) {
-        r.body = end + 1;
-        r.body_len = a->len - (size_t)(end + 1 - a->text);
-    }
-    controller_request(k->c, &r, on_answer, a);
-}
-
-static void asks_turn(struct keeper *k)
-{
-    struct ask *asks;
+    struct ask *taken;
 
     pthread_mutex_lock(&k->lock);
-    asks = k->asks;
-    k->asks = NULL;
-    k->asks_end = &k->asks;
-    k->ask_count = 0;
+    taken = k->taken;
+    k->taken = NULL;
+    k->taken_end = &k->taken;
+    k->taken_count = 0;
     pthread_cond_broadcast(&k->changed);
     pthread_mutex_unlock(&k->lock);
-    while (asks) {
-        struct ask *a = asks;
+    while (taken) {
+        struct ask *a = taken;
 
-        asks = a->next;
-        ask_forward(k, a);
+        taken = a->next;
+        asks_take(&k->asks, a);
     }
 }
 
@@ -546,7 +442,7 @@ static void job_add_deletions(struct job *j, const struct feed_kept *kept)
     for (int i = 0; i < kept->offset_count; i++)
         count += !offset_among(j->offsets, j->offset_count, kept->offsets[i]);
     job_word(j, "%d", count);
-    job_word(j, "%" PRId64 "-0", kept->position);
+    job_word(j, "%" PRId64 "-0", kept->notice.position);
     for (int i = 0; i < kept->offset_count; i++)
         if (!offset_among(j->offsets, j->offset_count, kept->offsets[i]))
             job_word(j, "%" PRId64 "-1", kept->offsets[i]);
@@ -565,7 +461,7 @@ static void stream_write(struct keeper *k, struct feed *feed)
 {
     struct feed_line *lines = must(calloc(FEED_LINES_MAX, sizeof(*lines)));
     struct feed_kept *kept = &feed->kept;
-    const bool more = kept->whole;
+    const bool more = kept->notice.whole;
     struct job *j = stream_job(k, feed, more ? "more" : "whole");
 
     j->offset_count = feed_lines(lines, feed);
@@ -573,7 +469,7 @@ static void stream_write(struct keeper *k, struct feed *feed)
     for (int i = 0; i < j->offset_count; i++)
         j->offsets[i] = lines[i].text->offset;
     if (more)
-        text_copy(j->edition, sizeof(j->edition), kept->edition);
+        text_copy(j->edition, sizeof(j->edition), kept->notice.edition);
     else
         random_hex(j->edition, FEED_EDITION_LEN);
     if (more)
@@ -592,37 +488,19 @@ static void stream_write(struct keeper *k, struct feed *feed)
     job_put(k, j);
 }
 
-/* The stream's last entry is not ours: may it be replaced? False: not now. */
-static bool stream_replaceable(struct keeper *k, struct feed *feed)
-{
-    struct feed_kept *kept = &feed->kept;
-    const int64_t theirs = strtoll(kept->stamp, NULL, 10);
-
-    if (theirs <= k->c->mirror.position)
-        return true;
-    if (!feeds_end_known(k->c->feeds, &kept->question))
-        return false;
-    kept->question = 0;
-    if (theirs <= k->c->feeds->end)
-        return theirs <= k->c->mirror.position; /* we were behind */
-    log_warn("redis_log_gone",
-             "fleet=%s position=%lld end=%lld, the Redis holds records of a control log that is gone; writing anew",
-             feed->fleet, (long long)theirs, (long long)k->c->feeds->end);
-    return true;
-}
-
 static void stream_turn(struct keeper *k, struct feed *feed, int64_t now_ms)
 {
     struct feed_kept *kept = &feed->kept;
 
-    const bool writes = k->led || kept->asked;
+    const bool writes = k->led || kept->notice.asked;
 
     if (kept->job || k->c->mirror.position <= 0)
         return;
-    if (writes && kept->whole && kept->position < feed->needed) {
+    if (writes && kept->notice.whole && kept->notice.position < feed->needed) {
         stream_write(k, feed);
-    } else if (writes && kept->stamp_known && !kept->whole) {
-        if (stream_replaceable(k, feed))
+    } else if (writes && kept->stamp_known && !kept->notice.whole) {
+        if (notice_replaceable(k->c->feeds, &kept->notice, feed->fleet, strtoll(kept->stamp, NULL, 10),
+                               "redis_log_gone"))
             stream_write(k, feed);
     } else if (now_ms >= kept->next_ms) {
         job_put(k, stream_job(k, feed, "look"));
@@ -637,23 +515,23 @@ static void stream_done(struct feed *feed, struct job *j, int64_t now_ms)
     kept->job = 0;
     kept->next_ms = now_ms + (j->error < 0 ? RETRY_MS : LOOK_EVERY_MS);
     if (j->error < 0) {
-        kept->stamp_known = kept->whole = false;
+        kept->stamp_known = kept->notice.whole = false;
     } else if (strcmp(j->reply, "kept") == 0) {
         text_copy(kept->stamp, sizeof(kept->stamp), j->stamp);
-        text_copy(kept->edition, sizeof(kept->edition), j->edition);
+        text_copy(kept->notice.edition, sizeof(kept->notice.edition), j->edition);
         free(kept->offsets);
         kept->offsets = j->offsets;
         j->offsets = NULL;
         kept->offset_count = j->offset_count;
-        kept->position = j->position;
-        kept->stamp_known = kept->whole = true;
+        kept->notice.position = j->position;
+        kept->stamp_known = kept->notice.whole = true;
     } else if (!kept->stamp_known || strcmp(j->reply, kept->stamp) != 0) {
-        if (kept->whole)
+        if (kept->notice.whole)
             log_info("redis_lost", "fleet=%s, the Redis does not hold what was written, writing anew", feed->fleet);
         text_copy(kept->stamp, sizeof(kept->stamp), j->reply);
         kept->stamp_known = true;
-        kept->whole = false;
-        kept->question = 0; /* to be asked after it was seen */
+        kept->notice.whole = false;
+        kept->notice.question = 0; /* to be asked after it was seen */
     }
 }
 
@@ -719,8 +597,8 @@ void keeper_turn(struct keeper *k)
     if (!k)
         return;
     lead_turn(k);
-    asks_turn(k);
-    held_turn(k);
+    taken_turn(k);
+    asks_turn(&k->asks);
     streams_turn(k);
     trouble_turn(k);
 }
@@ -751,19 +629,9 @@ void keeper_findings(struct keeper *k, struct findings *ret)
 
 static int threads_start(struct keeper *k, struct errmsg *m)
 {
-    sigset_t all, before;
-    int r;
+    const int r = thread_start(&k->writer, &k->writer_runs, writer_run, k, m);
 
-    sigfillset(&all); /* signals are for the loop */
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    r = pthread_create(&k->writer, NULL, writer_run, k);
-    k->writer_runs = r == 0;
-    if (r == 0) {
-        r = pthread_create(&k->taker, NULL, taker_run, k);
-        k->taker_runs = r == 0;
-    }
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    return r == 0 ? ERR_OK : err_set(m, ERR_IO, "start a thread: %s", strerror(r));
+    return r < 0 ? r : thread_start(&k->taker, &k->taker_runs, taker_run, k, m);
 }
 
 int keeper_open(struct keeper **ret, struct controller *c, const struct redis_config *config, struct errmsg *m)
@@ -773,8 +641,9 @@ int keeper_open(struct keeper **ret, struct controller *c, const struct redis_co
     int r;
 
     k->c = c;
+    k->asks = (struct asks){ .c = c, .by = "redis", .notice = notice_of, .answer = answer_put, .opaque = k };
     k->jobs_end = &k->jobs;
-    k->asks_end = &k->asks;
+    k->taken_end = &k->taken;
     pthread_mutex_init(&k->lock, NULL);
     pthread_condattr_init(&attr);
     pthread_condattr_setclock(&attr, CLOCK_MONOTONIC); /* as clock_ms() */
@@ -804,16 +673,6 @@ static void jobs_free(struct job *list)
     }
 }
 
-static void asks_free(struct ask *list)
-{
-    while (list) {
-        struct ask *a = list;
-
-        list = a->next;
-        ask_free(a);
-    }
-}
-
 void keeper_close(struct keeper *k)
 {
     if (!k)
@@ -830,9 +689,8 @@ void keeper_close(struct keeper *k)
     redis_close(k->take);
     jobs_free(k->jobs);
     jobs_free(k->done);
-    asks_free(k->asks);
-    asks_free(k->open);
-    asks_free(k->held);
+    ask_free_all(k->taken);
+    asks_deinit(&k->asks);
     pthread_cond_destroy(&k->changed);
     pthread_mutex_destroy(&k->lock);
     free(k);

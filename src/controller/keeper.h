@@ -12,7 +12,7 @@
  * them, and writes what they need: so members are answered while there is no leader, too.
  *
  * Two threads talk to the Redis, one writes and one takes requests; keeper_turn() exchanges with them what is to be done
- * and what came of it. A request becomes a controller_request() of the two kinds that members may make.
+ * and what came of it. asks.h says what members may ask.
  */
 #ifndef CONTROLLER_KEEPER_H
 #define CONTROLLER_KEEPER_H

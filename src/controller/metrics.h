@@ -48,6 +48,8 @@ struct tally_color {
     struct signals signals;
 };
 const struct tally_color *tally_color(const struct entry *e, enum color color); /* never NULL */
+/* The same of each stratum (judge.h), as many as the fleet has now; numbers go round at 2^32. NULL: nothing was told yet. */
+const struct work *tally_works(const struct entry *e, enum color color, int *ret_count);
 void tally_report(struct entry *e, const struct report *report);
 void tally_free(struct tally *t);
 

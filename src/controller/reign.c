@@ -20,6 +20,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "controller/internal.h"
+#include "controller/posted.h"
 
 #define ASK_MS_MAX 5000
 #define ASKS_MAX 32 /* questions for the end of the reports that are out at a time */
@@ -1141,6 +1142,7 @@ void reign_elected(struct controller *c)
 void reign_end(struct controller *c, const char *why, bool rest)
 {
     c->reign_failed[0] = '\0';
+    posted_forget(c->posted); /* of fleets as they were to be, perhaps: what was not written is void */
     reign_step(c, &(struct claim_event){ .type = rest ? CLAIM_FAILED : CLAIM_LOST }, why);
 }
 
@@ -1154,6 +1156,10 @@ void reign_appended(struct controller *c, const struct kafka_appended *acked)
         return;
     a = *at;
     *at = a->next;
+    if (!*at)
+        c->appends_end = at;
+    if (a->call)
+        a->call->append = NULL;
     if (a->kind == APPEND_REPORT) {
         if (a->call && acked->error < 0)
             call_error(a->call, 503, "unavailable", "send it again", NULL, "the report was not acknowledged: %s",

@@ -306,6 +306,8 @@ static json_t *view_member(const struct report *r, int64_t heard_ms)
     put(json, "records_done", json_integer((json_int_t)r->records_done));
     put(json, "records_gated", json_integer((json_int_t)r->records_gated));
     put(json, "heard_ms_ago", json_integer(clock_ms() - heard_ms));
+    if (r->rival[0])
+        put(json, "rival", text(r->rival));
     return json;
 }
 

@@ -14,6 +14,7 @@
 #include "controller/prometheus.h"
 #include "core/judge.h"
 #include "wire/json_write.h"
+#include "wire/record_common.h"
 
 #define KEPT_MAX 720                /* samples */
 #define KEPT_BYTES_MAX (512 * 1024) /* of all of them */
@@ -22,7 +23,10 @@
 #define QUERY_EVERY_MS 5000         /* Prometheus is not asked more often */
 #define QUERY_MS_MAX 4000
 #define PARTS_NONE UINT64_C(0)
-#define KEEP_EVERY_MS 10000 /* how much of the judge's evidence a lost leader takes with it */
+#define KEEP_EVERY_MS 10000            /* how much of the judge's evidence a lost leader takes with it ... */
+#define LEAVE_EVERY_MS (5 * 60 * 1000) /* ... and of what it saw of the old color alone; at first it is told sooner */
+#define LEFT_MS_MAX (2 * 60 * 60 * 1000)
+#define LEFT_SECONDS_MIN 1800 /* who has watched so long himself needs nobody else's */
 
 /* A query for one color, and its newest answer. */
 struct question {
@@ -43,11 +47,18 @@ struct watch {
     int progress_max;
     int64_t looked_ms; /* 0: not yet */
     struct tally_color before[COLOR_COUNT];
+    struct work *works_before[COLOR_COUNT], *works[COLOR_COUNT]; /* by stratum: at the last look, and since */
+    struct work *strata;                                         /* the judge's */
+    int stratum_count;
+    bool works_known;                         /* `before` is of the same strata */
     uint64_t owners[COLOR_COUNT];             /* who had which partition at the last look */
     uint64_t alive[COLOR_COUNT][MEMBERS_MAX]; /* members at the last look, by the hash of their incarnation */
     int alive_count[COLOR_COUNT];
     uint32_t number;  /* operation and stage that judge_begin() was told of */
     int stage;        /* -1: none yet, and the yardstick is kept */
+    uint32_t handed;  /* the operation that was given what a leader before had seen, 0: none */
+    int64_t left_ms;  /* when what was seen was last left for the next leader, 0: not yet ... */
+    double left_s;    /* ... and how long had been watched then */
     int64_t saved_ms; /* when the operation's record was last given what the next judge needs, 0: not of this stage */
     struct question questions[SIGNALS_MAX][COLOR_COUNT];
     struct judge_part *parts;
@@ -70,6 +81,11 @@ void watch_free(struct entry *e)
             prometheus_forget(e->c->prometheus, &w->questions[i][c]);
     for (int i = 0; i < w->kept_count; i++)
         free(w->kept[(w->kept_first + i) % KEPT_MAX]);
+    for (int c = 0; c < COLOR_COUNT; c++) {
+        free(w->works_before[c]);
+        free(w->works[c]);
+    }
+    free(w->strata);
     free(w->progress);
     free(w->parts);
     free(w);
@@ -79,8 +95,24 @@ void watch_free(struct entry *e)
 /* A fleet that is edited, or grows, begins anew: other metrics, other partitions. */
 static bool fits(const struct watch *w, const struct fleet *f)
 {
-    return f->baton_count <= w->progress_max &&
+    return f->baton_count <= w->progress_max && judge_stratum_count(f->baton_count) == w->stratum_count &&
            memcmp(&w->policy, &f->spec.judge, sizeof(w->policy)) == 0; // NOLINT: both came out of one zeroed struct
+}
+
+static void works_make(struct watch *w, const struct fleet *f)
+{
+    const size_t room = (size_t)judge_stratum_count(f->baton_count) + 1;
+
+    w->stratum_count = judge_stratum_count(f->baton_count);
+    for (int c = 0; c < COLOR_COUNT; c++) {
+        w->works_before[c] = calloc(room, sizeof(*w->works_before[c]));
+        w->works[c] = calloc(room, sizeof(*w->works[c]));
+        must(w->works_before[c]);
+        must(w->works[c]);
+    }
+    w->strata = calloc(2 * room, sizeof(*w->strata));
+    must(w->strata);
+    judge_strata(&w->judge, w->strata, w->stratum_count);
 }
 
 static struct watch *watch_of(struct entry *e)
@@ -102,6 +134,7 @@ static struct watch *watch_of(struct entry *e)
     must(w->progress);
     must(w->parts);
     judge_init(&w->judge, &policy, w->progress, w->progress_max);
+    works_make(w, f);
     for (int i = 0; i < SIGNALS_MAX; i++)
         for (int c = 0; c < COLOR_COUNT; c++)
             w->questions[i][c] = (struct question){ .watch = w, .signal = i, .color = (enum color)c };
@@ -207,6 +240,26 @@ static void look_at_figures(struct watch *w, bool first, struct judge_sample *s)
         }
         w->before[c] = *now;
     }
+}
+
+/* The same by stratum. Sums that have begun anew meanwhile, since the fleet has grown, tell nothing of this interval. */
+static void look_at_works(struct watch *w, struct judge_sample *s)
+{
+    bool known = w->works_known;
+
+    w->works_known = true;
+    for (int c = 0; c < COLOR_COUNT; c++) {
+        int count;
+        const struct work *now = tally_works(w->e, (enum color)c, &count);
+
+        w->works_known = w->works_known && now && count == w->stratum_count;
+        for (int i = 0; i < w->stratum_count && w->works_known; i++) {
+            known = known && work_since(&w->works[c][i], &now[i], &w->works_before[c][i]);
+            w->works_before[c][i] = now[i];
+        }
+    }
+    for (int c = 0; c < COLOR_COUNT && known && w->works_known; c++)
+        s->works[c] = s->of[c].counted ? w->works[c] : NULL;
 }
 
 /* --- lag ----------------------------------------------------------------------------------------------------------- */
@@ -511,6 +564,8 @@ static void put_figures(struct json_out *o, const struct watch *w, enum color co
         put_buckets(o, "latency", &f->latency);
     if (f->metadata_known)
         put_buckets(o, "metadata", &f->metadata);
+    if (w->sample.works[color])
+        works_put(o, "work", w->works[color], w->stratum_count);
     json_open(o, "signals", '[');
     for (int i = 0; i < w->policy.signal_count; i++)
         put_real(o, NULL, f->signals[i]);
@@ -605,6 +660,99 @@ void watch_get(struct entry *e, struct call *call)
     str_free(&text);
 }
 
+/* --- what was seen, left for the next leader -------------------------------------------------------------------------- */
+
+void watch_inherit(struct entry *e, const char *text, size_t len)
+{
+    struct yardstick *y = text ? must(malloc(sizeof(*y))) : NULL;
+    struct errmsg why = { 0 };
+
+    if (y && (yardstick_decode(y, text, len, &why) < 0 || strcmp(y->fleet, e->mirror->name) != 0)) {
+        log_warn("yardstick_corrupt", "fleet=%s error=\"%s\", skipped", e->mirror->name,
+                 why.text[0] ? why.text : "it is another's");
+        free(y);
+        return;
+    }
+    free(e->yardstick);
+    e->yardstick = y;
+}
+
+void watch_disinherit(struct entry *e)
+{
+    struct record_key key = { .kind = RECORD_YARDSTICK };
+    char name[RECORD_KEY_MAX];
+
+    if (!e->yardstick)
+        return;
+    free(e->yardstick);
+    e->yardstick = NULL;
+    text_copy(key.fleet, sizeof(key.fleet), e->mirror->name);
+    record_key_format(name, &key);
+    if (e->led)
+        controller_append(e->c, APPEND_LOOSE, NULL, false, name, NULL, 0);
+}
+
+/* Of the color that works now, of the version that works now, and not of another day. */
+static const struct yardstick *inherited(const struct watch *w, enum color color)
+{
+    const struct yardstick *y = w->e->yardstick;
+    const int64_t age_ms = y ? clock_unix_ms() - y->at_unix_ms : 0;
+
+    return y && y->color == color && strcmp(y->version, version_of(w->e, color)) == 0 && age_ms >= -LEFT_MS_MAX &&
+                   age_ms <= LEFT_MS_MAX
+               ? y
+               : NULL;
+}
+
+/* The better one, NULL: what was seen here. */
+static const struct yardstick *better(const struct watch *w, enum color color)
+{
+    const struct yardstick *y = inherited(w, color);
+    const double seconds = judge_seconds(&w->judge);
+
+    return y && seconds < LEFT_SECONDS_MIN && seconds < y->kept.seconds ? y : NULL;
+}
+
+/* A copy of the judge is frozen: this one goes on gathering. */
+static void leave(struct watch *w, enum color active, int64_t now_ms)
+{
+    const struct fleet *f = &w->e->mirror->fleet;
+    const double seconds = judge_seconds(&w->judge);
+    struct judge_policy policy = spec_judge(&f->spec);
+    struct record_key key = { .kind = RECORD_YARDSTICK };
+    struct str text = STR_WITH_MAX(RECORD_BYTES_MAX);
+    struct yardstick *y;
+    struct judge *frozen;
+    char name[RECORD_KEY_MAX];
+    struct errmsg m;
+
+    if (seconds * 1000 < 6.0 * (double)policy.interval_ms || better(w, active) ||
+        (w->left_ms > 0 && now_ms - w->left_ms < LEAVE_EVERY_MS && seconds < 2 * w->left_s))
+        return;
+    w->left_ms = now_ms;
+    w->left_s = seconds;
+    y = must(calloc(1, sizeof(*y)));
+    frozen = must(malloc(sizeof(*frozen)));
+    *frozen = w->judge;
+    frozen->progress_max = 0; /* that is not copied */
+    policy.mode = JUDGE_AUTO; /* whoever switches may want it judged */
+    judge_freeze(frozen, &y->kept, &policy, color_other(active), f->spec.stages.count, now_ms);
+    y->color = active;
+    y->at_unix_ms = clock_unix_ms();
+    text_copy(y->fleet, sizeof(y->fleet), w->e->mirror->name);
+    text_copy(y->version, sizeof(y->version), version_of(w->e, active));
+    text_copy(key.fleet, sizeof(key.fleet), w->e->mirror->name);
+    record_key_format(name, &key);
+    if (yardstick_encode(&text, y, &m) < 0)
+        log_warn("yardstick_not_left", "fleet=%s error=\"%s\", a new leader gathers it anew", w->e->mirror->name,
+                 m.text);
+    else
+        controller_append(w->e->c, APPEND_LOOSE, NULL, false, name, text.buf, text.len);
+    str_free(&text);
+    free(frozen);
+    free(y);
+}
+
 /* --- the look ------------------------------------------------------------------------------------------------------ */
 
 static void look(struct watch *w, const struct op *op, int64_t now_ms)
@@ -618,6 +766,7 @@ static void look(struct watch *w, const struct op *op, int64_t now_ms)
     *s = (struct judge_sample){ .now_ms = now_ms, .excluded = w->e->c->trouble[0] != '\0' };
     look_at_members(w, judged, first, s);
     look_at_figures(w, first, s);
+    look_at_works(w, s);
     look_at_lag(w, judged, s);
     look_at_signals(w, s);
     s->window = look_at_window(w, judged);
@@ -637,6 +786,7 @@ static void look(struct watch *w, const struct op *op, int64_t now_ms)
         }
     } else if (op_ended(op) && w->e->mirror->fleet.phase == PHASE_STEADY) {
         judge_baseline(&w->judge, active, s);
+        leave(w, active, now_ms);
     }
     keep(w, op, observing ? "look" : op_ended(op) ? "baseline" : "passing");
 }
@@ -648,11 +798,16 @@ static void look(struct watch *w, const struct op *op, int64_t now_ms)
 static void begin(struct watch *w, const struct op *op, int64_t now_ms)
 {
     const bool known = op->number == w->number; /* its yardstick is this watch's, or is in it already */
+    const struct yardstick *before = known || op->kept.known ? NULL : better(w, color_other(op->to));
     struct judge_policy policy = spec_judge(&w->e->mirror->fleet.spec);
     struct judge_kept kept;
 
     policy.mode = op->judge;
-    if (op->state == OP_PASSING && !known && !op->kept.known) {
+    if (op->state == OP_PASSING && before) {
+        if (w->handed != op->number)
+            led_kept_take(w->e->led, &before->kept, op->number);
+        w->handed = op->number;
+    } else if (op->state == OP_PASSING && !known && !op->kept.known) {
         judge_freeze(&w->judge, &kept, &policy, op->to, op->stages.count, now_ms);
         led_kept_take(w->e->led, &kept, op->number);
         w->number = op->number;
@@ -660,7 +815,9 @@ static void begin(struct watch *w, const struct op *op, int64_t now_ms)
     }
     if (op->state != OP_OBSERVING || (known && op->stage == w->stage))
         return;
-    if (!known && op->kept.known)
+    if (before)
+        judge_restore(&w->judge, &before->kept, NULL, &policy, op->to, op->stages.count, op->stage, now_ms);
+    else if (!known && op->kept.known)
         judge_restore(&w->judge, &op->kept, op->judged ? &op->verdict : NULL, &policy, op->to, op->stages.count,
                       op->stage, now_ms);
     else

@@ -22,6 +22,9 @@ struct entry;
 struct watch;
 struct call;
 
+/* What the leader before has seen of the active color; text NULL: nothing any more. */
+void watch_inherit(struct entry *e, const char *text, size_t len);
+void watch_disinherit(struct entry *e); /* the fleet is deleted */
 void watch_tick(struct entry *e, int64_t now_ms);
 void watch_free(struct entry *e);
 /* How old the lag may be that it wants to see; 0: it does not look. */

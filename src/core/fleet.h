@@ -44,7 +44,10 @@ struct fleet {
     char reason[REASON_MAX + 1];
     struct failed_version failed[FAILED_MAX]; /* the newest first; a switch to one of them wants --force */
     int failed_count;
-    int64_t written_unix_us; /* controller's wall clock when it wrote the head */
+    char speakers[COLOR_COUNT]
+                 [CLIENT_ID_MAX + 1]; /* of a foreign fleet: the client id of each color's newest agent, "": none
+                                                      yet. One that is not named any more has been replaced */
+    int64_t written_unix_us;          /* controller's wall clock when it wrote the head */
 
     struct baton *batons; /* caller's storage */
     int baton_count;

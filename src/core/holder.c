@@ -157,7 +157,7 @@ static void part_stop(struct holder *h, struct holder_part *p, const struct hold
 {
     p->want =
         (p->want & ~(unsigned)WANT_ATTACH) | WANT_DETACH; /* begun and stopped in one step, it was never attached */
-    p->stopped_unix_us = ev->now_unix_us;
+    p->stopped_unix_us = p->worked_unix_us = ev->now_unix_us;
     p->drained_unix_us = p->window.open == 0 ? ev->now_unix_us : 0;
     part_move(h, p, PART_DRAINING);
 }
@@ -195,6 +195,8 @@ static void part_give_up(struct holder *h, struct holder_part *p)
 
 static void part_start_at(struct holder *h, struct holder_part *p, const struct baton *b, int64_t start, int64_t now_ms)
 {
+    if (p->epoch != b->epoch)
+        p->given_again = 0;
     p->epoch = b->epoch;
     p->committed = OFFSET_NONE;
     window_reset(&p->window, start);
@@ -888,6 +890,23 @@ enum deliver holder_deliver(struct holder *h, int part, int64_t offset, int64_t 
     return DELIVER_NOW;
 }
 
+void holder_given_again(struct holder *h, int part)
+{
+    struct holder_part *p = &h->parts[part];
+
+    p->given_again += p->given_again < INT32_MAX;
+}
+
+/* Of one that drains: is nothing in flight any more? Then it stands still since the last record that was done. */
+static bool part_empty(struct holder *h, struct holder_part *p)
+{
+    if (p->window.open > 0)
+        return false;
+    p->drained_unix_us = p->worked_unix_us;
+    h->report_due = true;
+    return true;
+}
+
 bool holder_done(struct holder *h, int part, int64_t offset, int64_t now_unix_us)
 {
     struct holder_part *p = &h->parts[part];
@@ -895,10 +914,19 @@ bool holder_done(struct holder *h, int part, int64_t offset, int64_t now_unix_us
     if (!window_done(&p->window, offset))
         return false;
     h->records_done++;
-    if (p->state != PART_DRAINING || p->window.open > 0)
+    if (p->state != PART_DRAINING)
         return false;
-    p->drained_unix_us = now_unix_us;
-    h->report_due = true;
+    p->worked_unix_us = now_unix_us;
+    return part_empty(h, p);
+}
+
+bool holder_take_back(struct holder *h, int part, int64_t offset)
+{
+    struct holder_part *p = &h->parts[part];
+
+    if (p->state != PART_DRAINING || !window_take_back(&p->window, offset))
+        return false;
+    part_empty(h, p);
     return true;
 }
 
@@ -953,6 +981,7 @@ static void report_part(const struct holder *h, struct holder_part *p, struct re
         .committed = began ? p->committed : OFFSET_NONE,
         .in_flight = (int32_t)p->window.open,
         .doubt = p->doubt,
+        .given_again = p->given_again,
         .first = p->first,
         .stopped_unix_us = p->stopped_unix_us,
         .drained_unix_us = p->drained_unix_us,

@@ -58,20 +58,22 @@ struct holder_part {
     int64_t barrier_end;     /* the log must be applied up to here */
     uint64_t barrier_epoch;  /* the document's epoch when it passed: later grants find this member the owner */
 
-    uint64_t epoch;     /* grant under which it is, or was last, active */
-    uint64_t token;     /* of the read or commit that is outstanding, 0: none */
-    int64_t committing; /* offset in that commit */
-    int64_t asked_ms;   /* when it was asked */
-    int64_t committed;  /* last that succeeded under `epoch`, OFFSET_NONE */
-    bool follow_commit; /* the outstanding commit is a standby's (rule 7) */
-    int64_t doubt;      /* rule 12, OFFSET_NONE */
-    int64_t retry_ms;   /* after a failed read or commit, 0: now */
+    uint64_t epoch;      /* grant under which it is, or was last, active */
+    uint64_t token;      /* of the read or commit that is outstanding, 0: none */
+    int64_t committing;  /* offset in that commit */
+    int64_t asked_ms;    /* when it was asked */
+    int64_t committed;   /* last that succeeded under `epoch`, OFFSET_NONE */
+    bool follow_commit;  /* the outstanding commit is a standby's (rule 7) */
+    int64_t doubt;       /* rule 12, OFFSET_NONE */
+    int32_t given_again; /* of the report, since it was last started */
+    int64_t retry_ms;    /* after a failed read or commit, 0: now */
 
     struct window window; /* room 0: the shell has not given it slots yet; nothing is delivered */
     int64_t attached_ms;  /* for the watchdog: no first position in time -> attach again */
     int64_t first;
     int64_t stopped_unix_us, drained_unix_us, attached_unix_us, first_unix_us;
-    void *opaque; /* the shell's */
+    int64_t worked_unix_us; /* while it drains: when it stopped, or a record was last done */
+    void *opaque;           /* the shell's */
 };
 
 struct holder_config {
@@ -206,8 +208,15 @@ enum deliver { DELIVER_NOW, DELIVER_DROP, DELIVER_LATER };
 enum deliver holder_deliver(struct holder *h, int part, int64_t offset, int64_t now_ms, int64_t now_unix_us);
 /* After a delivery: is there something to tell (a first position), so that a TICK should come soon? */
 bool holder_wants_turn(const struct holder *h);
+/* A record in flight: the work on it was broken off, and begins anew in this member. The receipt counts them. */
+void holder_given_again(struct holder *h, int part);
 /* True: this may complete something; give the holder a TICK soon. */
 bool holder_done(struct holder *h, int part, int64_t offset, int64_t now_unix_us);
+/*
+ * The record that was delivered last, not done, of a partition that is being given away: whoever has it next begins there. True as
+ * above. False: the partition stays, or something behind the record is done or in flight, so it stays in flight.
+ */
+bool holder_take_back(struct holder *h, int part, int64_t offset);
 /* The fetcher reached the end of an attached partition at `offset` (a first position without a record). True as above. */
 bool holder_at_end(struct holder *h, int part, int64_t offset, int64_t now_unix_us);
 

@@ -16,6 +16,7 @@
 #include "core/burrow.h"
 #include "core/histogram.h"
 #include "core/spec.h"
+#include "core/work.h"
 
 /* Figures of one color over one interval. All is unknown in a zeroed one, except the signals: set them to NAN. */
 struct judge_figures {
@@ -46,6 +47,8 @@ struct judge_sample {
     int64_t now_ms;
     bool excluded; /* a rebalance or a broker's trouble lies in the interval: counts for neither side, within bounds */
     struct judge_figures of[COLOR_COUNT];
+    const struct work
+        *works[COLOR_COUNT]; /* the same by stratum, as many as judge_strata() was told; NULL: not known */
     bool lag_known;
     const struct judge_part *parts; /* of the new color (judge_baseline: of the only one) */
     int part_count;
@@ -124,6 +127,22 @@ struct judge_verdict {
 #define JUDGE_BLOCKS 3  /* sizes over which burstiness is measured: one interval, 30 s, 150 s */
 #define JUDGE_RECENT 64 /* looks with records: a minute of them, or those of the last twenty records */
 #define JUDGE_BIRTH_RING 64
+#define JUDGE_STRATA_MAX 256
+
+/*
+ * Partitions may differ by nature, so the new color's are compared with themselves under the old one. A stratum is a partition;
+ * in a fleet of more than JUDGE_STRATA_MAX of them it is a few neighbours.
+ */
+int judge_stratum_count(int baton_count);
+int judge_stratum_of(int baton, int baton_count);
+
+/* What the frozen yardstick keeps of one: its share of bad ones, and how slow its slowest were. */
+struct judge_stratum {
+    float done, failed;
+    float timed;                     /* 0: too few to tell */
+    float above[JUDGE_QUANTILES];    /* timed ones ... */
+    uint8_t bounds[JUDGE_QUANTILES]; /* ... above these buckets of struct work */
+};
 
 /*
  * What a baseline keeps of a metric: how many of n lay above each bucket (of a count: above[0] is the bad ones), and, over
@@ -161,6 +180,10 @@ struct judge_bet {
     double n, x;                 /* the new color's, since the phase began ... */
     double late_n, late_x;       /* ... and since the stake last fell: what speaks against it */
     double control_n, control_x; /* the old one's at the same time */
+    double part_n,
+        part_e; /* of n so many were compared partition by partition, and so many bad ones were to be expected ... */
+    double part_control_e; /* ... and of control_n */
+    double passes;         /* how many times the expected passed at the last such look, 0: there was none */
 };
 
 struct judge_case {
@@ -197,7 +220,16 @@ struct judge {
     int64_t split_ms; /* when a bet on what begins late was last added */
     int splits;
     int64_t looks;
+    double z; /* standard errors by which a baseline may be too good by chance */
     struct judge_case cases[JUDGE_METRICS_MAX];
+    struct work *strata; /* caller's, two generations of `stratum_max` each; NULL: nothing is told apart */
+    int stratum_max;
+    struct judge_stratum frozen[JUDGE_STRATA_MAX];
+    int frozen_count; /* 0: nothing is told apart */
+    struct judge_pull {
+        double bad, records;                  /* so many are added to what is known of each stratum */
+    } pulls[1 + JUDGE_QUANTILES];             /* of errors, then of each quantile */
+    float mix[COLOR_COUNT][JUDGE_STRATA_MAX]; /* records done in this stage */
     bool restored; /* the yardstick is another judge's: there is no baseline to make one of */
 
     struct {
@@ -258,10 +290,14 @@ struct judge_kept {
         struct judge_bet bet;
     } bets[JUDGE_KEPT_MAX];
     int bet_count;
+    struct judge_stratum strata[JUDGE_STRATA_MAX];
+    int stratum_count;
 };
 
 /* `progress`: the caller's, one a baton. The judge is big (some 400 KB): on the heap. */
 void judge_init(struct judge *j, const struct judge_policy *policy, struct judge_progress *progress, int progress_max);
+/* Samples tell works by stratum, so many; `strata`: the caller's, twice so many. Right after judge_init(). */
+void judge_strata(struct judge *j, struct work *strata, int stratum_count);
 /* The old color at work alone, steadily: once an interval while no operation is under way. */
 void judge_baseline(struct judge *j, enum color active, const struct judge_sample *s);
 /* A stage has passed: freezes the baseline, starts the clock. `stages`: of the whole switch; they share alpha. */
@@ -269,6 +305,7 @@ void judge_begin(struct judge *j, const struct judge_policy *policy, enum color 
 /* The same as far as the yardstick goes, before anything has passed; the baseline goes on if nothing comes of it. */
 void judge_freeze(struct judge *j, struct judge_kept *ret, const struct judge_policy *policy, enum color to, int stages,
                   int64_t now_ms);
+double judge_seconds(const struct judge *j); /* how long the old color was watched */
 void judge_keep(const struct judge *j, struct judge_kept *ret, int stage);
 /* In place of judge_begin(), by another judge than the one that kept it. `verdict`: what that one had said last, NULL: nothing. */
 void judge_restore(struct judge *j, const struct judge_kept *kept, const struct judge_verdict *verdict,

@@ -82,6 +82,7 @@ static void sum_passes(struct receipt_sum *ret, const struct pass *passes, int c
             continue;
         ret->listed_repeats = add(ret->listed_repeats, p->committed, p->doubt);
         ret->listed_repeats = add(ret->listed_repeats, p->from, p->repeat_to);
+        ret->given_again = add(ret->given_again, 0, p->given_again);
         ret->removed = add(ret->removed, p->from, pass_removed_to(p));
         if (p->repeat_to == OFFSET_NONE && p->from != p->committed)
             ret->gaps++;

@@ -46,6 +46,8 @@ struct pass {
     int64_t committed; /* its group's committed offset, read back from the brokers before the grant */
     int64_t from;      /* where the new holder was told to begin */
     int64_t first;     /* the first offset it saw */
+    int64_t
+        given_again;   /* records that the old holder had given again within its color by then, their work broken off */
     int64_t log_start; /* read when `first` lay beyond `from`: what of [from, first) retention has taken; OFFSET_NONE */
     int64_t doubt;     /* [committed, doubt) may have been processed by both: listed; OFFSET_NONE */
     int64_t replay_from;                   /* --replay: where the other color had begun; OFFSET_NONE */
@@ -110,10 +112,17 @@ static inline bool op_ended(const struct op *op)
     return op->number == 0 || op->state == OP_COMPLETE || op->state == OP_ROLLED_BACK || op->state == OP_NEEDS_OPERATOR;
 }
 
+/* Batons change hands: a pause, a resume and a throttle leave them with their color. */
+static inline bool op_between_colors(const struct op *op)
+{
+    return op->kind == OP_SWITCH || op->kind == OP_ROLLBACK;
+}
+
 /* What the receipt sums up; made from the op alone, so anyone who reads the log makes the same. */
 struct receipt_sum {
     int ordered, passed, returned; /* batons */
     int64_t listed_repeats;        /* records in [committed, doubt) and in replays */
+    int64_t given_again;           /* records that were given again within a color, their work broken off */
     int64_t removed;               /* records that retention took before anybody processed them */
     int gaps;                      /* passes where from != committed without a replay: always 0 (I2) */
     int64_t standstill_us_p50, standstill_us_p99, standstill_us_max; /* -1: none known */

@@ -11,6 +11,11 @@
 
 #include "base/check.h"
 
+#define STANDSTILL_MS_MIN 100 /* of a foreign application, as measured (docs/standstill.md) */
+#define STANDSTILL_MS_MAX 500
+#define DELAY_MS_DEFAULT 3000 /* Kafka's own */
+#define HEARTBEAT_MS_DEFAULT 5000
+
 #define WHAT(...) (snprintf(what, sizeof(what), __VA_ARGS__), what)
 #define MEND(...) (snprintf(mend, sizeof(mend), __VA_ARGS__), mend)
 
@@ -135,6 +140,8 @@ static void check_groups(struct findings *ret, const struct plan_input *in, enum
                      MEND("allow DESCRIBE on group %s to Baton's principal", group_of(in, c)));
         return;
     }
+    if (in->fleet->spec.strategy == STRATEGY_FOREIGN)
+        return; /* its members are the application's, which is stopped whole, and no report names one: check_foreign() */
     if (g->rebalancing)
         findings_add(ret, FINDING_REFUSAL, "rebalancing", WHAT("group %s is rebalancing", group_of(in, c)),
                      "who owns which partition is about to change", "wait until it is stable, then try again");
@@ -144,7 +151,7 @@ static void check_groups(struct findings *ret, const struct plan_input *in, enum
                          WHAT("group %s has a consumer that Baton does not know: client id %.80s on host %.80s",
                               group_of(in, c), g->members[i].client_id, g->members[i].host),
                          "it would go on processing whatever Kafka assigns to it, whoever holds the baton",
-                         "stop it, or build it on libbaton with this fleet and color");
+                         "stop it, or make it a member: libbaton, or a baton agent beside it");
     for (int i = 0; i < in->report_count; i++) {
         const struct report *r = in->reports[i];
         bool listed = r->color != c || !r->member_id[0];
@@ -156,7 +163,8 @@ static void check_groups(struct findings *ret, const struct plan_input *in, enum
                          WHAT("member %.80s (%.80s) of %s reported, but the brokers do not list it in group %s",
                               r->client_id[0] ? r->client_id : r->incarnation, r->host, color_name(c), group_of(in, c)),
                          "it may still be at work without being a member any more: nobody is forgotten on silence",
-                         MEND("restart it or end it; it is forgotten %" PRId64 " s after the brokers dropped it",
+                         MEND("end it if it runs; a controller that has looked on for %" PRId64
+                              " s forgets it (where none runs, baton switch looks on itself)",
                               spec_gone_after_ms(&in->fleet->spec) / 1000));
     }
 }
@@ -164,8 +172,9 @@ static void check_groups(struct findings *ret, const struct plan_input *in, enum
 static void check_members(struct findings *ret, const struct plan_input *in, enum color c)
 {
     const struct fleet *f = in->fleet;
-    const bool receives = c == in->op->to;
+    const bool receives = c == in->op->to, foreign = f->spec.strategy == STRATEGY_FOREIGN;
     const char *version = NULL, *other = NULL;
+    const struct report *rival = NULL;
     char what[480], mend[240];
     int count = 0;
 
@@ -175,6 +184,7 @@ static void check_members(struct findings *ret, const struct plan_input *in, enu
         if (r->color != c)
             continue;
         count++;
+        rival = r->rival[0] ? r : rival;
         if (!r->ready)
             findings_add(ret, receives ? FINDING_REFUSAL : FINDING_WARNING, "member-not-ready",
                          WHAT("member %.80s (%.80s) of %s is not ready",
@@ -206,10 +216,24 @@ static void check_members(struct findings *ret, const struct plan_input *in, enu
             other = r->version;
     }
     if (count == 0)
-        findings_add(ret, FINDING_REFUSAL, receives ? "no-receiver" : "no-holder",
-                     WHAT("%s has no member", color_name(c)),
-                     receives ? "there is nobody to pass to" : "nobody can say where the partitions stand",
-                     MEND("start members with baton.fleet=%s and baton.color=%s", f->spec.fleet, color_name(c)));
+        findings_add(
+            ret, FINDING_REFUSAL, receives ? "no-receiver" : "no-holder", WHAT("%s has no member", color_name(c)),
+            receives ? "there is nobody to pass to" : "nobody can say where the partitions stand",
+            foreign ? MEND("start its agent: baton agent %s --color %s ...", f->spec.fleet, color_name(c))
+                    : MEND("start some, or see in their logs, or their agents' (baton agent %s --color %s), what they "
+                           "wait for",
+                           f->spec.fleet, color_name(c)));
+    if (foreign && rival)
+        findings_add(ret, FINDING_REFUSAL, "two-agents",
+                     WHAT("two agents report for %s: %.80s on %.80s, which speaks for it, and %s", color_name(c),
+                          rival->client_id, rival->host, rival->rival),
+                     "a foreign application is stopped and started by one agent, and the other one may list other "
+                     "processes",
+                     "end one of them; one that has just ended is forgotten within seconds");
+    else if (foreign && count > 1)
+        findings_add(ret, FINDING_REFUSAL, "two-agents", WHAT("%d members report for %s", count, color_name(c)),
+                     "a foreign application is stopped and started by one agent, which speaks for all of it",
+                     "stop all but one; consumers that are built on libbaton belong into a fleet of separate groups");
     if (other)
         findings_add(ret, receives ? FINDING_REFUSAL : FINDING_WARNING, "mixed-versions",
                      WHAT("members of %s run versions %.60s and %.60s", color_name(c), version, other),
@@ -313,6 +337,71 @@ static void check_offsets(struct findings *ret, const struct plan_input *in)
             MEND("wait a moment, or choose switch.on_doubt: %s", in->op->on_doubt == DOUBT_WAIT ? "list" : "wait"));
 }
 
+/*
+ * Baton's own part is some tenths of a second; the rest is what the brokers make a group wait for that was Empty: with the classic
+ * protocol all of it, with KIP-848 a part that is luck.
+ */
+static void check_standstill(struct findings *ret, const struct plan_input *in)
+{
+    const struct snapshot *now = in->snapshot;
+    const struct coordinator_view *c = &now->coordinators[in->op->to];
+    const bool consumer = now->groups[BLUE].consumer_protocol || now->groups[GREEN].consumer_protocol;
+    const char *option = consumer ? "group.consumer.heartbeat.interval.ms" : "group.initial.rebalance.delay.ms";
+    long long wait_ms = consumer ? HEARTBEAT_MS_DEFAULT : DELAY_MS_DEFAULT;
+    char what[480], mend[240], span[64];
+
+    if (!c->known && now->coordinators[in->op->from].known)
+        c = &now->coordinators[in->op->from];
+    if (c->known && (!consumer || c->heartbeat_ms > 0))
+        wait_ms = consumer ? c->heartbeat_ms : c->delay_ms;
+    snprintf(span, sizeof(span), "%.1f to %.1f s", (STANDSTILL_MS_MIN + (consumer ? 0 : (double)wait_ms)) / 1000,
+             (STANDSTILL_MS_MAX + (double)wait_ms) / 1000);
+    findings_add(
+        ret, FINDING_NOTE, "foreign-standstill",
+        c->known ? WHAT("the fleet will stand still for %s: broker %d has %s=%lld", span, (int)c->id, option, wait_ms)
+                 : WHAT("the fleet will stand still for %s if the brokers have %s=%lld, Kafka's default; it could "
+                        "not be read: %.150s",
+                        span, option, wait_ms, c->why[0] ? c->why : "neither group has been seen yet"),
+        "a foreign application stops as a whole before the other one joins its group",
+        wait_ms > 0 ? MEND("lower %s on the brokers, or build on libbaton, the starter or `baton run`", option)
+                    : "build on libbaton, the Spring starter or `baton run` for milliseconds");
+}
+
+/* An application that is stopped and started whole, with the brokers as the only witness. */
+static void check_foreign(struct findings *ret, const struct plan_input *in)
+{
+    const struct group_view *to = &in->snapshot->groups[in->op->to], *from = &in->snapshot->groups[in->op->from];
+    char what[480], mend[240];
+
+    if (in->op->stages.count > 1)
+        findings_add(ret, FINDING_REFUSAL, "foreign-stages",
+                     WHAT("%d stages are asked for, and %s is a foreign fleet", in->op->stages.count,
+                          in->fleet->spec.fleet),
+                     "its application is stopped and started whole: no partition can be passed by itself",
+                     "leave --stages out, and let each version run for as long as --observe");
+    if (to->unsupported || from->unsupported)
+        findings_add(ret, FINDING_REFUSAL, "foreign-blind", "this broker does not describe consumer groups",
+                     "that a group has no member any more is the only proof that a foreign application has stopped",
+                     "use a real Kafka");
+    if (to->known && to->member_count > 0)
+        findings_add(
+            ret, FINDING_REFUSAL, "standby-at-work",
+            WHAT("group %s has %d consumers (the first: client id %.80s on host %.80s), though %s is to stand by",
+                 group_of(in, in->op->to), to->member_count, to->members[0].client_id, to->members[0].host,
+                 color_name(in->op->to)),
+            "where a group begins can be set only while it has no member, and what they do is done twice",
+            MEND("stop them, or give their address to the agent of %s, which stops them; one that was killed "
+                 "counts until its session ends",
+                 color_name(in->op->to)));
+    if (from->known && from->member_count == 0)
+        findings_add(ret, FINDING_WARNING, "nobody-at-work",
+                     WHAT("group %s has no consumer, though %s is active", group_of(in, in->op->from),
+                          color_name(in->op->from)),
+                     "the application does not run at present; what it has committed is where the other color begins",
+                     "nothing, if that is as it should be");
+    check_standstill(ret, in);
+}
+
 /* A version that the judge turned back is not tried again by itself. */
 static void check_version(struct findings *ret, const struct plan_input *in)
 {
@@ -346,15 +435,13 @@ static void check_judge(struct findings *ret, const struct plan_input *in)
 
 void plan_check(struct findings *ret, const struct plan_input *in)
 {
-    const bool passes = in->op->kind == OP_SWITCH || in->op->kind == OP_ROLLBACK;
-
     if (in->snapshot->error[0]) {
         findings_add(ret, FINDING_REFUSAL, "brokers-unreadable", in->snapshot->error,
                      "the preflight reads the brokers, not only the members",
                      "mend the connection or the permissions named, then try again");
         return;
     }
-    if (!passes)
+    if (!op_between_colors(in->op))
         return;
     check_version(ret, in);
     check_judge(ret, in);
@@ -366,4 +453,6 @@ void plan_check(struct findings *ret, const struct plan_input *in)
     }
     check_coverage(ret, in);
     check_offsets(ret, in);
+    if (in->fleet->spec.strategy == STRATEGY_FOREIGN)
+        check_foreign(ret, in);
 }

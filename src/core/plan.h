@@ -44,6 +44,7 @@ struct group_view {
     bool consumer_protocol; /* KIP-848 */
     char assignor[48];
     char why[160];
+    int32_t coordinator; /* the broker's id, -1: there is none */
     struct group_member *members;
     int member_count;
     int *owner; /* per baton: index into members or -1; NULL: not known */
@@ -63,9 +64,19 @@ struct topic_view {
     char why[160];        /* when it could not be read */
 };
 
+/* How long the broker that coordinates a group makes its consumers wait. Of foreign fleets. */
+struct coordinator_view {
+    bool known; /* false: could not be read (why says it) */
+    int32_t id;
+    int64_t delay_ms;     /* group.initial.rebalance.delay.ms: for others that may join a group that was Empty */
+    int64_t heartbeat_ms; /* group.consumer.heartbeat.interval.ms (KIP-848), 0: it has none */
+    char why[160];
+};
+
 /* One reading of the brokers. The shell allocates it and frees it after the step. */
 struct snapshot {
     struct group_view groups[COLOR_COUNT];
+    struct coordinator_view coordinators[COLOR_COUNT];
     struct topic_view topics[TOPICS_MAX];
     struct partition_view *partitions; /* per baton, in the order of fleet.batons */
     int partition_count;               /* may be less than the fleet's by now: new ones are found next time */

@@ -179,12 +179,13 @@ struct switcher {
     struct baton_fact *facts; /* caller's, one a baton */
     struct stage_item *items; /* caller's, one a baton: which goes with which stage of `asked` */
     struct switcher_member members[MEMBERS_MAX];
-    bool members_overflow; /* more than MEMBERS_MAX: nothing can be released any more */
-    int64_t now_ms;        /* of this step */
-    int64_t deadline_ms;   /* of the present state of the operation, by this reign's monotonic clock */
-    int64_t home_ms;       /* since when all is home on the way back, 0: it is not */
-    bool bumped;           /* this step has raised the epoch already */
-    bool surveyed;         /* the facts are as batons, reports and operation say: nothing has changed since */
+    bool members_overflow;      /* more than MEMBERS_MAX: nothing can be released any more */
+    int64_t now_ms;             /* of this step */
+    int64_t deadline_ms;        /* of the present state of the operation, by this reign's monotonic clock */
+    int64_t home_ms;            /* since when all is home on the way back, 0: it is not */
+    bool bumped;                /* this step has raised the epoch already */
+    bool doubtful[COLOR_COUNT]; /* some baton of the color has a doubt, as surveyed */
+    bool surveyed;              /* the facts are as batons, reports and operation say: nothing has changed since */
     struct switcher_dirty dirty;
     uint64_t token_last;
     uint64_t barrier_asked,

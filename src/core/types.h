@@ -41,7 +41,7 @@ enum phase {
 };
 
 /* How the two colors share Kafka groups (DESIGN section 6). */
-enum strategy { STRATEGY_SEPARATE_GROUPS, STRATEGY_COUNT };
+enum strategy { STRATEGY_SEPARATE_GROUPS, STRATEGY_FOREIGN, STRATEGY_COUNT };
 
 enum on_unreachable { UNREACHABLE_REFUSE, UNREACHABLE_FENCE, ON_UNREACHABLE_COUNT };
 enum on_doubt { DOUBT_WAIT, DOUBT_LIST, ON_DOUBT_COUNT };

@@ -81,6 +81,19 @@ bool window_done(struct window *w, int64_t offset)
     return true;
 }
 
+bool window_take_back(struct window *w, int64_t offset)
+{
+    const struct window_slot *s = w->head == w->tail ? NULL : slot(w, w->tail - 1);
+
+    if (!s || s->offset != offset || s->done)
+        return false;
+    w->tail--;
+    w->open--;
+    w->position = offset;
+    window_check(w);
+    return true;
+}
+
 int64_t window_low(const struct window *w)
 {
     return w->head == w->tail ? w->position : slot(w, w->head)->offset;

@@ -31,6 +31,8 @@ bool window_full(const struct window *w);
 void window_push(struct window *w, int64_t offset);
 /* False: not in flight (done twice, or of an older life); nothing changes. */
 bool window_done(struct window *w, int64_t offset);
+/* The record that was delivered last, undone: it goes back, and is the next to deliver. False: another one is the last, or it is done. */
+bool window_take_back(struct window *w, int64_t offset);
 /* What may be committed: the first offset not done, or `position` when all is. */
 int64_t window_low(const struct window *w);
 /* One past the highest offset that is done, OFFSET_NONE (-1) when none in the ring is: for a doubt. */

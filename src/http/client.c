@@ -16,15 +16,17 @@
 #define EVENT_BYTES_MAX (1024 * 1024)
 #define REDIRECTS_MAX 3
 #define SILENCE_MS_MAX 45000 /* of a stream: the server says something every 15 s */
+#define TOKEN_LINE_MAX 8192  /* a Kubernetes token has a thousand characters and more */
+#define RETRY_AFTER_S_MAX 3600
 
 struct http_client {
     CURL *easy;
     char origin[400]; /* "http://127.0.0.1:8484" */
     char ca_file[1024];
-    char token[600]; /* "Authorization: Bearer ...", "" */
+    char token[TOKEN_LINE_MAX]; /* "Authorization: Bearer ...", "" */
     char by[200];
     int64_t connect_ms, timeout_ms;
-    bool led_astray;
+    bool led_astray, foreign;
     char last_id[64]; /* of events */
     char curl_error[CURL_ERROR_SIZE];
 };
@@ -32,6 +34,7 @@ struct http_client {
 struct reply_sink {
     struct str body;
     char location[700];
+    int retry_after_s;
 };
 
 /* "http://host:port/" to "http://host:port"; false: not a base address. */
@@ -66,6 +69,7 @@ int http_client_open(struct http_client **ret, const struct http_client_config *
         return err_set(m, ERR_NOMEM, "HTTP client");
     c->connect_ms = config->connect_ms ? config->connect_ms : 5000;
     c->timeout_ms = config->timeout_ms ? config->timeout_ms : 60000;
+    c->foreign = config->foreign;
     if (!origin_copy(c->origin, sizeof(c->origin), config->server))
         r = err_set(m, ERR_INVALID, "server '%s' is not of the form http://HOST:PORT or https://HOST:PORT",
                     config->server);
@@ -103,6 +107,16 @@ void http_client_close(struct http_client *c)
     free(c);
 }
 
+int http_client_token_set(struct http_client *c, const char *token, struct errmsg *m)
+{
+    if (strlen(token) > TOKEN_LINE_MAX - 40 || strpbrk(token, "\r\n"))
+        return err_set(m, ERR_INVALID, "a token is one line of at most %d characters", TOKEN_LINE_MAX - 40);
+    explicit_bzero(c->token, sizeof(c->token));
+    if (token[0])
+        snprintf(c->token, sizeof(c->token), "Authorization: Bearer %s", token);
+    return ERR_OK;
+}
+
 bool http_client_led_astray(const struct http_client *c)
 {
     return c->led_astray;
@@ -131,24 +145,48 @@ static size_t on_body(char *bytes, size_t size, size_t count, void *opaque)
     return str_error(&sink->body) ? 0 : size * count;
 }
 
+/* Its value, if the line is that header's and it fits; else ret stays as it is. */
+static void header_copy(char *ret, size_t ret_size, const char *line, size_t len, const char *name)
+{
+    const char *begin = line + strlen(name), *end = line + len;
+
+    if (len <= strlen(name) || strncasecmp(line, name, strlen(name)) != 0)
+        return;
+    while (begin < end && (*begin == ' ' || *begin == '\t'))
+        begin++;
+    while (end > begin && (end[-1] == '\r' || end[-1] == '\n' || end[-1] == ' '))
+        end--;
+    if ((size_t)(end - begin) >= ret_size)
+        return;
+    memcpy(ret, begin, (size_t)(end - begin));
+    ret[end - begin] = '\0';
+}
+
 static size_t on_header(char *bytes, size_t size, size_t count, void *opaque)
 {
     struct reply_sink *sink = opaque;
-    size_t len = size * count;
+    const size_t len = size * count;
+    char seconds[12] = "";
 
-    if (len > 9 && !strncasecmp(bytes, "location:", 9)) {
-        const char *begin = bytes + 9, *end = bytes + len;
-
-        while (begin < end && (*begin == ' ' || *begin == '\t'))
-            begin++;
-        while (end > begin && (end[-1] == '\r' || end[-1] == '\n' || end[-1] == ' '))
-            end--;
-        if ((size_t)(end - begin) < sizeof(sink->location)) {
-            memcpy(sink->location, begin, (size_t)(end - begin));
-            sink->location[end - begin] = '\0';
-        }
-    }
+    header_copy(sink->location, sizeof(sink->location), bytes, len, "location:");
+    header_copy(seconds, sizeof(seconds), bytes, len, "retry-after:"); /* a date in place of seconds is not read */
+    if (seconds[0] && atoi(seconds) > 0)
+        sink->retry_after_s = atoi(seconds) < RETRY_AFTER_S_MAX ? atoi(seconds) : RETRY_AFTER_S_MAX;
     return len;
+}
+
+static int client_explain_foreign(const struct http_client *c, CURLcode code, const char *origin, const char *why,
+                                  struct errmsg *m)
+{
+    double connected = 0;
+
+    if (code == CURLE_PEER_FAILED_VERIFICATION || code == CURLE_SSL_CACERT_BADFILE)
+        return err_set(m, ERR_DENIED, "%s: %s; is the file with its CA's certificate the right one?", origin, why);
+    if (code == CURLE_WRITE_ERROR)
+        return err_set(m, ERR_TOO_LARGE, "%s: the answer is larger than what is read of it", origin);
+    curl.easy_getinfo(c->easy, CURLINFO_PRETRANSFER_TIME, &connected);
+    return err_set(m, code == CURLE_OPERATION_TIMEDOUT && connected > 0 ? ERR_TIMEOUT : ERR_UNAVAILABLE, "%s: %s",
+                   origin, why);
 }
 
 static int client_explain(const struct http_client *c, CURLcode code, const char *origin, struct errmsg *m)
@@ -156,6 +194,8 @@ static int client_explain(const struct http_client *c, CURLcode code, const char
     const char *why = c->curl_error[0] ? c->curl_error : curl.easy_strerror(code);
     double connected = 0; /* seconds until the request could be sent; 0: it never was */
 
+    if (c->foreign)
+        return client_explain_foreign(c, code, origin, why, m);
     switch (code) {
     case CURLE_COULDNT_RESOLVE_HOST:
         return err_set(m, ERR_UNAVAILABLE, "%s: the host's name cannot be resolved; check --server", origin);
@@ -205,6 +245,10 @@ static struct curl_slist *client_prepare(struct http_client *c, const char *orig
     curl.easy_setopt(easy, CURLOPT_USERAGENT, "baton/" BATON_VERSION);
     if (c->ca_file[0])
         curl.easy_setopt(easy, CURLOPT_CAINFO, c->ca_file);
+#if LIBCURL_VERSION_NUM >= 0x075700
+    if (c->ca_file[0])
+        curl.easy_setopt(easy, CURLOPT_CA_CACHE_TIMEOUT, 0L); /* it may change */
+#endif
     if (http_host_is_loopback(strstr(origin, "://") + 3))
         curl.easy_setopt(easy, CURLOPT_PROXY, "");
     headers = curl.slist_append(headers, "Expect:");
@@ -289,6 +333,7 @@ int http_client_request(struct http_client *c, struct http_reply *ret, const cha
     for (int hop = 0;; hop++) {
         str_clear(&sink.body);
         sink.location[0] = '\0';
+        sink.retry_after_s = 0;
         r = client_once(c, &sink, &status, origin, method, path, content_type, body, body_len, m);
         c->led_astray = hop > 0 && r == ERR_UNAVAILABLE;
         if (r < 0 || status != 307 || !sink.location[0])
@@ -306,7 +351,9 @@ int http_client_request(struct http_client *c, struct http_reply *ret, const cha
     if (r == ERR_OK)
         curl.easy_getinfo(c->easy, CURLINFO_CONTENT_TYPE, &type);
     if (r == ERR_OK) {
-        struct http_reply reply = { .status = (int)status, .body_len = sink.body.len };
+        struct http_reply reply = { .status = (int)status,
+                                    .body_len = sink.body.len,
+                                    .retry_after_s = sink.retry_after_s };
 
         reply.content_type = strdup(type ? type : "");
         reply.body = sink.body.len > 0 ? str_take(&sink.body) : strdup("");
@@ -321,75 +368,130 @@ int http_client_request(struct http_client *c, struct http_reply *ret, const cha
     return r;
 }
 
-struct event_sink {
+/* A stream of events or of lines. */
+struct stream {
     struct http_client *client;
-    struct sse sse;
+    bool (*feed)(struct stream *s, const char *bytes, size_t len); /* false: no more */
+    http_on_idle *on_idle;
+    void *opaque;
+    bool stopped;
     struct str refusal;
     long status;
-    int64_t heard_ms;
+    int64_t heard_ms, silence_ms_max;
+    struct sse sse;  /* of events */
+    struct str line; /* of lines: what has no end yet */
+    http_on_line *on_line;
 };
+
+static bool events_feed(struct stream *s, const char *bytes, size_t len)
+{
+    const bool more = sse_feed(&s->sse, bytes, len);
+
+    s->stopped = s->sse.stopped;
+    return more;
+}
+
+static bool lines_feed(struct stream *s, const char *bytes, size_t len)
+{
+    for (const char *end; !s->stopped && (end = memchr(bytes, '\n', len)) != NULL;) {
+        const size_t part = (size_t)(end - bytes);
+
+        str_add_bytes(&s->line, bytes, part);
+        if (str_error(&s->line))
+            return false;
+        s->stopped = s->line.len > 0 && !s->on_line(s->opaque, s->line.buf, s->line.len);
+        str_clear(&s->line);
+        bytes += part + 1;
+        len -= part + 1;
+    }
+    str_add_bytes(&s->line, bytes, len);
+    return !s->stopped && !str_error(&s->line);
+}
 
 static size_t on_stream(char *bytes, size_t size, size_t count, void *opaque)
 {
-    struct event_sink *e = opaque;
-    size_t len = size * count;
+    struct stream *s = opaque;
+    const size_t len = size * count;
 
-    e->heard_ms = clock_ms();
-    curl.easy_getinfo(e->client->easy, CURLINFO_RESPONSE_CODE, &e->status);
-    if (e->status != 200) {
-        str_add_bytes(&e->refusal, bytes, len);
+    s->heard_ms = clock_ms();
+    curl.easy_getinfo(s->client->easy, CURLINFO_RESPONSE_CODE, &s->status);
+    if (s->status != 200) {
+        str_add_bytes(&s->refusal, bytes,
+                      len < s->refusal.max - s->refusal.len ? len : s->refusal.max - s->refusal.len);
         return len;
     }
-    return sse_feed(&e->sse, bytes, len) ? len : 0;
+    return s->feed(s, bytes, len) ? len : 0;
 }
 
-static int events_run(struct http_client *c, CURLM *multi, struct event_sink *e, http_on_idle *on_idle,
-                      struct errmsg *m)
+static int stream_perform(struct http_client *c, CURLM *multi, struct stream *s, struct errmsg *m)
 {
     int running = 1, left;
     CURLMsg *message;
 
-    while (running && !e->sse.stopped) {
+    while (running && !s->stopped) {
         if (curl.multi_perform(multi, &running) != CURLM_OK)
             return err_set(m, ERR_INTERNAL, "libcurl");
-        if (e->sse.stopped || !running)
+        if (s->stopped || !running)
             break;
-        if (on_idle && !on_idle(e->sse.opaque)) {
-            e->sse.stopped = true;
+        if (s->on_idle && !s->on_idle(s->opaque)) {
+            s->stopped = true;
             break;
         }
-        if (clock_ms() - e->heard_ms > SILENCE_MS_MAX)
+        if (clock_ms() - s->heard_ms > s->silence_ms_max)
             return err_set(m, ERR_UNAVAILABLE, "%s: the event stream has fallen silent", c->origin);
         curl.multi_poll(multi, NULL, 0, 200, NULL);
     }
-    if (e->sse.stopped)
+    if (s->stopped)
         return ERR_OK;
     message = curl.multi_info_read(multi, &left);
     if (message && message->msg == CURLMSG_DONE && message->data.result != CURLE_OK)
         return client_explain(c, message->data.result, c->origin, m);
-    if (e->status == 200)
-        return err_set(m, ERR_UNAVAILABLE, "%s: the event stream was ended by the server", c->origin);
+    curl.easy_getinfo(c->easy, CURLINFO_RESPONSE_CODE, &s->status);
+    if (s->status == 200)
+        return err_set(m, ERR_CLOSED, "%s: the event stream was ended by the server", c->origin);
     return err_set(m,
-                   e->status == 401 || e->status == 403 ? ERR_DENIED
-                   : e->status == 404                   ? ERR_NOT_FOUND
+                   s->status == 401 || s->status == 403 ? ERR_DENIED
+                   : s->status == 404                   ? ERR_NOT_FOUND
                                                         : ERR_UNAVAILABLE,
-                   "%s: events refused with status %ld: %s", c->origin, e->status, e->refusal.buf);
+                   "%s: events refused with status %ld: %s", c->origin, s->status, s->refusal.buf);
+}
+
+/* Frees the headers. */
+static int stream_run(struct http_client *c, struct stream *s, struct curl_slist *headers, struct errmsg *m)
+{
+    CURLM *multi = curl.multi_init();
+    int r;
+
+    if (!multi) {
+        curl.slist_free_all(headers);
+        return err_set(m, ERR_NOMEM, "HTTP client");
+    }
+    s->client = c;
+    s->refusal = STR_WITH_MAX(2000);
+    s->heard_ms = clock_ms();
+    curl.easy_setopt(c->easy, CURLOPT_HTTPHEADER, headers);
+    curl.easy_setopt(c->easy, CURLOPT_WRITEFUNCTION, on_stream);
+    curl.easy_setopt(c->easy, CURLOPT_WRITEDATA, s);
+    curl.multi_add_handle(multi, c->easy);
+    r = stream_perform(c, multi, s, m);
+    curl.multi_remove_handle(multi, c->easy);
+    curl.multi_cleanup(multi);
+    curl.slist_free_all(headers);
+    str_free(&s->refusal);
+    return r;
 }
 
 int http_client_events(struct http_client *c, const char *path, http_on_event *on_event, http_on_idle *on_idle,
                        void *opaque, struct errmsg *m)
 {
-    struct event_sink e = { .client = c, .refusal = STR_WITH_MAX(2000), .heard_ms = clock_ms() };
+    struct stream s = { .feed = events_feed, .on_idle = on_idle, .opaque = opaque, .silence_ms_max = SILENCE_MS_MAX };
     struct str url = STR_WITH_MAX(8192);
     struct curl_slist *headers;
-    CURLM *multi = curl.multi_init();
     char line[100];
     int r;
 
-    if (!multi)
-        return err_set(m, ERR_NOMEM, "HTTP client");
-    sse_init(&e.sse, EVENT_BYTES_MAX, on_event, opaque);
-    text_copy(e.sse.last_id, sizeof(e.sse.last_id), c->last_id);
+    sse_init(&s.sse, EVENT_BYTES_MAX, on_event, opaque);
+    text_copy(s.sse.last_id, sizeof(s.sse.last_id), c->last_id);
     str_addf(&url, "%s%s", c->origin, path);
     headers = client_prepare(c, c->origin, url.buf, NULL);
     headers = curl.slist_append(headers, "Accept: text/event-stream");
@@ -397,17 +499,29 @@ int http_client_events(struct http_client *c, const char *path, http_on_event *o
         snprintf(line, sizeof(line), "Last-Event-ID: %s", c->last_id);
         headers = curl.slist_append(headers, line);
     }
-    curl.easy_setopt(c->easy, CURLOPT_HTTPHEADER, headers);
-    curl.easy_setopt(c->easy, CURLOPT_WRITEFUNCTION, on_stream);
-    curl.easy_setopt(c->easy, CURLOPT_WRITEDATA, &e);
-    curl.multi_add_handle(multi, c->easy);
-    r = events_run(c, multi, &e, on_idle, m);
-    curl.multi_remove_handle(multi, c->easy);
-    curl.multi_cleanup(multi);
-    curl.slist_free_all(headers);
+    r = stream_run(c, &s, headers, m);
     str_free(&url);
-    text_copy(c->last_id, sizeof(c->last_id), e.sse.last_id);
-    sse_deinit(&e.sse);
-    str_free(&e.refusal);
+    text_copy(c->last_id, sizeof(c->last_id), s.sse.last_id);
+    sse_deinit(&s.sse);
+    return r == ERR_CLOSED ? ERR_UNAVAILABLE : r;
+}
+
+int http_client_lines(struct http_client *c, long *ret_status, const char *path, const struct http_lines *lines,
+                      struct errmsg *m)
+{
+    struct stream s = { .feed = lines_feed,
+                        .line = STR_WITH_MAX(lines->line_bytes_max),
+                        .on_line = lines->on_line,
+                        .on_idle = lines->on_idle,
+                        .opaque = lines->opaque,
+                        .silence_ms_max = lines->silence_ms_max };
+    struct str url = STR_WITH_MAX(8192);
+    int r;
+
+    str_addf(&url, "%s%s", c->origin, path);
+    r = stream_run(c, &s, client_prepare(c, c->origin, url.buf, NULL), m);
+    *ret_status = s.status;
+    str_free(&url);
+    str_free(&s.line);
     return r;
 }

@@ -22,6 +22,7 @@ struct http_client_config {
     const char *token_file; /* NULL: none */
     const char *ca_file;    /* PEM; NULL: the system's */
     const char *by;         /* sent as X-Baton-By, NULL: none */
+    bool foreign;           /* no controller of ours: refusals do not tell of `baton serve` */
     int64_t connect_ms;     /* 0: 5 s */
     int64_t timeout_ms;     /* of a whole request, 0: 60 s */
 };
@@ -31,11 +32,14 @@ struct http_reply {
     char *content_type; /* never NULL */
     char *body;         /* terminated, never NULL, at most 64 MiB */
     size_t body_len;
+    int retry_after_s; /* 0: it does not say */
 };
 
 /* server: scheme http or https, no path but "/", no user and password in it. */
 int http_client_open(struct http_client **ret, const struct http_client_config *config, struct errmsg *m);
 void http_client_close(struct http_client *c);
+/* In place of the token file's, from the next request on: for tokens that change. */
+int http_client_token_set(struct http_client *c, const char *token, struct errmsg *m);
 
 /*
  * path with its query. body NULL: none. Any status is a success here: only what kept an answer from coming is an
@@ -61,5 +65,20 @@ void http_reply_free(struct http_reply *reply);
 typedef bool http_on_idle(void *opaque);
 int http_client_events(struct http_client *c, const char *path, http_on_event *on_event, http_on_idle *on_idle,
                        void *opaque, struct errmsg *m);
+
+/*
+ * A stream of lines (without their ends), as Kubernetes' watches are: until on_line or on_idle says false (0), the server ends
+ * it in order (ERR_CLOSED), it breaks or falls silent (ERR_UNAVAILABLE), or is refused (as above). ret_status: HTTP's.
+ */
+typedef bool http_on_line(void *opaque, const char *line, size_t len);
+struct http_lines {
+    size_t line_bytes_max;
+    int64_t silence_ms_max;
+    http_on_line *on_line;
+    http_on_idle *on_idle;
+    void *opaque;
+};
+int http_client_lines(struct http_client *c, long *ret_status, const char *path, const struct http_lines *lines,
+                      struct errmsg *m);
 
 #endif

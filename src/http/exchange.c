@@ -32,6 +32,7 @@
 #include "base/str.h"
 
 #define STREAM_SECONDS 15
+#define HEAD_BYTES_MAX (16 * 1024) /* of an answer */
 #define STREAM_BACKLOG_MAX (1024 * 1024)
 #define SLACK 4096 /* what may be read beyond the part of a request that is waited for */
 
@@ -85,6 +86,22 @@ static void exchange_forget_request(struct http_exchange *x)
     memset(&x->head, 0, sizeof(x->head));
 }
 
+static void exchange_end_pieces(struct http_exchange *x)
+{
+    if (x->pieces.more)
+        x->pieces.over(x->pieces.opaque);
+    x->pieces.more = NULL;
+}
+
+static void on_output(struct evbuffer *output, const struct evbuffer_cb_info *info, void *opaque)
+{
+    struct http_server *s = opaque;
+
+    (void)output;
+    s->output_bytes += info->n_added;
+    s->output_bytes -= info->n_deleted;
+}
+
 void exchange_free(struct http_exchange *x)
 {
     struct http_server *s = x->server;
@@ -97,8 +114,12 @@ void exchange_free(struct http_exchange *x)
     s->connection_count--;
     if (x->timer)
         event_free(x->timer);
-    if (x->bev)
+    if (x->bev) {
+        evbuffer_remove_cb(bufferevent_get_output(x->bev), on_output, s);
+        s->output_bytes -= evbuffer_get_length(bufferevent_get_output(x->bev));
         bufferevent_free(x->bev);
+    }
+    exchange_end_pieces(x);
     exchange_forget_request(x);
     free(x);
 }
@@ -149,7 +170,7 @@ bool exchange_waits(const struct http_exchange *x)
 
 void server_shed(struct http_server *s)
 {
-    for (;;) {
+    while (s->output_bytes > s->output_bytes_max) { /* asked for at each answer: not summed up each time */
         struct http_exchange *most = NULL;
         size_t all = 0, largest = 0;
 
@@ -178,32 +199,62 @@ static void exchange_set_timer(struct http_exchange *x, int seconds)
         event_add(x->timer, &tv);
 }
 
-/* The head of an answer; bodies of unknown length are streams. */
-static void exchange_put_head(struct http_exchange *x, int status, const char *content_type, int64_t length,
-                              const char *location)
+/*
+ * What fits into the socket is sent at once: an answer or an event mostly costs one system call, and none to wait for room.
+ * False: out of memory.
+ */
+static bool exchange_put(struct http_exchange *x, const char *bytes, size_t len)
 {
     struct evbuffer *out = bufferevent_get_output(x->bev);
+
+    if (!x->server->tls && evbuffer_get_length(out) == 0) {
+        const ssize_t sent = send(bufferevent_getfd(x->bev), bytes, len, MSG_NOSIGNAL | MSG_DONTWAIT);
+
+        if (sent > 0) { /* else the loop learns what is wrong */
+            bytes += sent;
+            len -= (size_t)sent;
+        }
+    }
+    return len == 0 || evbuffer_add(out, bytes, len) == 0;
+}
+
+#define LENGTH_UNKNOWN (-1) /* the body ends with the connection */
+#define LENGTH_CHUNKS (-2)  /* RFC 9112, 7.1 */
+
+/* The head of an answer, and its body where that is at hand. */
+static void exchange_put_head(struct http_exchange *x, int status, const char *content_type, int64_t length,
+                              const char *location, const char *body)
+{
+    struct str text = STR_WITH_MAX(2 * HEAD_BYTES_MAX);
+    const size_t body_len = body && length > 0 ? (size_t)length : 0;
+    const bool together = body_len <= HEAD_BYTES_MAX;
     char date[64];
     time_t now = time(NULL);
     struct tm tm;
 
     strftime(date, sizeof(date), "%a, %d %b %Y %H:%M:%S GMT", gmtime_r(&now, &tm));
-    evbuffer_add_printf(out,
-                        "HTTP/1.1 %d %s\r\nDate: %s\r\nCache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\n",
-                        status, reason_phrase(status), date);
+    str_addf(&text, "HTTP/1.1 %d %s\r\nDate: %s\r\nCache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\n",
+             status, reason_phrase(status), date);
     if (content_type && *content_type)
-        evbuffer_add_printf(out, "Content-Type: %s\r\n", content_type);
+        str_addf(&text, "Content-Type: %s\r\n", content_type);
     if (length >= 0 && status != 204)
-        evbuffer_add_printf(out, "Content-Length: %lld\r\n", (long long)length);
+        str_addf(&text, "Content-Length: %lld\r\n", (long long)length);
+    if (length == LENGTH_CHUNKS)
+        str_add(&text, "Transfer-Encoding: chunked\r\n");
     if (location)
-        evbuffer_add_printf(out, "Location: %s\r\n", location);
+        str_addf(&text, "Location: %s\r\n", location);
     if (status == 401)
-        evbuffer_add_printf(out, "WWW-Authenticate: Bearer\r\n");
+        str_add(&text, "WWW-Authenticate: Bearer\r\n");
     if (status == 503)
-        evbuffer_add_printf(out, "Retry-After: 1\r\n");
-    if (x->close_after || length < 0)
-        evbuffer_add_printf(out, "Connection: close\r\n");
-    evbuffer_add(out, "\r\n", 2);
+        str_add(&text, "Retry-After: 1\r\n");
+    if (x->close_after || length == LENGTH_UNKNOWN)
+        str_add(&text, "Connection: close\r\n");
+    str_add(&text, "\r\n");
+    if (together)
+        str_add_bytes(&text, body, body_len);
+    if (str_error(&text) || !exchange_put(x, text.buf, text.len) || (!together && !exchange_put(x, body, body_len)))
+        exchange_doom(x);
+    str_free(&text);
 }
 
 static void exchange_log(const struct http_exchange *x, int status, size_t bytes)
@@ -216,6 +267,12 @@ static void exchange_log(const struct http_exchange *x, int status, size_t bytes
               (long long)(clock_ms() - x->began_ms));
 }
 
+/* on_writable() is called in a moment, or when what did not fit into the socket has gone out. */
+static void exchange_sent(struct http_exchange *x)
+{
+    bufferevent_trigger(x->bev, EV_WRITE, BEV_OPT_DEFER_CALLBACKS);
+}
+
 void http_answer(struct http_exchange *x, int status, const char *content_type, const char *body, size_t body_len,
                  const char *location)
 {
@@ -226,14 +283,58 @@ void http_answer(struct http_exchange *x, int status, const char *content_type, 
     if (x->eof || x->server->stopping || !x->head.keep_alive)
         x->close_after = true;
     exchange_log(x, status, body_len);
-    exchange_put_head(x, status, content_type, (int64_t)body_len, location);
-    if (!x->head_only && body_len > 0)
-        evbuffer_add(bufferevent_get_output(x->bev), body, body_len);
+    exchange_put_head(x, status, content_type, (int64_t)body_len, location, x->head_only ? NULL : body);
+    if (x->state == X_DOOMED)
+        return;
     x->state = X_SENDING;
     x->since_ms = clock_ms();
     exchange_set_timer(x, x->server->seconds_max);
-    bufferevent_enable(x->bev, EV_WRITE);
+    exchange_sent(x);
     server_shed(x->server);
+}
+
+/* The next piece into the output; false: the answer cannot be ended, and the peer shall see that. */
+static bool exchange_put_piece(struct http_exchange *x)
+{
+    struct evbuffer *out = bufferevent_get_output(x->bev);
+    struct str piece = STR_WITH_MAX(HTTP_PIECE_MAX);
+    const int more = x->pieces.more(x->pieces.opaque, &piece);
+    const bool good = more >= 0 && !str_error(&piece);
+
+    if (good && piece.len > 0) { /* a chunk of no bytes would be the end */
+        if (!x->head.http_1_0)
+            evbuffer_add_printf(out, "%zx\r\n", piece.len);
+        evbuffer_add(out, piece.buf, piece.len);
+        if (!x->head.http_1_0)
+            evbuffer_add(out, "\r\n", 2);
+    }
+    if (good && more == 0) {
+        exchange_end_pieces(x);
+        if (!x->head.http_1_0)
+            evbuffer_add(out, "0\r\n\r\n", 5);
+    }
+    str_free(&piece);
+    return good;
+}
+
+void http_answer_pieces(struct http_exchange *x, int status, const char *content_type, struct http_pieces pieces)
+{
+    ASSERT(x->state != X_SENDING && x->state != X_STREAM);
+    x->on_hung_up = NULL;
+    x->pieces = pieces;
+    if (x->state == X_DOOMED || x->head_only)
+        exchange_end_pieces(x);
+    if (x->state == X_DOOMED)
+        return;
+    x->close_after = x->eof || x->server->stopping || !x->head.keep_alive || x->head.http_1_0;
+    exchange_log(x, status, 0);
+    exchange_put_head(x, status, content_type, x->head.http_1_0 ? LENGTH_UNKNOWN : LENGTH_CHUNKS, NULL, NULL);
+    if (x->state == X_DOOMED)
+        return;
+    x->state = X_SENDING;
+    x->since_ms = clock_ms();
+    exchange_set_timer(x, x->server->seconds_max);
+    exchange_sent(x); /* on_writable() asks for the first piece */
 }
 
 /* A refusal of the server's own: what follows in the stream cannot be trusted, so the connection ends. */
@@ -261,14 +362,14 @@ bool http_stream(struct http_exchange *x)
     ASSERT(x->state == X_HANDLED || x->state == X_DOOMED);
     if (x->state == X_DOOMED)
         return false;
-    if (x->server->stream_count >= x->server->connections_max / 2) {
+    if (x->server->stream_count >= x->server->connections_max - x->server->connections_max / 4) {
         exchange_refuse(x, 503, "too many event streams are open; try again later");
         return false;
     }
     exchange_log(x, 200, 0);
     x->server->stream_count++;
     x->state = X_STREAM;
-    exchange_put_head(x, 200, "text/event-stream", -1, NULL);
+    exchange_put_head(x, 200, "text/event-stream", LENGTH_UNKNOWN, NULL, NULL);
     exchange_set_timer(x, STREAM_SECONDS);
     return true;
 }
@@ -280,7 +381,7 @@ void http_stream_send(struct http_exchange *x, const char *bytes, size_t len)
     ASSERT(x->state == X_STREAM || x->state == X_DOOMED);
     if (x->state == X_DOOMED)
         return;
-    if (evbuffer_get_length(out) + len > STREAM_BACKLOG_MAX || evbuffer_add(out, bytes, len) < 0)
+    if (evbuffer_get_length(out) + len > STREAM_BACKLOG_MAX || !exchange_put(x, bytes, len))
         exchange_doom(x);
     else
         server_shed(x->server);
@@ -295,7 +396,7 @@ void http_stream_end(struct http_exchange *x)
     x->state = X_SENDING;
     x->close_after = true;
     exchange_set_timer(x, x->server->seconds_max);
-    bufferevent_trigger(x->bev, EV_WRITE, BEV_OPT_DEFER_CALLBACKS);
+    exchange_sent(x);
 }
 
 static bool token_right(const char *token, const char *authorization)
@@ -473,6 +574,17 @@ static void on_writable(struct bufferevent *bev, void *opaque)
 
     if (x->state != X_SENDING || evbuffer_get_length(bufferevent_get_output(bev)) > 0)
         return;
+    while (x->pieces.more && evbuffer_get_length(bufferevent_get_output(bev)) == 0) {
+        if (!exchange_put_piece(x)) {
+            exchange_free(x);
+            return;
+        }
+        exchange_set_timer(x, x->server->seconds_max); /* it reads */
+    }
+    if (evbuffer_get_length(bufferevent_get_output(bev)) > 0) {
+        server_shed(x->server);
+        return;
+    }
     if (x->close_after && x->refused && !x->eof && !x->server->tls) {
         shutdown(bufferevent_getfd(bev), SHUT_WR);
         evbuffer_drain(bufferevent_get_input(bev), evbuffer_get_length(bufferevent_get_input(bev)));
@@ -569,6 +681,10 @@ void exchange_accept(struct http_server *s, int fd, const char *peer, bool over)
     if (!x->timer || !x->bev) {
         if (!x->bev)
             close(fd);
+        exchange_free(x);
+        return;
+    }
+    if (!evbuffer_add_cb(bufferevent_get_output(x->bev), on_output, s)) {
         exchange_free(x);
         return;
     }

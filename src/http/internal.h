@@ -39,6 +39,7 @@ struct http_exchange { /* a connection, and the request it carries now */
     int64_t since_ms; /* we wait for the peer since then: to send a whole request, or to read an answer */
     http_hung_up *on_hung_up;
     void *hung_up_opaque;
+    struct http_pieces pieces; /* of the answer, more NULL: there are none (left) */
 };
 
 struct http_server {
@@ -57,7 +58,7 @@ struct http_server {
     int connections_max, connection_count, stream_count;
     int places; /* connections_max, or fewer while there are no descriptors for more */
     size_t head_bytes_max, body_bytes_max;
-    size_t output_bytes_max;
+    size_t output_bytes_max, output_bytes; /* what all peers have not read yet */
     int seconds_max;
     bool stopping;
     struct event *sweep;

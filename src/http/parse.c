@@ -291,6 +291,7 @@ int http_head_parse(struct http_head *ret, char *text, const char **ret_why)
     if (count_field(ret, "authorization") > 1)
         return refuse(ret_why, 400, "two Authorization headers");
     connection = http_head_field(ret, "connection");
+    ret->http_1_0 = http_1_0;
     ret->keep_alive = http_1_0 ? !strcasecmp(connection, "keep-alive") : strcasecmp(connection, "close") != 0;
     ret->expect_continue = !http_1_0 && !strcasecmp(http_head_field(ret, "expect"), "100-continue");
     return 0;

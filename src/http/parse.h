@@ -24,6 +24,7 @@ struct http_head {
     const char *path;  /* decoded */
     const char *query; /* "" */
     bool keep_alive;
+    bool http_1_0; /* its peer knows no chunks */
     bool expect_continue;
     int64_t body_bytes; /* Content-Length, 0 without one */
     struct http_field fields[HTTP_FIELDS_MAX];

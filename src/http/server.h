@@ -23,6 +23,7 @@
 #include <stdint.h>
 
 #include "base/err.h"
+#include "base/str.h"
 
 struct event_base;
 struct http_server;
@@ -63,7 +64,7 @@ struct http_server_config {
     int host_count;
     http_refusal *refusal;    /* NULL: plain text */
     const char *refusal_type; /* its content type */
-    int connections_max;      /* 0: 256; half of them may be streams */
+    int connections_max;      /* 0: 256; three quarters of them may be streams */
     size_t head_bytes_max;    /* 0: 16 KiB */
     size_t body_bytes_max;    /* 0: 256 KiB */
     size_t output_bytes_max;  /* 0: 32 MiB, what all peers together have not read yet */
@@ -83,6 +84,19 @@ const char *http_server_address(const struct http_server *s, int i); /* "127.0.0
 /* Ends the exchange. location, content_type: NULL for none. Everything is copied. */
 void http_answer(struct http_exchange *x, int status, const char *content_type, const char *body, size_t body_len,
                  const char *location);
+/*
+ * The same with a body that is too long for one text: it is made piece by piece, each when the peer has taken the one
+ * before, so memory holds one. more() adds a piece, with at most `max` bytes for `to`: 1 when there may be another, 0 when
+ * that was the last, -1 when the rest cannot be made (the connection breaks off, so that nobody takes a part for
+ * the whole). over() is called once, whatever happens, also when the server closes.
+ */
+struct http_pieces {
+    int (*more)(void *opaque, struct str *to);
+    void (*over)(void *opaque);
+    void *opaque;
+};
+#define HTTP_PIECE_MAX (16 * 1024 * 1024)
+void http_answer_pieces(struct http_exchange *x, int status, const char *content_type, struct http_pieces pieces);
 /*
  * Sends the head of an event stream; http_stream_send() what follows; the server itself sends a comment every 15 s.
  * False: too many streams; the exchange has been answered 503.

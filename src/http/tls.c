@@ -86,11 +86,8 @@ void random_bytes(void *ret, size_t len)
 
 void random_hex(char *ret, size_t len)
 {
-    for (size_t i = 0; i < len; i++) {
-        unsigned char byte;
-
-        random_bytes(&byte, 1);
-        ret[i] = "0123456789abcdef"[byte & 15];
-    }
+    random_bytes(ret, len);
+    for (size_t i = 0; i < len; i++)
+        ret[i] = "0123456789abcdef"[ret[i] & 15];
     ret[len] = '\0';
 }

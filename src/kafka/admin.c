@@ -272,6 +272,31 @@ int kafka_admin_offsets(struct kafka_admin *a, uint64_t token, const char *group
     return q ? ERR_OK : ERR_NOMEM;
 }
 
+int kafka_admin_commit(struct kafka_admin *a, uint64_t token, const char *group, const struct kafka_tp *tps, int count,
+                       int timeout_ms)
+{
+    int requests = 0;
+    struct question *q = question_cut(a, KAFKA_ANSWER_COMMITTED, token, tps, count, timeout_ms, &requests);
+
+    for (int i = 0; i < requests; i++) {
+        rd_kafka_AdminOptions_t *options =
+            kafka_options_new(a->handle, RD_KAFKA_ADMIN_OP_ALTERCONSUMERGROUPOFFSETS, timeout_ms, &q->requests[i]);
+        rd_kafka_topic_partition_list_t *list = request_list(&q->requests[i], RD_KAFKA_OFFSET_INVALID);
+        rd_kafka_AlterConsumerGroupOffsets_t *ask;
+
+        for (int k = 0; k < list->cnt; k++) {
+            list->elems[k].offset = tps[q->requests[i].first + k].offset;
+            kafka_mark_attach(&list->elems[k], tps[q->requests[i].first + k].mark);
+        }
+        ask = rd_kafka_AlterConsumerGroupOffsets_new(group, list);
+        rd_kafka_AlterConsumerGroupOffsets(a->handle->rk, &ask, 1, options, a->queue);
+        rd_kafka_AlterConsumerGroupOffsets_destroy(ask);
+        rd_kafka_topic_partition_list_destroy(list);
+        rd_kafka_AdminOptions_destroy(options);
+    }
+    return q ? ERR_OK : ERR_NOMEM;
+}
+
 static int ask_bounds(struct kafka_admin *a, enum kafka_answer_type type, bool stable, uint64_t token,
                       const struct kafka_tp *tps, int count, int timeout_ms)
 {
@@ -389,6 +414,31 @@ static void result_offsets(struct kafka_admin *a, struct request *req, const rd_
     }
 }
 
+static void result_committed(struct kafka_admin *a, struct request *req, const rd_kafka_event_t *event)
+{
+    size_t count = 0;
+    const rd_kafka_group_result_t **groups = rd_kafka_AlterConsumerGroupOffsets_result_groups(
+        rd_kafka_event_AlterConsumerGroupOffsets_result((rd_kafka_event_t *)event), &count);
+    const rd_kafka_error_t *error = count == 1 ? rd_kafka_group_result_error(groups[0]) : NULL;
+    const rd_kafka_topic_partition_list_t *list = count == 1 ? rd_kafka_group_result_partitions(groups[0]) : NULL;
+    rd_kafka_resp_err_t code = count == 1 ? RD_KAFKA_RESP_ERR_NO_ERROR : RD_KAFKA_RESP_ERR__BAD_MSG;
+
+    if (error)
+        code = rd_kafka_error_code(error);
+    for (int i = 0; !code && list && i < list->cnt; i++) {
+        struct kafka_tp *tp = question_find(req->question, list->elems[i].topic, list->elems[i].partition);
+
+        if (!tp)
+            continue;
+        tp->code = list->elems[i].err;
+        tp->failed = tp->code != RD_KAFKA_RESP_ERR_NO_ERROR;
+        if (tp->failed)
+            code = tp->code;
+    }
+    if (code)
+        request_failed(a, req, code, "set committed offsets");
+}
+
 static void result_bounds(struct request *req, const rd_kafka_event_t *event)
 {
     size_t count = 0;
@@ -459,6 +509,7 @@ static void result_group(struct kafka_admin *a, struct request *req, const rd_ka
     const rd_kafka_ConsumerGroupDescription_t **all = rd_kafka_DescribeConsumerGroups_result_groups(
         rd_kafka_event_DescribeConsumerGroups_result((rd_kafka_event_t *)event), &count);
     const rd_kafka_ConsumerGroupDescription_t *it;
+    const rd_kafka_Node_t *node;
     const rd_kafka_error_t *error;
     const char *assignor;
 
@@ -468,6 +519,8 @@ static void result_group(struct kafka_admin *a, struct request *req, const rd_ka
     }
     it = all[0];
     error = rd_kafka_ConsumerGroupDescription_error(it);
+    node = rd_kafka_ConsumerGroupDescription_coordinator(it);
+    group->coordinator = node ? rd_kafka_Node_id(node) : -1;
     if (error && rd_kafka_error_code(error) == RD_KAFKA_RESP_ERR_GROUP_ID_NOT_FOUND) {
         group->known = true;
         return;
@@ -504,7 +557,8 @@ static void result_group(struct kafka_admin *a, struct request *req, const rd_ka
 static void request_result(struct kafka_admin *a, struct request *req, rd_kafka_event_t *event)
 {
     static const char *const doing[] = { "read committed offsets", "read log ends", "read log starts",
-                                         "describe the group",     "read topics",   "describe topics" };
+                                         "describe the group",     "read topics",   "describe topics",
+                                         "set committed offsets" };
     struct kafka_answer *answer = req->question->answer;
     rd_kafka_resp_err_t code = rd_kafka_event_error(event);
 
@@ -522,6 +576,9 @@ static void request_result(struct kafka_admin *a, struct request *req, rd_kafka_
         break;
     case KAFKA_ANSWER_GROUP:
         result_group(a, req, event);
+        break;
+    case KAFKA_ANSWER_COMMITTED:
+        result_committed(a, req, event);
         break;
     case KAFKA_ANSWER_TOPICS:
     case KAFKA_ANSWER_METADATA:
@@ -720,11 +777,7 @@ void kafka_admin_topics(struct kafka_admin *a, uint64_t token, const char *const
 int kafka_asker_open(struct kafka_handle *ret, const struct kafka_settings *s, const char *group, struct errmsg *m)
 {
     /* clang-format off: a pair a line */
-    const char *const extra[] = {
-        KAFKA_LOOKS_ON(group),
-        "queued.max.messages.kbytes", "64",
-        NULL
-    };
+    const char *const extra[] = { KAFKA_LOOKS_ON(group), "queued.max.messages.kbytes", "64", NULL };
     /* clang-format on */
     struct kafka_settings *common = kafka_settings_common(s);
     int r = common ? kafka_handle_open(ret, RD_KAFKA_CONSUMER, "questions", common, extra, NULL, NULL, m)

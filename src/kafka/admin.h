@@ -26,7 +26,8 @@ enum kafka_answer_type {
     KAFKA_ANSWER_STARTS,
     KAFKA_ANSWER_GROUP,
     KAFKA_ANSWER_TOPICS,
-    KAFKA_ANSWER_METADATA
+    KAFKA_ANSWER_METADATA,
+    KAFKA_ANSWER_COMMITTED
 };
 
 struct kafka_topic_info {
@@ -41,7 +42,7 @@ struct kafka_answer {
     uint64_t token;
     int error; /* enum err of the whole; message says it */
     struct errmsg message;
-    struct kafka_tp *tps; /* OFFSETS, ENDS, STARTS: in the order asked */
+    struct kafka_tp *tps; /* OFFSETS, ENDS, STARTS, COMMITTED (failed, code): in the order asked */
     int tp_count;
     struct group_view group;          /* GROUP; owner is NULL, assignments below */
     struct kafka_tp **group_assigned; /* per member of group: its partitions ... */
@@ -66,6 +67,9 @@ int kafka_admin_ends(struct kafka_admin *a, uint64_t token, const struct kafka_t
 int kafka_admin_stable_ends(struct kafka_admin *a, uint64_t token, const struct kafka_tp *tps, int count,
                             int timeout_ms);
 int kafka_admin_starts(struct kafka_admin *a, uint64_t token, const struct kafka_tp *tps, int count, int timeout_ms);
+/* Sets what a group without members has committed: offset and mark of each. While it has members, the brokers refuse (CONFLICT). */
+int kafka_admin_commit(struct kafka_admin *a, uint64_t token, const char *group, const struct kafka_tp *tps, int count,
+                       int timeout_ms);
 /* Only to see how long the brokers take for it: the answer says nothing but whether it failed. */
 int kafka_admin_metadata(struct kafka_admin *a, uint64_t token, const char **topics, int count, int timeout_ms);
 /* These two are the controller's, which ends when memory does. */

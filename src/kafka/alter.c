@@ -228,7 +228,7 @@ static int offsets_delete(struct kafka_handle *h, const char *group, const rd_ka
     return r;
 }
 
-static void mark_attach(rd_kafka_topic_partition_t *to, struct mark mark)
+void kafka_mark_attach(rd_kafka_topic_partition_t *to, struct mark mark)
 {
     char text[MARK_TEXT_MAX];
 
@@ -254,7 +254,7 @@ int kafka_group_commit(struct kafka_handle *h, const char *group, const struct k
             rd_kafka_topic_partition_t *tp = rd_kafka_topic_partition_list_add(set, tps[i].topic, tps[i].partition);
 
             tp->offset = tps[i].offset;
-            mark_attach(tp, tps[i].mark);
+            kafka_mark_attach(tp, tps[i].mark);
         }
     }
     if (set->cnt) {

@@ -4,6 +4,7 @@
 #ifndef KAFKA_INTERNAL_H
 #define KAFKA_INTERNAL_H
 
+#include "core/types.h"
 #include "kafka/client.h"
 
 /* One property, checked; errors name it. */
@@ -31,6 +32,8 @@ int kafka_topic_ask(struct kafka_handle *h, const char *topic, int *ret, int64_t
     "group.id", group, "enable.auto.commit", "false", "enable.auto.offset.store", "false", "enable.metrics.push",      \
         "false", "allow.auto.create.topics", "false"
 
+/* The mark as the commit's metadata; nothing for one that has none. */
+void kafka_mark_attach(rd_kafka_topic_partition_t *to, struct mark mark);
 rd_kafka_AdminOptions_t *kafka_options_new(struct kafka_handle *h, rd_kafka_admin_op_t op, int timeout_ms,
                                            void *opaque);
 

@@ -168,7 +168,13 @@ static int identity(struct baton_consumer *c, struct errmsg *m)
 
 void consumer_channel(const struct baton_consumer *c, struct channel_config *ret)
 {
-    const bool redis = c->options.channel == CHANNEL_REDIS;
+    const struct options *o = &c->options;
+    const struct {
+        const char *servers, *token_file;
+    } ways[] = { [CHANNEL_KAFKA] = { "", "" },
+                 [CHANNEL_HTTP] = { o->controllers, o->token_file },
+                 [CHANNEL_REDIS] = { o->redis, o->redis_password_file },
+                 [CHANNEL_CONFIGMAP] = { o->configmap, o->configmap_token_file } };
 
     *ret = (struct channel_config){ .kind = c->options.channel,
                                     .kafka = c->options.kafka,
@@ -176,8 +182,8 @@ void consumer_channel(const struct baton_consumer *c, struct channel_config *ret
                                     .control_topic = c->control_topic,
                                     .reports_topic = c->reports_topic,
                                     .prefix = c->options.prefix,
-                                    .servers = redis ? c->options.redis : c->options.controllers,
-                                    .token_file = redis ? c->options.redis_password_file : c->options.token_file,
+                                    .servers = ways[o->channel].servers,
+                                    .token_file = ways[o->channel].token_file,
                                     .ca_file = c->options.ca_file,
                                     .cert_file = c->options.redis_cert_file,
                                     .wake_fd = c->wake_fd };
@@ -232,10 +238,18 @@ void baton_failed(struct baton_record *record, const char *failure)
 {
     struct baton_consumer *c = record->consumer;
 
-    pthread_mutex_lock(&c->lock);
-    signals_fail(&c->signals, failure ? failure : "", 1);
-    pthread_mutex_unlock(&c->lock);
+    intake_failed(c, record, failure ? failure : "");
     intake_done(c, &record, 1);
+}
+
+void baton_given_again(struct baton_record *record)
+{
+    intake_given_again(record->consumer, record);
+}
+
+int baton_give_back(struct baton_record *record)
+{
+    return intake_give_back(record->consumer, record);
 }
 
 const char *baton_record_topic(const struct baton_record *record)

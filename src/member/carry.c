@@ -22,6 +22,7 @@ static int reserve_more(struct baton_consumer *c, int part_max)
     const size_t count = (size_t)part_max;
     struct holder_part_at *at = realloc(c->fx.parts, 4 * count * sizeof(*at));
     struct report_part *reported;
+    struct part_work *works;
     struct holder_part *parts;
 
     if (!at)
@@ -33,6 +34,12 @@ static int reserve_more(struct baton_consumer *c, int part_max)
         return ERR_NOMEM;
     c->report.parts = reported;
     c->report.part_max = part_max;
+    if (part_max <= WORK_PARTS_MAX) {
+        works = realloc(c->report.works, count * sizeof(*works));
+        if (!works)
+            return ERR_NOMEM;
+        c->report.works = works;
+    }
     if (intake_grow(c, part_max) < 0)
         return ERR_NOMEM;
     parts = realloc(c->holder.parts, count * sizeof(*parts));
@@ -89,10 +96,12 @@ void carry_release(struct baton_consumer *c)
     free(c->holder.parts);
     free(c->fx.parts);
     free(c->report.parts);
+    free(c->report.works);
     c->holder.parts = NULL;
     c->holder.part_max = 0;
     c->fx.parts = NULL;
     c->report.parts = NULL;
+    c->report.works = NULL;
 }
 
 /* --- asks --- */
@@ -255,6 +264,7 @@ static void report(struct baton_consumer *c)
     pthread_mutex_lock(&c->lock);
     holder_report(&c->holder, &c->report, clock_unix_us());
     c->holder.config.report_gap_ms = c->report.part_count / REPORT_PARTS_A_MS;
+    intake_report(c, &c->report);
     c->reported = c->signals;
     pthread_mutex_unlock(&c->lock);
     c->report.signals = &c->reported;

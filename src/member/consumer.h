@@ -87,6 +87,8 @@ struct intake {
     int waiters;                          /* threads waiting on ready_cond */
     pthread_cond_t ready_cond, hold_cond;
 
+    struct part_work *works; /* beside the lanes: what was done of each; NULL: of too many partitions for a report */
+
     struct record_chunk *chunks;
     struct baton_record *free;
     int free_count;

@@ -124,12 +124,16 @@ static bool anew(const struct baton_consumer *c, int slot)
     return lane->again && (lane->renew || c->options.standby == STANDBY_DETACHED);
 }
 
+/*
+ * Always a number. What is only paused could be assigned where its log ends, too; but librdkafka would ask a broker where that is,
+ * and an answer that a seek or another assignment has overtaken makes it ask again half a second later and go on at the end.
+ */
 static int64_t start_of(const struct baton_consumer *c, int slot)
 {
     const struct lane *lane = &c->intake.lanes[slot];
 
     if (!lane->wanted)
-        return RD_KAFKA_OFFSET_END; /* only ever paused there */
+        return 0;
     return lane->again ? lane->start : lane->taken;
 }
 

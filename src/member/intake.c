@@ -151,6 +151,24 @@ void intake_purge(struct baton_consumer *c, int slot)
     lane_heard(in, lane);
 }
 
+/* Those of so many partitions that no report has room for them are told no more. */
+static int works_grow(struct baton_consumer *c, int count)
+{
+    struct intake *in = &c->intake;
+    struct part_work *works = NULL;
+
+    if (count <= WORK_PARTS_MAX) {
+        works = realloc(in->works, (size_t)count * sizeof(*works));
+        if (!works)
+            return ERR_NOMEM;
+        memset(works + c->holder.part_max, 0, (size_t)(count - c->holder.part_max) * sizeof(*works));
+    } else {
+        free(in->works);
+    }
+    in->works = works;
+    return ERR_OK;
+}
+
 int intake_grow(struct baton_consumer *c, int count)
 {
     struct lane *lanes = realloc(c->intake.lanes, (size_t)count * sizeof(*lanes));
@@ -160,7 +178,16 @@ int intake_grow(struct baton_consumer *c, int count)
     for (int i = c->holder.part_max; i < count; i++)
         lanes[i] = (struct lane){ .next_lane = -1 };
     c->intake.lanes = lanes;
-    return ERR_OK;
+    return works_grow(c, count);
+}
+
+/* A slot that another partition had counts anew. */
+static void work_begin(struct baton_consumer *c, int topic, int32_t partition, int slot)
+{
+    struct part_work *work = c->intake.works ? &c->intake.works[slot] : NULL;
+
+    if (work && (work->topic != topic || work->partition != partition))
+        *work = (struct part_work){ .topic = (uint16_t)topic, .partition = partition };
 }
 
 int intake_route(struct baton_consumer *c, int topic, int32_t partition, int slot)
@@ -178,6 +205,7 @@ int intake_route(struct baton_consumer *c, int topic, int32_t partition, int slo
         t->part_of_count = count;
     }
     t->part_of[partition] = slot + 1;
+    work_begin(c, topic, partition, slot);
     return ERR_OK;
 }
 
@@ -465,6 +493,7 @@ static void done_some(struct baton_consumer *c, struct baton_record *const *reco
     pthread_mutex_lock(&c->lock);
     for (int i = 0; i < count; i++) {
         struct baton_record *record = records[i];
+        struct work *work = in->works ? &in->works[record->part].work : NULL;
 
         messages[i] = record->message;
         ASSERT(record->consumer == c && messages[i]); /* done twice? */
@@ -472,9 +501,13 @@ static void done_some(struct baton_consumer *c, struct baton_record *const *reco
                            c->holder.parts[record->part].state == PART_DRAINING ? clock_unix_us() : 0) ||
                wake;
         unblocked = unblocked || in->lanes[record->part].blocked;
+        if (work)
+            work->done++;
         if (record->delivered_us > 0) {
             now_us = now_us > 0 ? now_us : clock_us();
             histogram_add(&c->signals.processing, now_us - record->delivered_us, 1);
+            if (work)
+                work->times[work_bucket(histogram_bucket(now_us - record->delivered_us))]++;
         }
         pool_put(in, record);
     }
@@ -494,6 +527,41 @@ void intake_done(struct baton_consumer *c, struct baton_record *const *records, 
 {
     for (int i = 0; i < count; i += DONE_MAX)
         done_some(c, records + i, count - i < DONE_MAX ? count - i : DONE_MAX);
+}
+
+void intake_failed(struct baton_consumer *c, const struct baton_record *record, const char *failure)
+{
+    pthread_mutex_lock(&c->lock);
+    signals_fail(&c->signals, failure, 1);
+    if (c->intake.works)
+        c->intake.works[record->part].work.failed++;
+    pthread_mutex_unlock(&c->lock);
+}
+
+void intake_given_again(struct baton_consumer *c, const struct baton_record *record)
+{
+    pthread_mutex_lock(&c->lock);
+    holder_given_again(&c->holder, record->part);
+    pthread_mutex_unlock(&c->lock);
+}
+
+int intake_give_back(struct baton_consumer *c, struct baton_record *record)
+{
+    rd_kafka_message_t *message = record->message;
+    bool taken;
+
+    pthread_mutex_lock(&c->lock);
+    ASSERT(record->consumer == c && message); /* done already? */
+    taken = holder_take_back(&c->holder, record->part, record->offset);
+    if (taken) {
+        pool_put(&c->intake, record);
+        c->intake.in_flight--;
+        consumer_wake(c);
+    }
+    pthread_mutex_unlock(&c->lock);
+    if (taken)
+        rd_kafka_message_destroy(message);
+    return taken ? ERR_OK : ERR_STATE;
 }
 
 /* --- the library's thread --- */
@@ -521,6 +589,25 @@ void intake_wake_all(struct baton_consumer *c)
     pthread_cond_broadcast(&c->intake.ready_cond);
     if (c->intake.fetching)
         rd_kafka_queue_yield(c->intake.queue);
+}
+
+/* Slots and parts are in one order. What was given up is forgotten: who gets it again begins at 0, and nothing counts twice. */
+void intake_report(struct baton_consumer *c, struct report *r)
+{
+    const struct holder *h = &c->holder;
+
+    r->work_count = 0;
+    for (int slot = 0, part = 0; slot < h->part_max && c->intake.works; slot++) {
+        struct part_work *work = &c->intake.works[slot];
+        const bool told = part < r->part_count && h->parts[slot].used && r->parts[part].topic == h->parts[slot].topic &&
+                          r->parts[part].partition == h->parts[slot].partition;
+
+        part += told;
+        if (!told || work->topic != h->parts[slot].topic || work->partition != h->parts[slot].partition)
+            work->work = (struct work){ 0 };
+        if (work->work.done > 0)
+            r->works[r->work_count++] = *work;
+    }
 }
 
 int intake_init(struct intake *in)
@@ -569,6 +656,7 @@ void intake_deinit(struct intake *in)
     for (int i = 0; i < TOPICS_MAX; i++)
         free(in->topics[i].part_of);
     free(in->lanes);
+    free(in->works);
     pthread_cond_destroy(&in->ready_cond);
     pthread_cond_destroy(&in->hold_cond);
 }

@@ -28,6 +28,12 @@ void intake_deinit(struct intake *in);
 int intake_poll(struct baton_consumer *c, struct baton_record **ret, int max, int timeout_ms);
 void intake_done(struct baton_consumer *c, struct baton_record *const *records, int count);
 
+/* It is counted as failed; done it is not yet. */
+void intake_failed(struct baton_consumer *c, const struct baton_record *record, const char *failure);
+/* ERR_STATE: it is still the program's. */
+int intake_give_back(struct baton_consumer *c, struct baton_record *record);
+void intake_given_again(struct baton_consumer *c, const struct baton_record *record);
+
 /* --- the library's thread, under the lock --- */
 
 /* Lanes for `count` slots; ERR_NOMEM. */
@@ -41,6 +47,8 @@ void intake_purge(struct baton_consumer *c, int slot);
 /* From the return on no thread carries records; none will until intake_unhold(). Gives the lock away while it waits. */
 void intake_hold(struct baton_consumer *c);
 void intake_unhold(struct baton_consumer *c);
+/* What was done of the report's parts, into its works. */
+void intake_report(struct baton_consumer *c, struct report *r);
 /* Everybody inside baton_poll() looks up: closing, failed. */
 void intake_wake_all(struct baton_consumer *c);
 

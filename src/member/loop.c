@@ -3,7 +3,6 @@
 
 #include <poll.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -12,6 +11,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/str.h"
+#include "base/thread.h"
 #include "member/carry.h"
 #include "member/flow.h"
 #include "member/group.h"
@@ -200,7 +200,8 @@ static void control_turn(struct baton_consumer *c)
             channel_ask_end(c->channel, 0, CONTROL_RETRY_MS * 5);
         }
         c->control_trouble = true;
-    } else if (c->control_trouble && c->documents.uptake.unreadable_count == 0 && channel_trouble(c->channel, NULL) == 0) {
+    } else if (c->control_trouble && c->documents.uptake.unreadable_count == 0 &&
+               channel_trouble(c->channel, NULL) == 0) {
         consumer_note_why(c, "");
         c->control_trouble = false;
     }
@@ -516,8 +517,6 @@ int loop_start(struct baton_consumer *c, struct errmsg *m)
                                           .report_interval_ms = c->options.report_interval_ms,
                                           .retry_ms = 100,
                                           .watchdog_ms = 2000 };
-    sigset_t all, before;
-    int r;
 
     c->documents = (struct documents){
         .name = c->options.fleet, .fleet = &c->fleet, .take = on_document, .trouble = on_unreadable, .opaque = c
@@ -529,14 +528,7 @@ int loop_start(struct baton_consumer *c, struct errmsg *m)
     c->wake_fd = kafka_eventfd(m);
     if (c->wake_fd < 0)
         return c->wake_fd;
-    sigfillset(&all); /* the host's signals are for the host's threads */
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    r = pthread_create(&c->thread, NULL, loop_run, c);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    if (r != 0)
-        return err_set(m, ERR_IO, "start a thread: %s", strerror(r));
-    c->thread_runs = true;
-    return ERR_OK;
+    return thread_start(&c->thread, &c->thread_runs, loop_run, c, m);
 }
 
 void loop_release(struct baton_consumer *c)

@@ -32,15 +32,15 @@ static const struct option {
       "How it stands by: detached hands librdkafka no partition, paused hands it all of them, paused." },
     { "baton.channel", KIND_CHANNEL, AT(channel), 0, 0, "kafka",
       "How it hears from the controller: kafka reads and writes Baton's topics; http asks a controller to do it, redis "
-      "does so through a Redis, and neither needs rights on them." },
+      "does so through a Redis, configmap through a Kubernetes cluster, and none of these needs rights on them." },
     { "baton.controllers", KIND_TEXT, AT(controllers), 0, CONTROLLERS_TEXT_MAX, "",
       "Of baton.channel=http: addresses of controllers, such as http://10.0.0.5:8080,http://10.0.0.6:8080." },
     { "baton.token.file", KIND_TEXT, AT(token_file), 0, FILE_NAME_MAX, "",
       "Of baton.channel=http: a file with the controllers' token for members (--member-token-file of `baton serve`)." },
     { "baton.ca.file", KIND_TEXT, AT(ca_file), 0, FILE_NAME_MAX, "",
-      "Of baton.channel=http or redis: certificates that sign an https:// controller's or a rediss:// server's, "
-      "instead "
-      "of the system's." },
+      "Of baton.channel=http, redis or configmap: certificates that sign the server's own, instead of the system's (in "
+      "a "
+      "pod, its cluster's)." },
     { "baton.redis", KIND_TEXT, AT(redis), 0, CONTROLLERS_TEXT_MAX, "",
       "Of baton.channel=redis: the controllers' Redis, such as redis://USER@10.0.0.7:6379/0, rediss:// for TLS; of "
       "several, the first that answers and can be written to." },
@@ -48,6 +48,11 @@ static const struct option {
       "Of baton.channel=redis: a file with the password, alone on its line." },
     { "baton.redis.cert.file", KIND_TEXT, AT(redis_cert_file), 0, FILE_NAME_MAX, "",
       "Of baton.channel=redis: a PEM file with a certificate and its key, for a rediss:// server that asks for one." },
+    { "baton.configmap", KIND_TEXT, AT(configmap), 0, CONTROLLERS_TEXT_MAX, "",
+      "Of baton.channel=configmap: in-cluster, in-cluster/NAMESPACE, or https://HOST:PORT/NAMESPACE of an API "
+      "server." },
+    { "baton.configmap.token.file", KIND_TEXT, AT(configmap_token_file), 0, FILE_NAME_MAX, "",
+      "Of baton.channel=configmap: a file with the token, read before each request; in a pod, its own." },
     { "baton.in.flight.max", KIND_COUNT, AT(in_flight_max), 1, 65536, "1024",
       "Records of one partition that may be in flight, rounded up to a power of two." },
     { "baton.commit.interval.ms", KIND_MS, AT(commit_interval_ms), 10, 60000, "1000",
@@ -65,9 +70,9 @@ static const struct option {
 #define TABLE_COUNT ((int)ARRAY_COUNT(table))
 
 /* Of those that have some, in the order of their enums. */
-#define CHOICES_MAX 3
+#define CHOICES_MAX 4
 static const char *const choices[][CHOICES_MAX] = {
-    [KIND_STANDBY] = { "detached", "paused" }, [KIND_CHANNEL] = { "kafka", "http", "redis" }
+    [KIND_STANDBY] = { "detached", "paused" }, [KIND_CHANNEL] = { "kafka", "http", "redis", "configmap" }
 };
 
 /* librdkafka's that Baton must own. A value of NULL is never accepted. */
@@ -321,6 +326,14 @@ int options_check(const struct options *o, struct errmsg *m)
     if (o->channel != CHANNEL_REDIS && o->redis[0] != '\0')
         return err_set(m, ERR_INVALID,
                        "baton.redis is set, and baton.channel is not redis: set one or remove the other");
+    if (o->channel == CHANNEL_CONFIGMAP && o->configmap[0] == '\0')
+        return err_set(
+            m, ERR_INVALID,
+            "baton.configmap is not set: with baton.channel=configmap it names the API server and namespace, "
+            "such as in-cluster");
+    if (o->channel != CHANNEL_CONFIGMAP && o->configmap[0] != '\0')
+        return err_set(m, ERR_INVALID,
+                       "baton.configmap is set, and baton.channel is not configmap: set one or remove the other");
     for (size_t i = 0; options_server_side(o) && i < ARRAY_COUNT(brokers); i++)
         if (kafka_settings_get(o->kafka, brokers[i]))
             return err_set(m, ERR_INVALID, "%s: with group.protocol=consumer it is the brokers' to set. Remove it",

@@ -26,6 +26,7 @@ struct options {
     enum standby standby;
     enum channel_kind channel;
     char controllers[CONTROLLERS_TEXT_MAX + 1], token_file[FILE_NAME_MAX + 1], ca_file[FILE_NAME_MAX + 1];
+    char configmap[CONTROLLERS_TEXT_MAX + 1], configmap_token_file[FILE_NAME_MAX + 1];
     char redis[CONTROLLERS_TEXT_MAX + 1], redis_password_file[FILE_NAME_MAX + 1], redis_cert_file[FILE_NAME_MAX + 1];
     int64_t in_flight_max; /* a power of two */
     int64_t commit_interval_ms;

@@ -222,6 +222,20 @@ void fate_failed(struct run *run, struct line *line, struct item *item, const ch
         try_again(run, line, item, error);
 }
 
+static bool give(void *record)
+{
+    return baton_give_back(record) == BATON_OK;
+}
+
+void fate_give_back(struct run *run)
+{
+    const int count = lanes_give_back(&run->lanes, give);
+
+    if (count > 0)
+        log_info("given_back", "records=%d, they failed or wait behind one that did, and their partition is passed on",
+                 count);
+}
+
 void fate_crashed(struct run *run, struct line *line, struct item *item, const char *error, bool certain)
 {
     const struct run_config *c = run->config;

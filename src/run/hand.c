@@ -344,9 +344,13 @@ static void tell_left_over(struct hand *hand, int count)
     if (count == 0)
         return;
     for (const struct line *line = hand->lines; line; line = line->next)
-        for (const struct item *item = line->first; item && shown < PLACES_SHOWN; item = item->line_next, shown++)
+        for (const struct item *item = line->first; item; item = item->line_next, shown += shown < PLACES_SHOWN) {
+            baton_given_again(item->record);
+            if (shown == PLACES_SHOWN)
+                continue;
             str_addf(&places, " %s/%d/%lld", baton_record_topic(item->record), baton_record_partition(item->record),
                      (long long)baton_record_offset(item->record));
+        }
     log_warn("possibly_repeated", "process=%d records=%d, given and not acknowledged, they will be given again:%s%s",
              hand->number, count, places.buf, count > shown ? " ..." : "");
     str_free(&places);

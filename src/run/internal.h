@@ -62,6 +62,7 @@ struct run {
     struct letter *letters; /* that wait to be sent again */
     int parked;
     int64_t letters_us;
+    int64_t give_back_us; /* not before */
     struct hand *hands;
     int signal_fd, wake_fd, dlq_fd;
     uint64_t line_id;
@@ -89,6 +90,8 @@ void fate_flush(struct run *run); /* tells libbaton */
 void fate_failed(struct run *run, struct line *line, struct item *item, const char *error);
 /* The same for what a crash left: `certain` when it was the only one in hand. */
 void fate_crashed(struct run *run, struct line *line, struct item *item, const char *error, bool certain);
+/* What only waits to be tried again, of partitions that are being given away, goes back: whoever has them next begins there. */
+void fate_give_back(struct run *run);
 int fate_letters_open(struct run *run, struct errmsg *m);
 void fate_letters_turn(struct run *run);
 

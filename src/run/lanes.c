@@ -241,6 +241,58 @@ void lanes_unpark(struct lanes *l, struct item *item)
     lane_less(l, at);
 }
 
+static struct item *reversed(struct item *item)
+{
+    struct item *ret = NULL;
+
+    while (item) {
+        struct item *next = item->next;
+
+        item->next = ret;
+        ret = item;
+        item = next;
+    }
+    return ret;
+}
+
+static int lane_give_back(struct lanes *l, struct lane *lane, bool (*give)(void *record))
+{
+    int count = 0;
+
+    if (!lane->head || !give(lane->tail->record))
+        return 0; /* as a rule: the lane is left as it is */
+    lane->head = reversed(lane->head);
+    do {
+        struct item *item = lane->head;
+
+        lane->head = item->next;
+        lane->count--;
+        l->in_hand--;
+        l->bytes -= item->bytes;
+        item->next = l->free;
+        l->free = item;
+        count++;
+    } while (lane->head && give(lane->head->record));
+    lane->tail = lane->head;
+    lane->head = reversed(lane->head);
+    return count;
+}
+
+int lanes_give_back(struct lanes *l, bool (*give)(void *record))
+{
+    struct lane_list before = l->asleep;
+    int count = 0;
+    uint32_t at;
+
+    l->asleep.head = NO_LANE;
+    l->stuck = 0;
+    while ((at = list_pop(l, &before)) != NO_LANE) {
+        count += lane_give_back(l, &l->lanes[at], give);
+        lane_queue(l, at);
+    }
+    return count;
+}
+
 int64_t lanes_wake(struct lanes *l, int64_t now_us)
 {
     struct lane_list before = l->asleep;

@@ -107,6 +107,11 @@ void lanes_back(struct lanes *l, struct line *line, struct item *item, int64_t w
 void lanes_park(struct lanes *l, struct line *line, struct item *item);
 void lanes_unpark(struct lanes *l, struct item *item); /* done */
 
+/*
+ * Offers what waits in lanes that sleep, the newest of a lane first: give() answers whether it took the record, and then its item is
+ * gone; what lies before one that it does not take is not offered. Answers how many were taken.
+ */
+int lanes_give_back(struct lanes *l, bool (*give)(void *record));
 /* Lets lanes go on whose time has come. Returns when the next one wakes, INT64_MAX: none sleeps. */
 int64_t lanes_wake(struct lanes *l, int64_t now_us);
 

@@ -27,7 +27,8 @@
 
 #define COMPLAIN_US 10000000
 #define WAIT_MS_MAX 1000
-#define TERM_US 2000000 /* before the end of the grace: SIGTERM to the command, and half of it later SIGKILL */
+#define GIVE_BACK_US 50000 /* between two looks whether what waits for another try can be given back */
+#define TERM_US 2000000    /* before the end of the grace: SIGTERM to the command, and half of it later SIGKILL */
 #define CLOSE_MS_LEAST 1000
 #define EXIT_DEADLINE 124
 #define ENVIRONMENT_OWN 5
@@ -357,6 +358,19 @@ static bool stopped(struct run *run, int64_t *next_us)
     return run->now_us >= run->stop_by_us;
 }
 
+/* Now and then, not each turn: it asks libbaton about every lane that sleeps. */
+static void give_back(struct run *run, int64_t *next_us)
+{
+    if (run->lanes.stuck == 0)
+        return;
+    if (run->now_us >= run->give_back_us) {
+        fate_give_back(run);
+        run->give_back_us = run->now_us + GIVE_BACK_US;
+    }
+    if (run->give_back_us < *next_us)
+        *next_us = run->give_back_us;
+}
+
 static void loop(struct run *run)
 {
     for (;;) {
@@ -369,6 +383,7 @@ static void loop(struct run *run)
             hand_look_at_clock(&run->hands[i], &next_us);
         }
         wake_us = lanes_wake(&run->lanes, run->now_us);
+        give_back(run, &wake_us);
         if (wake_us < next_us)
             next_us = wake_us;
         if (run->letters && run->letters_us < next_us)

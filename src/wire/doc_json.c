@@ -92,6 +92,12 @@ static int head_encode(struct str *ret, const struct fleet *f, struct errmsg *m)
         }
         json_close(&o, ']');
     }
+    if (f->speakers[BLUE][0] || f->speakers[GREEN][0]) {
+        json_open(&o, "speakers", '{');
+        for (int c = 0; c < COLOR_COUNT; c++)
+            json_put_text(&o, color_name((enum color)c), f->speakers[c]);
+        json_close(&o, '}');
+    }
     json_put_int(&o, "written_unix_us", f->written_unix_us);
     json_put_tree(&o, "spec", spec);
     json_put_int(&o, "baton_count", f->baton_count);
@@ -201,6 +207,17 @@ static void read_failed(struct fleet *f, const struct json_at *record)
     }
 }
 
+static void read_speakers(struct fleet *f, const struct json_at *record)
+{
+    struct json_at speakers;
+
+    memset(f->speakers, 0, sizeof(f->speakers));
+    if (!json_has(record, "speakers") || !json_object_member(&speakers, record, "speakers"))
+        return;
+    for (int c = 0; c < COLOR_COUNT; c++)
+        json_copy_text(&speakers, color_name((enum color)c), f->speakers[c], sizeof(f->speakers[c]));
+}
+
 static void read_head(struct doc *doc, const struct json_at *record)
 {
     struct fleet *f = &doc->fleet;
@@ -215,6 +232,7 @@ static void read_head(struct doc *doc, const struct json_at *record)
         json_copy_text(&op, "reason", f->reason, sizeof(f->reason));
     }
     read_failed(f, record);
+    read_speakers(f, record);
     f->written_unix_us = record_count(record, "written_unix_us");
     if (json_object_member(&spec, record, "spec"))
         spec_from_record(&f->spec, &spec);

@@ -226,10 +226,10 @@ static bool pass_is_untouched(const struct pass *p)
 
     return !p->ordered && !p->taken && p->order == 0 && p->grant == 0 && p->released == u->released &&
            p->committed == u->committed && p->from == u->from && p->first == u->first && p->log_start == u->log_start &&
-           p->doubt == u->doubt && p->repeat_to == u->repeat_to && p->replay_from == u->replay_from &&
-           !p->released_by[0] && !p->taken_by[0] && p->stopped_unix_us == 0 && p->drained_unix_us == 0 &&
-           p->attached_unix_us == 0 && p->first_unix_us == 0 && p->release_heard_unix_us == 0 &&
-           p->take_heard_unix_us == 0;
+           p->given_again == 0 && p->doubt == u->doubt && p->repeat_to == u->repeat_to &&
+           p->replay_from == u->replay_from && !p->released_by[0] && !p->taken_by[0] && p->stopped_unix_us == 0 &&
+           p->drained_unix_us == 0 && p->attached_unix_us == 0 && p->first_unix_us == 0 &&
+           p->release_heard_unix_us == 0 && p->take_heard_unix_us == 0;
 }
 
 static void put_known(struct json_out *o, const char *key, int64_t value, int64_t none)
@@ -252,6 +252,7 @@ static void put_pass(struct json_out *o, const char *key, const struct pass *p, 
     put_known(o, "from", p->from, OFFSET_NONE);
     put_known(o, "first", p->first, OFFSET_NONE);
     put_known(o, "log_start", p->log_start, OFFSET_NONE);
+    put_known(o, "given_again", p->given_again, 0);
     put_known(o, "doubt", p->doubt, OFFSET_NONE);
     put_known(o, "repeat_to", p->repeat_to, OFFSET_NONE);
     put_known(o, "replay_from", p->replay_from, OFFSET_NONE);
@@ -371,6 +372,7 @@ static void read_pass(struct pass *p, const struct json_at *entry, const char *k
     p->from = offset_or_none(&at, "from");
     p->first = offset_or_none(&at, "first");
     p->log_start = offset_or_none(&at, "log_start");
+    p->given_again = json_has(&at, "given_again") ? record_count(&at, "given_again") : 0;
     p->doubt = offset_or_none(&at, "doubt");
     p->repeat_to = offset_or_none(&at, "repeat_to");
     p->replay_from = offset_or_none(&at, "replay_from");

@@ -91,6 +91,7 @@ static void put_pass(struct json_out *o, const char *key, const struct pass *p, 
               op->on_unreachable == UNREACHABLE_FENCE
                   ? "a member was lost before it had committed them, and the fleet says on_unreachable: fence"
                   : "a member was lost before it had committed them, and the fleet says on_doubt: list");
+    json_put_int(o, "given_again", p->given_again);
     put_twice(o, "replayed", p->from, p->repeat_to, op, back, "the rollback was ordered with replay");
     put_removed(o, p);
     put_name(o, "released_by", p->released_by);
@@ -161,6 +162,7 @@ static void put_totals(struct json_out *o, const struct receipt_sum *sum)
     json_put_int(o, "returned", sum->returned);
     json_put_int(o, "lost", sum->gaps);
     json_put_int(o, "repeated", sum->listed_repeats);
+    json_put_int(o, "given_again", sum->given_again);
     json_put_int(o, "removed_by_retention", sum->removed);
     json_open(o, "standstill_ms", '{');
     json_put_int(o, "known", sum->standstill_known);

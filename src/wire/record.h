@@ -21,13 +21,14 @@
 #define RECORD_KEY_MAX 200
 
 enum record_kind {
-    RECORD_TERM,   /* "term" */
-    RECORD_HEAD,   /* "fleet/<name>" */
-    RECORD_SHARD,  /* "fleet/<name>/batons/<n>" */
-    RECORD_OP,     /* "switch/<fleet>/<number>" */
-    RECORD_PASSES, /* "switch/<fleet>/<number>/batons/<n>" */
-    RECORD_REPORT, /* in baton.reports: "<fleet>/<incarnation>" */
-    RECORD_ORDER,  /* in baton.reports: "order/<request id>": an order handed over through Kafka, or its answer */
+    RECORD_TERM,      /* "term" */
+    RECORD_HEAD,      /* "fleet/<name>" */
+    RECORD_SHARD,     /* "fleet/<name>/batons/<n>" */
+    RECORD_OP,        /* "switch/<fleet>/<number>" */
+    RECORD_PASSES,    /* "switch/<fleet>/<number>/batons/<n>" */
+    RECORD_REPORT,    /* in baton.reports: "<fleet>/<incarnation>" */
+    RECORD_ORDER,     /* in baton.reports: "order/<request id>": an order handed over through Kafka, or its answer */
+    RECORD_YARDSTICK, /* in baton.reports: "judge/<fleet>/yardstick" */
     RECORD_UNKNOWN,
 };
 struct record_key {
@@ -40,6 +41,17 @@ struct record_key {
 void record_key_format(char ret[RECORD_KEY_MAX], const struct record_key *key);
 /* control: the key stands in baton.control, else in baton.reports. Never fails: RECORD_UNKNOWN. */
 void record_key_parse(struct record_key *ret, const char *key, size_t len, bool control);
+
+/* What the leader has seen of the active color so far, for the judge of the next one. */
+struct yardstick {
+    char fleet[FLEET_NAME_MAX + 1];
+    enum color color;
+    char version[VERSION_MAX + 1]; /* its label; "": it has none */
+    int64_t at_unix_ms;
+    struct judge_kept kept;
+};
+int yardstick_encode(struct str *ret, const struct yardstick *y, struct errmsg *m);
+int yardstick_decode(struct yardstick *ret, const char *json, size_t len, struct errmsg *m);
 
 struct claim {
     char controller[64]; /* random id of the process */

@@ -32,6 +32,11 @@ void verdict_put(struct json_out *o, const char *key, const struct judge_verdict
 void verdict_read(struct judge_verdict *ret, const struct json_at *at);
 /* What it leaves to the judge of the next leader. */
 void kept_put(struct json_out *o, const char *key, const struct judge_kept *k);
+/* Of each stratum in which anything was done one list: its number, done, failed, then pairs of bucket and count. */
+void works_put(struct json_out *o, const char *key, const struct work *works, int count);
+void works_read(struct work *ret, int count, const struct json_at *at, const char *key); /* what is left out is 0 */
+void work_put(struct json_out *o, int number, const struct work *w);
+int work_read(struct work *ret, const struct json_at *list, int number_max); /* its number */
 void kept_read(struct judge_kept *ret, const struct json_at *at);
 
 /* Is it a legal fleet name, request id, incarnation: what may stand in a key. */

@@ -39,6 +39,9 @@ void record_key_format(char ret[RECORD_KEY_MAX], const struct record_key *key)
     case RECORD_ORDER:
         len = snprintf(ret, RECORD_KEY_MAX, "order/%s", key->id);
         break;
+    case RECORD_YARDSTICK:
+        len = snprintf(ret, RECORD_KEY_MAX, "judge/%s/yardstick", key->fleet);
+        break;
     case RECORD_UNKNOWN:
         ret[0] = 0;
         break;
@@ -104,6 +107,9 @@ static enum record_kind parse_report(struct record_key *key, const char *const *
 {
     const bool order = strcmp(parts[0], "order") == 0;
 
+    if (count == 3 && strcmp(parts[0], "judge") == 0 && strcmp(parts[2], "yardstick") == 0 &&
+        fleet_name_valid(parts[1]) && text_copy(key->fleet, sizeof(key->fleet), parts[1]))
+        return RECORD_YARDSTICK;
     if (count != 2 || !id_valid(parts[1], order ? REQUEST_ID_MAX : INCARNATION_MAX) ||
         !text_copy(key->id, sizeof(key->id), parts[1]))
         return RECORD_UNKNOWN;

@@ -23,6 +23,7 @@ static const struct {
     { "committed", COLUMN_OFFSET, offsetof(struct report_part, committed) },
     { "in_flight", COLUMN_COUNT32, offsetof(struct report_part, in_flight) },
     { "doubt", COLUMN_OFFSET, offsetof(struct report_part, doubt) },
+    { "given_again", COLUMN_COUNT32, offsetof(struct report_part, given_again) },
     { "first", COLUMN_OFFSET, offsetof(struct report_part, first) },
     { "stopped_us_ago", COLUMN_TIME, offsetof(struct report_part, stopped_unix_us) },
     { "drained_us_ago", COLUMN_TIME, offsetof(struct report_part, drained_unix_us) },
@@ -112,6 +113,23 @@ static void put_signals(struct json_out *o, const struct signals *s)
     json_close(o, '}');
 }
 
+static void put_works(struct json_out *o, const struct fleet *f, const struct report *r)
+{
+    json_open(o, "work", '[');
+    for (int i = 0; i < r->work_count;) {
+        const int topic = r->works[i].topic;
+
+        json_open(o, NULL, '{');
+        json_put_text(o, "topic", f->spec.topics[topic]);
+        json_open(o, "parts", '[');
+        for (; i < r->work_count && r->works[i].topic == topic; i++)
+            work_put(o, r->works[i].partition, &r->works[i].work);
+        json_close(o, ']');
+        json_close(o, '}');
+    }
+    json_close(o, ']');
+}
+
 int report_encode(struct str *ret, const struct report *r, const struct fleet *f, struct errmsg *m)
 {
     struct json_out o;
@@ -122,6 +140,8 @@ int report_encode(struct str *ret, const struct report *r, const struct fleet *f
         if (r->parts[i].topic >= f->spec.topic_count) /* the fleet was deleted and made again meanwhile */
             return err_set(m, ERR_STATE, "a partition is of topic %d, the fleet has %d", r->parts[i].topic,
                            f->spec.topic_count);
+    for (int i = 0; i < r->work_count; i++)
+        ASSERT(r->works[i].topic < f->spec.topic_count); /* they are of parts */
     o = record_begin(ret, &start);
     json_put_text(&o, "fleet", r->fleet);
     json_put_text(&o, "color", color_name(r->color));
@@ -161,6 +181,8 @@ int report_encode(struct str *ret, const struct report *r, const struct fleet *f
         i += count;
     }
     json_close(&o, ']');
+    if (r->work_count > 0)
+        put_works(&o, f, r);
     error = record_end(&o, start, m, "the report");
     if (error == ERR_TOO_LARGE)
         return err_wrap(m, error, "member %.40s owns %d partitions: start more members", r->client_id, r->part_count);
@@ -206,7 +228,8 @@ static void read_histogram(struct histogram *h, const struct json_at *signals, c
     if (!json_has(signals, key) || !json_object_member(&at, signals, key) ||
         !json_array_member(&buckets, &at, "buckets", 2 * HISTOGRAM_BUCKETS))
         return;
-    h->sum_us = (uint64_t)record_count(&at, "sum_us");
+    if (json_array_size(buckets.value) > 0) /* a sum of nothing is none */
+        h->sum_us = (uint64_t)record_count(&at, "sum_us");
     if (json_array_size(buckets.value) % 2 != 0)
         json_fail(&at, "buckets", "they are not pairs of bucket and count");
     for (size_t i = 0; i + 1 < json_array_size(buckets.value) && !at.reader->error; i += 2) {
@@ -327,6 +350,46 @@ static void read_run(struct report *r, const struct fleet *f, const struct json_
     r->part_count += count;
 }
 
+static void read_work(struct report *r, const struct json_at *list, int topic)
+{
+    struct part_work w = { .topic = (uint16_t)topic };
+
+    w.partition = work_read(&w.work, list, INT32_MAX);
+    for (int i = 0; i < r->work_count; i++)
+        if (r->works[i].topic == w.topic && r->works[i].partition == w.partition)
+            json_fail(list, NULL, "partition %d stands there twice", (int)w.partition);
+    if (!list->reader->error && topic >= 0 && r->work_count < WORK_PARTS_MAX)
+        r->works[r->work_count++] = w;
+}
+
+/* Of topics that this reader does not know nothing is kept. */
+static void read_works(struct report *r, const struct fleet *f, const struct json_at *record)
+{
+    struct json_at topics, parts;
+
+    if (!json_has(record, "work") || !json_array_member(&topics, record, "work", WORK_PARTS_MAX))
+        return;
+    for (size_t i = 0; i < json_array_size(topics.value) && !record->reader->error; i++) {
+        const struct json_at one = json_item(&topics, i);
+        const int topic = fleet_topic(f, json_text(&one, "topic"));
+        struct part_work *works;
+
+        if (!json_array_member(&parts, &one, "parts", WORK_PARTS_MAX))
+            return;
+        works = realloc(r->works, ((size_t)r->work_count + json_array_size(parts.value) + 1) * sizeof(*works));
+        if (!works) {
+            record->reader->error = err_set(record->reader->m, ERR_NOMEM, "read a report");
+            return;
+        }
+        r->works = works;
+        for (size_t k = 0; k < json_array_size(parts.value) && !record->reader->error; k++) {
+            const struct json_at part = json_item(&parts, k);
+
+            read_work(r, &part, topic);
+        }
+    }
+}
+
 static void read_report(struct report *r, const struct fleet *f, const struct json_at *record)
 {
     struct partition_set seen = { 0 };
@@ -334,6 +397,7 @@ static void read_report(struct report *r, const struct fleet *f, const struct js
 
     read_member(r, record);
     read_signals(r, record);
+    read_works(r, f, record);
     if (!fleet_name_valid(r->fleet) || (f->spec.fleet[0] && strcmp(f->spec.fleet, r->fleet) != 0))
         json_fail(record, "fleet", "'%.63s' is not '%s'", r->fleet, f->spec.fleet);
     if (!id_valid(r->incarnation, INCARNATION_MAX))
@@ -378,5 +442,6 @@ void report_free(struct report *r)
         return;
     free(r->parts);
     free(r->signals);
+    free(r->works);
     free(r);
 }

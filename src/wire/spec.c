@@ -41,10 +41,12 @@ const struct spec_option spec_options[] = {
     [OPT_TOPICS] = { "topics", OPTION_TOPICS, NULL, 1, TOPICS_MAX, NULL,
       "Topics the fleet consumes. More can be appended later; one that is there cannot be taken away.",
       "[orders, refunds]", AT(topics) },
-    [OPT_STRATEGY] = { "strategy", OPTION_CHOICE, "separate-groups", 0, 0, "separate-groups",
+    [OPT_STRATEGY] = { "strategy", OPTION_CHOICE, "separate-groups", 0, 0, "separate-groups|foreign",
       "How the two colors share Kafka groups. With separate groups each color has one of its own, fully assigned, "
-      "so a switch needs no rebalance.",
-      "separate-groups", AT(strategy) },
+      "so a switch needs no rebalance. foreign is for an application whose consumers nobody has changed: each color is "
+      "stopped and started as a whole by its agent, with the brokers as the only witness; a switch passes all partitions "
+      "at once and stands still for the brokers' initial rebalance delay.",
+      "foreign", AT(strategy) },
     [OPT_BLUE_GROUP] = { "colors.blue.group", OPTION_GROUP, "<fleet>-blue", 1, GROUP_NAME_MAX, NULL,
       "Consumer group (group.id) of the blue members. Give the group that the application has today to go on "
       "where it stands.",
@@ -892,6 +894,33 @@ static int find_throttle_conflict(const struct spec *s, char *ret, size_t ret_si
     return -1;
 }
 
+/* What an application that is started and stopped whole cannot do. */
+static int find_foreign_conflict(const struct spec *s, char *ret, size_t ret_size, int *ret_other)
+{
+    *ret_other = OPT_STRATEGY;
+    if (s->strategy != STRATEGY_FOREIGN)
+        return -1;
+    if (s->stages.count > 1) {
+        snprintf(ret, ret_size, "with strategy: foreign the application passes whole: leave it out, or write [100%%]");
+        return OPT_STAGES;
+    }
+    if (s->throttle.signal != THROTTLE_NONE) {
+        snprintf(
+            ret, ret_size,
+            "with strategy: foreign the application is stopped and started whole, so none of its partitions can be "
+            "slowed down: leave it out");
+        return OPT_THROTTLE_SIGNAL;
+    }
+    if (s->on_unreachable == UNREACHABLE_FENCE) {
+        snprintf(
+            ret, ret_size,
+            "with strategy: foreign nobody can fence the application off when its agent is silent: write refuse, or "
+            "leave it out");
+        return OPT_UNREACHABLE;
+    }
+    return -1;
+}
+
 static int find_judge_conflict(const struct spec *s, char *ret, size_t ret_size, int *ret_other)
 {
     const struct judge_policy *p = &s->judge;
@@ -976,7 +1005,12 @@ static int find_conflict(const struct spec *s, bool policies, char *ret, size_t 
         *ret_other = OPT_UNREACHABLE;
         return OPT_DEADLINE;
     }
-    return policies ? find_judge_conflict(s, ret, ret_size, ret_other) : -1;
+    if (policies) {
+        const int foreign = find_foreign_conflict(s, ret, ret_size, ret_other);
+
+        return foreign >= 0 ? foreign : find_judge_conflict(s, ret, ret_size, ret_other);
+    }
+    return -1;
 }
 
 /* At the option itself where it is given, else at the one it does not go with; one of them is. */

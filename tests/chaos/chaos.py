@@ -300,7 +300,8 @@ class Chapter:
             if answer.code != 1 or REFUSAL.findall(text) != said:  # what is told again and again counts once
                 self.heed("the last switch", answer.code, text)
                 said = REFUSAL.findall(text)
-            if answer.code != 1 or time.monotonic() > until:
+            dead_late = answer.code == 6 and "went without a goodbye" in text  # whom the last faults killed was still waited for
+            if (answer.code != 1 and not dead_late) or time.monotonic() > until:
                 break
             if self.failed_version and not force:
                 self.insisted += 1

@@ -20,6 +20,15 @@ static void parts_equal(const struct report *a, const struct report *b)
     }
 }
 
+static void works_equal(const struct report *a, const struct report *b)
+{
+    ASSERT(a->work_count == b->work_count);
+    for (int i = 0; i < a->work_count; i++) {
+        ASSERT(a->works[i].topic == b->works[i].topic && a->works[i].partition == b->works[i].partition);
+        ASSERT(memcmp(&a->works[i].work, &b->works[i].work, sizeof(struct work)) == 0);
+    }
+}
+
 void fuzz_report(const char *text, size_t len)
 {
     struct str once = STR_WITH_MAX(RECORD_BYTES_MAX), twice = STR_WITH_MAX(RECORD_BYTES_MAX);
@@ -39,6 +48,7 @@ void fuzz_report(const char *text, size_t len)
     ASSERT(!report->signals == !again->signals);
     ASSERT(!report->signals || memcmp(report->signals, again->signals, sizeof(*report->signals)) == 0);
     parts_equal(report, again);
+    works_equal(report, again);
     fuzz_accepted(report_encode(&twice, again, &fleet, &m), &m, once.buf);
     fuzz_same(&once, &twice);
     report_free(report);

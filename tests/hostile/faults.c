@@ -1,7 +1,7 @@
 /*
  * faults - preloaded into `baton serve`: calls of the system that fail as they may, though they seldom do.
  *
- * Sockets: of ten reads, writes and accepts of libevent some are interrupted (EINTR), some would block (EAGAIN), some do
+ * Sockets: of ten reads, writes and accepts of the server some are interrupted (EINTR), some would block (EAGAIN), some do
  * one byte only. Whoever treats one of these as an end, or as the whole, breaks at once.
  * Disk: while the file named by BATON_FAULTS_FULL exists, nothing can be written to standard error (ENOSPC).
  */
@@ -75,6 +75,16 @@ EXPORT ssize_t readv(int fd, const struct iovec *iov, int count)
 EXPORT ssize_t writev(int fd, const struct iovec *iov, int count)
 {
     return vector("writev", fd, iov, count);
+}
+
+EXPORT ssize_t send(int fd, const void *bytes, size_t len, int flags)
+{
+    ssize_t (*call)(int, const void *, size_t, int);
+    void *symbol = real("send");
+    const int f = fault();
+
+    memcpy(&call, &symbol, sizeof(call));
+    return f == 1 ? refuse(EINTR) : f == 2 ? refuse(EAGAIN) : call(fd, bytes, f == 3 && len > 1 ? 1 : len, flags);
 }
 
 EXPORT int accept4(int fd, struct sockaddr *restrict address, socklen_t *restrict len, int flags)

@@ -57,6 +57,8 @@ static struct hostile {
     struct sockaddr_in server;
     char bootstrap[80];
     int descriptors; /* of the server before anybody came */
+    bool
+        sockets_faulty; /* the server's: there is room for everybody, so an answer that ends early was cut by mistake */
     int failures;
 } h;
 
@@ -83,6 +85,14 @@ static int dial(bool wait)
     return -1;
 }
 
+/* Its head, and as much of a body as that says. */
+static bool answer_whole(const char *answer)
+{
+    const char *body = strstr(answer, "\r\n\r\n"), *length = strstr(answer, "Content-Length: ");
+
+    return body && (!length || length > body || strlen(body + 4) == strtoul(length + 16, NULL, 10));
+}
+
 /* The status; -1: no whole answer. why: 200 bytes. */
 static int ask(const char *method, const char *path, const char *body, char why[200])
 {
@@ -104,6 +114,8 @@ static int ask(const char *method, const char *path, const char *body, char why[
     snprintf(why, 200, "%s after %zu bytes: %.100s", n < 0 ? strerror(errno) : "ended", answer.len, answer.buf);
     if (n == 0 && answer.len > 0)
         sscanf(answer.buf, "HTTP/1.1 %d", &status);
+    if (h.sockets_faulty && n == 0 && answer.len > 0 && !answer_whole(answer.buf))
+        fail("an answer was torn, and its connection ended well", why);
     close(fd);
     str_free(&request);
     str_free(&answer);
@@ -546,6 +558,7 @@ int main(int argc, char **argv)
     if (argc > 2) {
         children_end(&h.children[SERVER], 1, 10000);
         server_start(argv[2]);
+        h.sockets_faulty = true;
         faulty = attack("faulty sockets", GARBAGE, GARBAGE + 1, 64);
         full = log_full();
     }

@@ -16,7 +16,7 @@ C_HEADERS = 'assert ctype errno float inttypes limits math setjmp stdalign stdar
             'stdio stdlib string time'.split()
 
 ADAPTERS = ['wire', 'core', 'base']
-SHELL = ['kafka', 'channel', 'http', 'redis'] + ADAPTERS
+SHELL = ['kafka', 'channel', 'http', 'redis', 'kube'] + ADAPTERS
 
 # folder: (which folders it may include, which libraries it may use beside C and POSIX; None: any)
 LAYERS = {
@@ -25,7 +25,8 @@ LAYERS = {
     'src/wire': (['wire', 'core', 'base'], ['jansson.h', 'libfyaml.h']),
     'src/kafka': (['kafka'] + ADAPTERS, ['librdkafka/']),
     'src/redis': (['redis', 'http'] + ADAPTERS, ['hiredis/', 'openssl/']),
-    'src/channel': (['channel', 'kafka', 'http', 'redis'] + ADAPTERS, ['jansson.h']),
+    'src/kube': (['kube', 'http'] + ADAPTERS, ['jansson.h']),
+    'src/channel': (['channel', 'kafka', 'http', 'redis', 'kube'] + ADAPTERS, ['jansson.h']),
     'src/http': (['http'] + ADAPTERS, ['event2/', 'openssl/', 'curl/', 'jansson.h']),
     'src/member': (['member', 'baton'] + SHELL, ['librdkafka/', 'jansson.h']),
     'src/run': (['run', 'baton', 'kafka', 'http', 'base'], ['librdkafka/', 'jansson.h']),

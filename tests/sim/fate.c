@@ -164,7 +164,7 @@ void operator_at(struct world *w)
         w->result->completed += op->state == OP_COMPLETE;
         w->result->rolled_back += op->state == OP_ROLLED_BACK;
         w->result->need_operator += op->state == OP_NEEDS_OPERATOR;
-        w->whole += op->kind == OP_SWITCH || op->kind == OP_ROLLBACK;
+        w->whole += op_between_colors(op);
         w->watched = 0;
         if (w->orders_left > 0)
             w->orders_left--;

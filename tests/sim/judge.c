@@ -252,25 +252,23 @@ static void judge_sum(struct world *w, const struct op *op)
 
 static void judge_op(struct world *w, const struct op *op)
 {
-    const bool between_colors = op->kind == OP_SWITCH || op->kind == OP_ROLLBACK;
-
     rules_operation(w, op);
     if (!op_ended(op))
         return;
     MUST((int64_t)(op->epoch_last - op->epoch_first) <= EPOCHS_MIN + EPOCHS_PER_PARTITION * w->partitions &&
          "I6: an operation does not turn in circles");
-    if (between_colors && op->state != OP_ROLLED_BACK)
+    if (op_between_colors(op) && op->state != OP_ROLLED_BACK)
         w->mixed = op->state == OP_NEEDS_OPERATOR;
     for (int i = 0; i < w->partitions; i++) {
         if (w->truth[i].epoch == 0)
             continue;
         MUST(w->truth[i].state != RIGHT_RELEASING && "I6: at an end nothing is on its way");
-        if (op->state == OP_COMPLETE && between_colors)
+        if (op->state == OP_COMPLETE && op_between_colors(op))
             MUST(w->truth[i].holder == op->to && "I6: complete is complete");
         if (op->state == OP_ROLLED_BACK && w->passes_number == op->number && w->passes[0][i].grant > 0)
             MUST(w->truth[i].holder == op->from && "I6: rolled back is rolled back");
     }
-    if (between_colors && w->passes_number == op->number)
+    if (op_between_colors(op) && w->passes_number == op->number)
         judge_sum(w, op);
     for (int side = 0; side < 2 && w->passes_number == op->number; side++)
         for (int i = 0; i < w->partitions; i++)

@@ -9,6 +9,9 @@
 
 #include "sim.h"
 
+#define FAILS_MS 30 /* between two tries of a record that fails ... */
+#define FAILS 8     /* ... so many, on an average */
+
 struct answer *answer_new(enum holder_event_type type, int parts, int tps)
 {
     struct answer *a = arena(sizeof(*a));
@@ -322,6 +325,7 @@ static void member_fetch(struct world *w, int n)
             const uint32_t slot = part->window.tail & (SLOTS - 1);
             const enum deliver d = holder_deliver(&m->holder, i, offset, now.now_ms, now.now_unix_us);
             int64_t work_ms = below(w, w->config.work_ms_max + 1);
+            bool fails;
 
             if (d == DELIVER_LATER)
                 break;
@@ -336,8 +340,9 @@ static void member_fetch(struct world *w, int n)
                 work_ms = below(w, WORK_MS_BOUND);
             if (strikes(w, FAULT_STUCK, w->config.chance[FAULT_STUCK]))
                 work_ms = WORK_MS_BOUND + below(w, 4000);
-            put(w, (struct at){ .ms = w->now_ms + work_ms,
-                                .kind = AT_MEMBER_DONE,
+            fails = w->config.chance[FAULT_GIVE_BACK] && strikes(w, FAULT_GIVE_BACK, w->config.chance[FAULT_GIVE_BACK]);
+            put(w, (struct at){ .ms = w->now_ms + (fails ? FAILS_MS : work_ms),
+                                .kind = fails ? AT_MEMBER_FAILS : AT_MEMBER_DONE,
                                 .who = n,
                                 .life = m->life,
                                 .a = i,
@@ -373,6 +378,26 @@ static void member_done(struct world *w, int n, const struct at *at)
     else if (m->fetch[at->a] >= 0 && m->fetch[at->a] < w->ends[at->c])
         put(w, (struct at){
                    .ms = w->now_ms + 1, .kind = AT_MEMBER_FETCH, .who = n, .life = m->life }); /* there is room again */
+}
+
+/* The record is tried again and again, until it is done after all or can be given back. */
+static void member_fails(struct world *w, int n, const struct at *at)
+{
+    struct member *m = &w->members[n];
+    struct at again = *at;
+
+    if (holder_take_back(&m->holder, (int)at->a, at->b)) {
+        say(w, "%s gives back %d/%lld", m->incarnation, (int)at->c, (long long)at->b);
+        m->in_hand[at->c]--;
+        member_tick(w, n);
+        return;
+    }
+    if (below(w, FAILS) == 0) {
+        member_done(w, n, at);
+        return;
+    }
+    again.ms = w->now_ms + FAILS_MS;
+    put(w, again);
 }
 
 /* --- a process's life ----------------------------------------------------------------------------------------------------------------------- */
@@ -629,6 +654,9 @@ void member_at(struct world *w, struct at *at)
         break;
     case AT_MEMBER_EVENT:
         member_event(w, n, at->payload);
+        break;
+    case AT_MEMBER_FAILS:
+        member_fails(w, n, at);
         break;
     case AT_MEMBER_DONE:
         member_done(w, n, at);

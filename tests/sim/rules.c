@@ -235,7 +235,7 @@ void rules_forgets(struct world *w, int n, const char *incarnation)
          "rule 9: forgotten is only who was silent so long");
     MUST(is_gone(w, m) && "rule 9: forgotten is only who said goodbye, or was out of his group so long");
     MUST((m->parted || w->config.fence || w->now_ms - w->seen_since_ms < SESSION_MS || op_ended(op) ||
-          op->state != OP_PASSING || m->color != op->from || (op->kind != OP_SWITCH && op->kind != OP_ROLLBACK)) &&
+          op->state != OP_PASSING || m->color != op->from || !op_between_colors(op)) &&
          "rule 9: a switch during which a member of the holder's color goes is rolled back");
 }
 
@@ -443,7 +443,7 @@ void rules_operation(struct world *w, const struct op *op)
     const int64_t lasted_ms = w->now_ms - w->seen_since_ms;
 
     if (op->number == w->seen.number && op->state == w->seen.state && op->stage == w->seen.stage) {
-        if (op->by_hand != w->seen.by_hand) /* held, or let go on: its time begins anew */
+        if (op->by_hand != w->seen.by_hand && op->state == OP_OBSERVING) /* held, or let go on: its time begins anew */
             w->seen_since_ms = w->now_ms;
         w->seen.by_hand = op->by_hand;
         return;

@@ -39,6 +39,7 @@ enum at_kind {
     AT_MEMBER_READ, /* the control log */
     AT_MEMBER_FETCH,
     AT_MEMBER_EVENT, /* an answer, a callback */
+    AT_MEMBER_FAILS, /* its application at a record, once more */
     AT_MEMBER_DONE,  /* its application is done with a record */
     AT_MEMBER_WAKES, /* SIGCONT */
     AT_MEMBER_HEALS, /* reaches its coordinator again */

@@ -58,7 +58,8 @@
     X(OUT_OF_ORDER, "record done long after its successors")             \
     X(REPORT_LATE, "report given up, and written after its successors")  \
     X(CLAIM_LATE, "claim given up, and written late")                    \
-    X(CLAIM_UNHEARD, "claim written, its answer lost")
+    X(CLAIM_UNHEARD, "claim written, its answer lost")                   \
+    X(GIVE_BACK, "record that fails, and is given back where it can be")
 
 enum fault {
 #define X(name, text) FAULT_##name,

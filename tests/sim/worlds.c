@@ -206,6 +206,14 @@ static const struct world_config worlds[] = {
       .faults = 8,
       .weight = { W(JOIN_MEMBER) = 3, W(CLOSE_MEMBER) = 2 },
       .chance = { W(OUT_OF_ORDER) = 300, W(STUCK) = 20 } },
+    { .name = "given-back",
+      .rule = "4",
+      BUSY,
+      .orders = 5,
+      .stages = 2,
+      .faults = 6,
+      .weight = { W(CRASH_MEMBER) = 1, W(CRASH_CONTROLLER) = 1, W(JOIN_MEMBER) = 2, W(CLOSE_MEMBER) = 2 },
+      .chance = { W(GIVE_BACK) = 200, W(OUT_OF_ORDER) = 30, W(STUCK) = 5, W(COMMIT_FAILED) = 30 } },
     { .name = "leader-lost-anywhere",
       .rule = "15",
       BUSY,
@@ -406,6 +414,7 @@ static const int chance_max[FAULT_COUNT] = {
     W(REPORT_LATE) = 100,
     W(CLAIM_LATE) = 300,
     W(CLAIM_UNHEARD) = 300,
+    W(GIVE_BACK) = 300,
 };
 
 /*

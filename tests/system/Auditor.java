@@ -22,7 +22,10 @@
  * A worker's line:  partition offset number epoch color unix_us topic        ("#" starts a remark)
  *
  *     java -cp 'lib/*' Auditor.java --bootstrap HOST:PORT --topic T [--topic U] [--receipt R.json]...
- *          [--acknowledged producer.json] [--asleep FILE:FROM_UNIX_US:TO_UNIX_US]... [--unordered] [--handovers] [--latency] FILE...
+ *          [--acknowledged producer.json] [--asleep FILE:FROM_UNIX_US:TO_UNIX_US]... [--unordered] [--runs] [--handovers] [--latency] FILE...
+ *
+ * --runs is for applications that know no epoch: what one color did of a partition until the other began stands for a grant,
+ * so two at work at once show as more changes of color (standstill_ms.count) than were ordered, and the caller compares the two.
  *
  * One JSON object on stdout. Exit 0: the audit was made, whatever it found; 1: it could not be made.
  */
@@ -126,6 +129,18 @@ public final class Auditor {
             return order;
         }
 
+        /* Each run of one color, in order of time, under an epoch of its own. */
+        void numberRuns() {
+            long run = 0;
+            int before = -1;
+            for (Integer i : byTime()) {
+                if (before >= 0 && green[before] != green[i])
+                    run++;
+                epoch[i] = run;
+                before = i;
+            }
+        }
+
         String tell(int i) {
             return (green[i] ? "green" : "blue") + " epoch " + epoch[i] + " at " + us[i] + " in file " + file[i];
         }
@@ -144,6 +159,7 @@ public final class Auditor {
     private Path acknowledged;
     private String bootstrap;
     private boolean ordered = true;
+    private boolean runs;
     private boolean handovers;
     private boolean latency;
 
@@ -452,6 +468,8 @@ public final class Auditor {
         for (Map.Entry<TopicPartition, Input> e : inputs.entrySet()) {
             Work w = works.getOrDefault(e.getKey(), new Work());
             produced += e.getValue().count;
+            if (runs)
+                w.numberRuns();
             judgeRecords(e.getKey(), e.getValue(), w);
             judgeGrants(e.getKey(), w, passes, standstills);
             judgeOwners(e.getKey(), w, moves, gaps);
@@ -505,6 +523,7 @@ public final class Auditor {
                 case "--acknowledged" -> acknowledged = Path.of(value(args, ++i));
                 case "--asleep" -> sleeps.add(sleep(value(args, ++i)));
                 case "--unordered" -> ordered = false;
+                case "--runs" -> runs = true;
                 case "--handovers" -> handovers = true;
                 case "--latency" -> latency = true;
                 default -> {

@@ -119,12 +119,15 @@ TROUBLES = (
     (lambda status, text, _: (status, text[:len(text) // 2]), "no lifecycle document"),
     (redirect, "a redirect"),
     (slowly, "did not answer within 2 s"),
-    (document(lambda p: p.update(partition=p["partition"] + 1)), "says nothing any more"),
+    # of neither: by one it would tell of the first as if it were the second, which is believed where both stand at the same offset
+    (document(lambda p: p.update(partition=p["partition"] + 2)), "says nothing any more"),
 )
 
 
 class Pair(Member):
     """An application and its agent, one member of the fleet."""
+
+    document = ""  # where its lifecycle document is, when that is not the usual place
 
     def __init__(self, fleet, color, name, options, language="python"):
         super().__init__(fleet, color, name, {})
@@ -159,7 +162,8 @@ class Pair(Member):
         f = self.fleet
         self.agent = start_child([f.tools.baton, "agent", f.name, "--color", self.color, "--app-version", f.versions[self.color],
                                   "--bootstrap", f.kafka.bootstrap, *f.prefix_option, "--log-level", "debug", "--application",
-                                  f"http://127.0.0.1:{self.between_port if self.between else self.port}", "--listen", f"127.0.0.1:{self.agent_port}", *self.agent_options],
+                                  f"http://127.0.0.1:{self.between_port if self.between else self.port}{self.document}", "--listen", f"127.0.0.1:{self.agent_port}",
+                                  *self.agent_options],
                                  self.agent_log)
         return self
 
@@ -262,6 +266,22 @@ def agent_crash(w):
     f.wait_flowing()
     a = f.expect_clean(within=True)
     return f"found in {found * 1000:.0f} ms, {a['repeated_within']} again within a color"
+
+
+def agent_hook(w):
+    """The hook, and then the application alone comes again, as after a liveness probe: to its agent the new process is a new member."""
+    f = w.fleet({"in": 2})
+    up(f)
+    blue = f.members[0]
+    status, text = blue.ask("/prestop", 30)
+    require(status == 200, f"/prestop: {status} {text}")
+    end_child(blue.child)
+    blue.start_app()
+    blue.wait_ready()
+    f.wait_flowing()
+    f.switch_when_allowed().expect(0)
+    f.wait_flowing()
+    return audit_note(f.expect_clean())
 
 
 def agent_lies(w):
@@ -406,6 +426,7 @@ TESTS = [
     *each("agent-conformance", agent_conformance),
     Test("agent-lies", agent_lies),
     Test("agent-crash", agent_crash),
+    Test("agent-hook", agent_hook),
     *each("agent-scale", agent_scale),
     *each("agent-switch", agent_switch),
     Test("agent-http", agent_http),

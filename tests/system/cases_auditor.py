@@ -115,6 +115,17 @@ def auditor(w):
     both[half - PARTITIONS + 2][5] = both[half + 2][5] + 10
     _expect(_audit(w, topic, both), overlaps=1, overlaps_unlisted=1, out_of_order=1)
 
+    # Without epochs: a run of a color stands for a grant, and two at work at once are a change of color too many.
+    def without(lines):
+        return _audit(w, topic, [x[:3] + [0] + x[4:] for x in lines], flags=["--runs"])
+
+    for lines, changes, wanted in ((good, 0, {}), (late, 2, {"out_of_order": 1}),
+                                   (good + [good[0][:4] + ["blue", 9_000_000_000, topic]], 1, {"repeated_across": 1, "repeated_unlisted": 1})):
+        a = without(lines)
+        _expect(a, **wanted)
+        if a["standstill_ms"]["count"] != PARTITIONS + changes:
+            raise Failure(f"{a['standstill_ms']['count']} changes of color, expected {PARTITIONS + changes}")
+
     _expect(_audit(w, topic, good[:-1] + [good[-1][:2] + [good[-1][2] + 1] + good[-1][3:]]), strange=1, lost=1)
     _expect(_audit(w, topic, good + [[0, count, count, 5, "green", 1, topic]]), strange=1)
 

@@ -54,6 +54,7 @@ def worse(w):
     require(verdict["verdict"] == "worse" and verdict["rule"] == "evidence", f"{verdict}")
     require(errors["state"] == "worse" and errors["e_value"] >= errors["e_bound"], f"{errors}")
     require("error_rate" in op["why"] and "failed" in op["why"], op["why"])
+    require("with the same partitions" in errors["sentence"], f"compared partition by partition: {errors['sentence']}")
     require(f.active() == "blue" and took < 20, f"it took {took:.1f} s")
     print(f"judge: from the first bad record until all is back on blue {took:.1f} s", flush=True)
     f.cli("receipt", f.name, "1").expect(0, "judge", "worse", "error_rate")
@@ -85,6 +86,25 @@ def new_leader(w):
     verdict = f.api("GET", f"/v1/fleets/{f.name}/switches/1/receipt")["verdict"]
     errors = next(m for m in verdict["metrics"] if m["name"] == "error_rate")
     require(verdict["rule"] == "evidence" and errors["state"] == "worse" and errors["expected"] is not None, f"{verdict}")
+    require("with the same partitions" in errors["sentence"], f"the strata were kept as well: {errors['sentence']}")
+    f.stop_producers()
+    f.wait_drained()
+    f.expect_clean()
+
+
+def yardstick_left(w):
+    """kill -9 of the leader before the switch: the next one has what the old one saw of blue, and needs not watch it anew."""
+    f = judged(w, {"mode": "auto"}, controllers=2, switch={"observe": "5m"})
+    wait_baseline(f)
+    with open(f.worse, "w", encoding="utf-8") as file:
+        file.write("200 0\n")
+    end_child(f.leader().child, signal.SIGKILL)
+    wait_until(f.leader, 60, "a new leader", 0.05)
+    f.cli("switch", f.name, "--no-wait").expect(0)
+    op = f.wait_ended(1, 60)
+    require(op["state"] == "rolled-back" and op["cause"] == "verdict", f"{op}")
+    errors = next(m for m in f.api("GET", f"/v1/fleets/{f.name}/switches/1/receipt")["verdict"]["metrics"] if m["name"] == "error_rate")
+    require(errors["state"] == "worse" and errors["expected"] is not None, f"{errors}")
     f.stop_producers()
     f.wait_drained()
     f.expect_clean()
@@ -212,6 +232,7 @@ def open_transaction(w):
 TESTS = [
     Test("judge-worse", worse),
     Test("judge-new-leader", new_leader),
+    Test("judge-yardstick-left", yardstick_left),
     Test("judge-healthy", healthy),
     Test("judge-prometheus-down", prometheus_down),
     Test("judge-vanished", vanished),

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import sys
@@ -89,6 +90,9 @@ def run_crash(w):
     blue.wait_log("command_hangs")
     blue.wait_log("dead_letter ")
     there_and_back_loosely(f)
+    totals = f.api("GET", f"/v1/fleets/{f.name}/switches/1/receipt")["totals"]
+    given = sum(int(n) for n in re.findall(r"possibly_repeated process=\d+ records=(\d+)", blue.log_text()))
+    require(0 < totals["given_again"] <= given and totals["repeated"] == 0, f"{given} were given again, the receipt says {totals}")
     a = f.expect_clean(within=True)
 
     # The letter itself, read by a run of its own: the command echoes each line, which acknowledges it.
@@ -109,6 +113,18 @@ def run_crash(w):
     require(headers["baton-error"] == "number 1800 is poison" and headers["baton-topic"] == f"{f.name}.in" and
             headers["baton-attempts"] == "3" and headers["baton-color"] == "blue", f"its headers: {headers}")
     return f"{a['produced']} records, {a['repeated_within']} again within a color"
+
+
+def run_mended(w):
+    """A record that only the old version cannot do, and that it tries for ever: the switch takes it along to the version that can."""
+    f = w.fleet({"in": 4})
+    up(f, command=lambda m: python(*(("--refuse", 600) if m.color == "blue" else ()))(m))
+    blue = f.members[0]
+    blue.wait_log("number 600 is refused")
+    f.switch(to="green").wait().expect(0)
+    blue.wait_log("given_back")
+    f.wait_flowing("green")
+    return audit_note(f.expect_clean())
 
 
 def there_and_back_loosely(f):
@@ -223,5 +239,5 @@ def run_examples(w):
     return ", ".join(done)
 
 
-TESTS = [Test("run-crash", run_crash), Test("run-switch", run_switch), Test("run-batches", run_batches), Test("run-slow", run_slow),
+TESTS = [Test("run-crash", run_crash), Test("run-switch", run_switch), Test("run-batches", run_batches), Test("run-slow", run_slow), Test("run-mended", run_mended),
          Test("run-http", run_http), Test("run-ends", run_ends), Test("run-examples", run_examples)]

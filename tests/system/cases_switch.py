@@ -41,7 +41,7 @@ def audit_note(a):
     return f"{a['produced']} records, standstill p50 {s['p50']:.0f} p99 {s['p99']:.0f} max {s['max']:.0f} ms"
 
 
-def there_and_back(f, partitions):
+def there_and_back(f, partitions, *flags):
     f.switch("--reason", "deploy 2.0", to="green").wait().expect(0)
     require(f.op()["state"] == "complete" and f.active() == "green", f"after the switch: {f.op()}")
     first = f.number()
@@ -51,7 +51,7 @@ def there_and_back(f, partitions):
     require(f.active() == "blue", "blue does not work after the rollback")
     check_receipt(f, f.number(), partitions)
     f.wait_flowing()
-    a = f.expect_clean()
+    a = f.expect_clean(*flags)
     require(a["standstill_ms"]["count"] >= 2 * partitions, f"the workers saw {a['standstill_ms']['count']} changes of color, not "
             f"{2 * partitions}: some color processed nothing")
     return a
@@ -79,6 +79,7 @@ def switch_range(w):
     """Range, an eager assignor: switch, rollback, a member that joins in between."""
     f = w.fleet({"in": 12}, member_options=RANGE).up()
     f.add_member("green", wait=True)
+    f.wait_shared()
     f.wait_plan()
     return audit_note(there_and_back(f, 12))
 
@@ -87,6 +88,7 @@ def switch_kip848(w):
     """group.protocol=consumer: switch, rollback, a member that joins in between."""
     f = w.fleet({"in": 12}, member_options=KIP848, spec=KIP848_SPEC).up()
     f.add_member("green", wait=True)
+    f.wait_shared()
     f.wait_plan()
     return audit_note(there_and_back(f, 12))
 
@@ -248,6 +250,7 @@ def slow_join(w):
     f.of("green")[0].leave()
     for color in ("blue", "green"):
         f.add_member(color, wait=True)
+    f.wait_shared()
     f.wait_plan()
     f.cli("rollback", f.name).expect(0)
     return audit_note(f.expect_clean())
@@ -385,14 +388,20 @@ def commands(w):
     f.cli("status", f.name).expect(3)
 
 
-def serverless(w):
-    """--bootstrap without a server: apply, switch, status, rollback, receipt; each command leads while it runs."""
+def no_server(w):
+    """A fleet of two members a color, and how a command reaches it by itself."""
     f = w.fleet({"in": 6})
     direct = ["--bootstrap", w.kafka.bootstrap, *f.prefix_option]
     f.apply(address=direct)
     for color in ("blue", "green"):
         for _ in range(2):
             f.add_member(color)
+    return f, direct
+
+
+def serverless(w):
+    """--bootstrap without a server: apply, switch, status, rollback, receipt; each command leads while it runs."""
+    f, direct = no_server(w)
     f.produce(5000)
     wait_until(lambda: f.cli("plan", f.name, address=direct).code == 0, 60, "the preflight to be content", 0.5)
     f.cli("switch", f.name, "--to", "green", address=direct).expect(0)
@@ -404,6 +413,25 @@ def serverless(w):
     require(len(history["switches"]) == 2, f"history: {history}")
     f.add_controller()  # for the receipts of the audit
     return audit_note(f.expect_clean())
+
+
+def serverless_crash(w):
+    """Without a server a member that crashed counts as gone to nobody who comes and goes: the switch leads, looks on, and then goes."""
+    f, direct = no_server(w)
+    f.produce(2000)
+
+    def refusals():
+        found = f.cli("plan", f.name, "-o", "json", address=direct).json()["findings"]
+        return [x["code"] for x in found if x["severity"] == "refusal"]
+
+    wait_until(lambda: not refusals(), 60, "the preflight to be content", 0.5)
+    f.of("blue")[0].kill()
+    wait_until(lambda: refusals() == ["member-not-listed"], 60, "the brokers to drop who crashed", 0.5)
+    f.cli("switch", f.name, "--no-wait", address=direct).expect(1, "member-not-listed")
+    f.cli("switch", f.name, address=direct).expect(0, "nobody else leads", "is complete")
+    f.wait_flowing("green")
+    f.add_controller()  # for the receipts of the audit
+    return audit_note(f.expect_clean(within=True))
 
 
 def handed_over(w):
@@ -508,6 +536,7 @@ TESTS = [
     Test("existing-group", existing_group),
     Test("commands", commands),
     Test("serverless", serverless),
+    Test("serverless-crash", serverless_crash),
     Test("handed-over", handed_over),
     Test("follower", follower),
     Test("events", events),

@@ -304,6 +304,13 @@ class Fleet:
 
         wait_until(known, seconds, f"{m.name} to be ready, see {m.log}")
 
+    def wait_shared(self, seconds=PATIENCE):
+        """Until every member has a partition: a cooperative group is stable for a moment before it moves some to who has just joined."""
+        def shared():
+            return all(m["partitions"] > 0 for c in self.status()["colors"].values() for m in c["members"])
+
+        wait_until(shared, seconds, lambda: f"every member to have a partition: {self.status()['colors']}")
+
     def of(self, color, alive=True):
         return [m for m in self.members if m.color == color and (not alive or m.alive())]
 

@@ -35,8 +35,10 @@ import cases_auditor
 import cases_burrow
 import cases_channel
 import cases_faults
+import cases_foreign
 import cases_handover
 import cases_judge
+import cases_kube
 import cases_lag
 import cases_metrics
 import cases_refusals
@@ -59,7 +61,7 @@ KINDS = {
     "three": {"nodes": 3, "heap_mb": 320},
 }
 
-TESTS = (cases_faults.TESTS + cases_auditor.TESTS + cases_switch.TESTS + cases_handover.TESTS + cases_judge.TESTS + cases_lag.TESTS + cases_metrics.TESTS + cases_channel.TESTS + cases_run.TESTS + cases_spring.TESTS + cases_agent.TESTS + cases_refusals.TESTS + cases_burrow.TESTS + cases_switch.LAST +
+TESTS = (cases_faults.TESTS + cases_auditor.TESTS + cases_switch.TESTS + cases_handover.TESTS + cases_judge.TESTS + cases_lag.TESTS + cases_metrics.TESTS + cases_channel.TESTS + cases_kube.TESTS + cases_run.TESTS + cases_spring.TESTS + cases_foreign.TESTS + cases_agent.TESTS + cases_refusals.TESTS + cases_burrow.TESTS + cases_switch.LAST +
          cases_refusals.LAST)
 
 

@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
 """A command for `baton run`, as a user would write it, that writes down every record for the auditor before it acknowledges.
 
-    run_command.py --out FILE [--hold FILE] [--delay-us N] [--crash N] [--hang N] [--poison N] [--serve PORT]
+    run_command.py --out FILE [--hold FILE] [--delay-us N] [--crash N] [--hang N] [--poison N] [--refuse N] [--serve PORT]
 
 --crash N: ends the process in the middle of record number N, after its work and before its acknowledgement, when it is given
-for the first time; --hang N: never answers it the first time; --poison N: always fails it. --serve: the same as an HTTP
+for the first time; --hang N: never answers it the first time; --poison N: always fails it; --refuse N: the same, before any
+work. --serve: the same as an HTTP
 endpoint for CloudEvents on a port.
 """
 import argparse
@@ -17,7 +18,7 @@ import time
 options = argparse.ArgumentParser()
 for name in ("out", "hold"):
     options.add_argument("--" + name)
-for name in ("delay-us", "crash", "hang", "poison", "serve"):
+for name in ("delay-us", "crash", "hang", "poison", "refuse", "serve"):
     options.add_argument("--" + name, type=int, default=-1)
 options = options.parse_args()
 out = os.open(options.out, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
@@ -28,6 +29,8 @@ def work(topic, partition, offset, epoch, attempt, value, of=color):
     while options.hold and os.path.exists(options.hold):
         time.sleep(0.002)
     number = int(value.split()[0])
+    if number == options.refuse:
+        raise ValueError("number %d is refused" % number)
     if options.delay_us > 0:
         time.sleep(options.delay_us / 1e6)
     os.write(out, b"%d %d %d %d %s %d %s\n" % (partition, offset, number, epoch, of.encode(), time.time_ns() // 1000, topic.encode()))

@@ -1,5 +1,5 @@
 /*
- * agent: what an application may say of itself, and what is refused with its place named; what it is told.
+ * agent: what an application may say of itself, and what is refused with its place named; what it is told; where it may be.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -12,6 +12,7 @@
 #include <stdio.h>
 
 #include "agent/lifecycle.h"
+#include "agent/line.h"
 #include "base/check.h"
 
 #define PART                                                                                                       \
@@ -138,12 +139,54 @@ static void what_it_is_told(void **state)
     str_free(&text);
 }
 
+static void where_it_may_be(void **state)
+{
+    static const struct {
+        const char *url, *host;
+        int port;
+        const char *path;
+    } good[] = {
+        { "http://127.0.0.1:8081", "127.0.0.1", 8081, "" },
+        { "http://orders", "orders", 80, "" },
+        { "http://orders:8081/", "orders", 8081, "" },
+        { "http://orders:8081/in/there", "orders", 8081, "/in/there" },
+        { "http://[::1]:8081", "::1", 8081, "" },
+        { "http://[fd00::7]/x", "fd00::7", 80, "/x" },
+    };
+    static const char *const bad[] = {
+        "",
+        "orders:8081",
+        "https://orders",
+        "http://:8081",
+        "http://[]:8081",
+        "http://me@orders",
+        "http://orders/?a",
+        "http://orders/#a",
+        "http://orders:70000",
+    };
+    char longer[LINE_PATH_MAX + 40] = "http://orders/";
+    struct line_address address;
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_COUNT(good); i++) {
+        assert_true(line_address_parse(&address, good[i].url));
+        assert_string_equal(address.host, good[i].host);
+        assert_int_equal(address.port, good[i].port);
+        assert_string_equal(address.path, good[i].path);
+    }
+    for (size_t i = 0; i < ARRAY_COUNT(bad); i++)
+        assert_false(line_address_parse(&address, bad[i]));
+    memset(longer + strlen(longer), 'a', LINE_PATH_MAX);
+    assert_false(line_address_parse(&address, longer));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_document_is_read),
         cmocka_unit_test(what_is_no_document_is_refused),
         cmocka_unit_test(what_it_is_told),
+        cmocka_unit_test(where_it_may_be),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

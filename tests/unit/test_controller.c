@@ -291,7 +291,8 @@ static void orders_are_read_strictly(void **state)
 
 /* --- receipts against brokers ------------------------------------------------------------------------------------- */
 
-static void check_receipt(const struct partition_view *now, uint64_t baton_epoch, bool agrees, const char *code)
+static void check_receipt_of(enum strategy strategy, const struct partition_view *now, uint64_t baton_epoch,
+                             bool agrees, const char *code)
 {
     struct baton batons[1];
     struct fleet f;
@@ -314,6 +315,7 @@ static void check_receipt(const struct partition_view *now, uint64_t baton_epoch
     char *text;
 
     make_fleet(&f, batons, 1, 3, 9);
+    f.spec.strategy = strategy;
     batons[0].epoch = batons[0].order = baton_epoch;
     json = verify_receipt(&op, &f, &snapshot);
     text = json_dumps(json, JSON_COMPACT);
@@ -322,6 +324,11 @@ static void check_receipt(const struct partition_view *now, uint64_t baton_epoch
     assert_int_equal(json_integer_value(json_object_get(json, "partitions")), 1);
     free(text);
     json_decref(json);
+}
+
+static void check_receipt(const struct partition_view *now, uint64_t baton_epoch, bool agrees, const char *code)
+{
+    check_receipt_of(STRATEGY_SEPARATE_GROUPS, now, baton_epoch, agrees, code);
 }
 
 static void receipts_meet_the_brokers(void **state)
@@ -361,6 +368,24 @@ static void receipts_meet_the_brokers(void **state)
     v = now;
     v.log_start = 130;
     check_receipt(&v, 5, true, "log-shortened");
+}
+
+/* Its commits carry no mark, and it moves where it works. */
+static void receipts_of_a_foreign_fleet_meet_the_brokers(void **state)
+{
+    const struct partition_view now = { .committed = { 120, 150 },
+                                        .mark = { { .kind = MARK_FOREIGN }, { .kind = MARK_FOREIGN } },
+                                        .log_end = 200 };
+    struct partition_view v = now;
+
+    (void)state;
+    check_receipt_of(STRATEGY_FOREIGN, &v, 5, true, NULL);
+    v.committed[BLUE] = 170;
+    check_receipt_of(STRATEGY_FOREIGN, &v, 8, true, "moved-on-by-grant");
+    check_receipt_of(STRATEGY_FOREIGN, &v, 5, false, "old-color-moved"); /* while green holds the baton */
+    v = now;
+    v.committed[GREEN] = 119;
+    check_receipt_of(STRATEGY_FOREIGN, &v, 5, false, "new-color-behind");
 }
 
 /* --- the routes and their description ----------------------------------------------------------------------------- */
@@ -942,6 +967,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(history_is_kept_small_and_reads_back),
         cmocka_unit_test(orders_are_read_strictly),
         cmocka_unit_test(receipts_meet_the_brokers),
+        cmocka_unit_test(receipts_of_a_foreign_fleet_meet_the_brokers),
         cmocka_unit_test(openapi_has_the_routes),
         cmocka_unit_test(a_fleet_lives),
         cmocka_unit_test(the_next_leads_at_once),

@@ -13,6 +13,7 @@
 #include <netinet/in.h>
 #include <poll.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -139,6 +140,7 @@ struct world {
     struct http_exchange *parked;
     int hung_up;
     int pending; /* as last counted, -1: not yet */
+    int pieces, pieces_over;
     pthread_mutex_t lock;
 };
 
@@ -149,6 +151,36 @@ static void on_hung_up(void *opaque)
     pthread_mutex_lock(&w->lock);
     w->hung_up++;
     w->parked = NULL;
+    pthread_mutex_unlock(&w->lock);
+}
+
+/* Pieces as long as their number says; the one after the last cannot be made where /broken was asked. */
+#define PIECE_COUNT 100
+static int piece(struct world *w, struct str *to, bool broken)
+{
+    for (int i = 0; i < w->pieces * 100; i++)
+        str_addf(to, "%05d:", w->pieces);
+    if (++w->pieces <= PIECE_COUNT)
+        return 1;
+    return broken ? -1 : 0;
+}
+
+static int piece_more(void *opaque, struct str *to)
+{
+    return piece(opaque, to, false);
+}
+
+static int piece_broken(void *opaque, struct str *to)
+{
+    return piece(opaque, to, true);
+}
+
+static void pieces_over(void *opaque)
+{
+    struct world *w = opaque;
+
+    pthread_mutex_lock(&w->lock);
+    w->pieces_over++;
     pthread_mutex_unlock(&w->lock);
 }
 
@@ -181,6 +213,12 @@ static void handle(void *opaque, struct http_exchange *x, const struct http_requ
     } else if (!strcmp(r->path, "/moved")) {
         snprintf(location, sizeof(location), "http://%s/moved?a=b", w->other);
         http_answer(x, w->other[0] ? 307 : 200, NULL, r->body, r->body_len, w->other[0] ? location : NULL);
+    } else if (!strcmp(r->path, "/pieces") || !strcmp(r->path, "/broken")) {
+        w->pieces = 0; /* the first is empty */
+        http_answer_pieces(x, 200, "text/plain",
+                           (struct http_pieces){ .more = r->path[1] == 'b' ? piece_broken : piece_more,
+                                                 .over = pieces_over,
+                                                 .opaque = w });
     } else if (!strcmp(r->path, "/elsewhere")) {
         http_answer(x, 307, NULL, "", 0, "http://127.0.0.1:1/other");
     } else {
@@ -222,8 +260,23 @@ static void world_close(struct world *w)
     event_base_loopbreak(w->base);
     pthread_join(w->thread, NULL);
     http_server_close(w->server);
+    event_base_loop(w->base,
+                    EVLOOP_NONBLOCK); /* libevent frees a connection after the callback of it that it has put off */
     event_base_free(w->base);
     pthread_mutex_destroy(&w->lock);
+}
+
+/* What the server's thread writes is read under the lock: UNTIL(SEEN(&w, w.hung_up == 1)). */
+#define SEEN(w, what) (pthread_mutex_lock(&(w)->lock), seen(w, what))
+#define UNTIL(condition)                                                      \
+    for (int64_t until_ms = clock_ms() + WAIT_MS; !(condition); usleep(1000)) \
+        if (clock_ms() >= until_ms)                                           \
+    fail_msg("not within %d ms: %s", WAIT_MS, #condition)
+
+static bool seen(struct world *w, bool what)
+{
+    pthread_mutex_unlock(&w->lock);
+    return what;
 }
 
 static void pending_count(evutil_socket_t fd, short what, void *opaque)
@@ -244,12 +297,7 @@ static int pending(struct world *w)
 
     w->pending = -1;
     event_base_once(w->base, -1, EV_TIMEOUT, pending_count, w, NULL);
-    for (int64_t end_ms = clock_ms() + WAIT_MS; count < 0; usleep(1000)) {
-        assert_true(clock_ms() < end_ms);
-        pthread_mutex_lock(&w->lock);
-        count = w->pending;
-        pthread_mutex_unlock(&w->lock);
-    }
+    UNTIL(SEEN(w, (count = w->pending) >= 0));
     return count;
 }
 
@@ -313,6 +361,12 @@ static char *ask(const struct world *w, const char *request)
     return answer;
 }
 
+static void wait_for_over(struct world *w, int count)
+{
+    UNTIL(SEEN(w, w->pieces_over >= count));
+    assert_true(SEEN(w, w->pieces_over == count));
+}
+
 #define ASK_AND_CLOSE "Host: 127.0.0.1\r\nConnection: close\r\n"
 
 static void a_request_is_answered(void **state)
@@ -372,7 +426,7 @@ static void bounds_are_kept(void **state)
     struct linger at_once = { .l_onoff = 1 };
     struct world w;
     char big[3000];
-    int fd, fds[4];
+    int fd, fds[3];
 
     (void)state;
     world_open(&w, &config);
@@ -396,23 +450,12 @@ static void bounds_are_kept(void **state)
         fds[i] = dial(&w);
         say(fds[i], "GET /park HTTP/1.1\r\nHost: localhost\r\n\r\n");
     }
-    for (int64_t end_ms = clock_ms() + WAIT_MS; clock_ms() < end_ms;) {
-        char *answer;
-
-        fds[3] = dial(&w);
-        say(fds[3], "GET /busy HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
-        answer = hear(fds[3], NULL);
-        close(fds[3]);
-        if (strstr(answer, " 503 "))
-            break;
-        assert_true(clock_ms() < end_ms - 100);
-    }
+    UNTIL(strstr(ask(&w, "GET /busy HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"), " 503 "));
     for (int i = 0; i < 3; i++) { /* by a reset: after a mere close they might still read their answers */
         setsockopt(fds[i], SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once));
         close(fds[i]);
     }
-    for (int64_t end_ms = clock_ms() + WAIT_MS; pending(&w) != 0; usleep(1000))
-        assert_true(clock_ms() < end_ms);
+    UNTIL(pending(&w) == 0);
     assert_non_null(strstr(ask(&w, "GET /again HTTP/1.1\r\n" ASK_AND_CLOSE "\r\n"), " 200 "));
     world_close(&w);
 }
@@ -424,6 +467,50 @@ static void write_file(char *path, const char *text)
     assert_true(fd >= 0);
     assert_int_equal(write(fd, text, strlen(text)), (ssize_t)strlen(text));
     close(fd);
+}
+
+static void a_long_answer_comes_in_pieces(void **state)
+{
+    struct http_client_config config = { 0 };
+    struct http_client *client;
+    struct http_reply reply;
+    struct errmsg m = { 0 };
+    struct world w;
+    char server[100], *answer;
+    int fd;
+
+    (void)state;
+    world_open(&w, NULL);
+    snprintf(server, sizeof(server), "http://%s", w.address);
+    config.server = server;
+    assert_int_equal(http_client_open(&client, &config, &m), 0);
+    for (int turn = 1; turn <= 2; turn++) { /* the connection goes on behind it */
+        if (http_client_request(client, &reply, "GET", "/pieces", NULL, NULL, 0, &m) < 0)
+            fail_msg("%s", m.text);
+        assert_int_equal(reply.body_len, 600 * (PIECE_COUNT * (PIECE_COUNT + 1) / 2));
+        for (size_t number = 1, at = 0; number <= PIECE_COUNT; at += 600 * number, number++)
+            assert_int_equal(strtol(reply.body + at, NULL, 10), number);
+        http_reply_free(&reply);
+        wait_for_over(&w, turn);
+    }
+    assert_true(http_client_request(client, &reply, "GET", "/broken", NULL, NULL, 0, &m) < 0);
+    wait_for_over(&w, 3);
+    http_client_close(client);
+
+    answer = ask(&w, "HEAD /pieces HTTP/1.1\r\n" ASK_AND_CLOSE "\r\n");
+    assert_non_null(strstr(answer, "Transfer-Encoding: chunked\r\n"));
+    assert_string_equal(strstr(answer, "\r\n\r\n"), "\r\n\r\n");
+    wait_for_over(&w, 4);
+    answer = ask(&w, "GET /pieces HTTP/1.0\r\nHost: 127.0.0.1\r\n\r\n"); /* knows no chunks */
+    assert_null(strstr(answer, "chunked"));
+    assert_non_null(strstr(answer, "\r\n\r\n00001:00001:"));
+    wait_for_over(&w, 5);
+    fd = dial(&w);
+    say(fd, "GET /pieces HTTP/1.1\r\n" ASK_AND_CLOSE "\r\n");
+    hear(fd, "00003:");
+    close(fd); /* in the midst of it */
+    wait_for_over(&w, 6);
+    world_close(&w);
 }
 
 static void the_token_is_needed(void **state)
@@ -506,34 +593,13 @@ static void hanging_up_is_noticed(void **state)
     world_open(&w, NULL);
     fd = dial(&w);
     say(fd, "GET /park HTTP/1.1\r\nHost: localhost\r\n\r\n");
-    for (int64_t end_ms = clock_ms() + WAIT_MS;; usleep(1000)) {
-        pthread_mutex_lock(&w.lock);
-        struct http_exchange *parked = w.parked;
-        pthread_mutex_unlock(&w.lock);
-        if (parked)
-            break;
-        assert_true(clock_ms() < end_ms);
-    }
+    UNTIL(SEEN(&w, w.parked != NULL));
     setsockopt(fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once));
     close(fd); /* a reset */
-    for (int64_t end_ms = clock_ms() + WAIT_MS;; usleep(1000)) {
-        pthread_mutex_lock(&w.lock);
-        int hung_up = w.hung_up;
-        pthread_mutex_unlock(&w.lock);
-        if (hung_up == 1)
-            break;
-        assert_true(clock_ms() < end_ms);
-    }
+    UNTIL(SEEN(&w, w.hung_up == 1));
     fd = dial(&w); /* a stream whose reader does not read is ended, and its memory with it */
     say(fd, "GET /flood HTTP/1.1\r\nHost: localhost\r\n\r\n");
-    for (int64_t end_ms = clock_ms() + WAIT_MS;; usleep(1000)) {
-        pthread_mutex_lock(&w.lock);
-        int hung_up = w.hung_up;
-        pthread_mutex_unlock(&w.lock);
-        if (hung_up == 2)
-            break;
-        assert_true(clock_ms() < end_ms);
-    }
+    UNTIL(SEEN(&w, w.hung_up == 2));
     close(fd);
     world_close(&w);
 }
@@ -680,6 +746,7 @@ int main(void)
         cmocka_unit_test(a_request_is_answered),
         cmocka_unit_test(a_connection_serves_many),
         cmocka_unit_test(bounds_are_kept),
+        cmocka_unit_test(a_long_answer_comes_in_pieces),
         cmocka_unit_test(the_token_is_needed),
         cmocka_unit_test(a_browser_is_no_way_in),
         cmocka_unit_test(only_loopback_without_a_token),
@@ -690,5 +757,6 @@ int main(void)
         cmocka_unit_test(events_come_and_resume),
     };
 
+    signal(SIGPIPE, SIG_IGN); /* as every program of Baton does */
     return cmocka_run_group_tests_name("http", tests, NULL, NULL);
 }

@@ -33,6 +33,7 @@ struct second {
     uint64_t seed; /* of the run */
     int at_s;      /* since green began, below 0: blue is at work */
     int part, member;
+    bool green;  /* it has the partition */
     double done; /* records done by green so far */
     double rate; /* arrivals a second */
     double errors, slower;
@@ -58,6 +59,7 @@ struct bench {
     struct judge_policy policy;
     struct judge_progress progress[PARTS];
     struct judge_part parts[PARTS];
+    struct work works[COLOR_COUNT][PARTS], strata[2 * PARTS];
     struct judge_sample sample;
     struct judge_verdict verdict;
     double waiting[PARTS], left[PARTS];
@@ -86,9 +88,13 @@ static double normal(struct world *w)
     return normals[(int)(world_uniform(w) * NORMALS)];
 }
 
-static void second_done(struct bench *b, struct world *w, const struct second *s, struct judge_figures *f)
+static void second_done(struct bench *b, struct world *w, const struct second *s)
 {
+    const enum color color = s->green ? GREEN : BLUE;
+    struct judge_figures *f = &b->sample.of[color];
+    struct work *work = &b->works[color][s->part];
     double arrived = world_poisson(w, s->rate), left_ms = 1000, most = s->most + b->left[s->part];
+    bool failed;
 
     b->ends[s->part] += (int64_t)arrived;
     b->waiting[s->part] += arrived;
@@ -102,9 +108,13 @@ static void second_done(struct bench *b, struct world *w, const struct second *s
         if (left_ms < 0 && world_uniform(w) * ms > ms + left_ms)
             break; /* it ends in the next second */
         b->waiting[s->part]--;
+        failed = world_uniform(w) < s->errors;
         f->records++;
-        f->errors += world_uniform(w) < s->errors;
+        f->errors += failed;
         histogram_add(&f->latency, (int64_t)(1000 * ms), 1);
+        work->done++;
+        work->failed += failed;
+        work->times[work_bucket(histogram_bucket((int64_t)(1000 * ms)))]++;
     }
     b->left[s->part] = s->most > 0 ? most - floor(most) : 0;
 }
@@ -114,7 +124,9 @@ static void look_begin(struct bench *b)
     for (int c = 0; c < COLOR_COUNT; c++) {
         memset(&b->sample.of[c], 0, sizeof(b->sample.of[c]));
         b->sample.live[c] = MEMBERS;
+        b->sample.works[c] = b->works[c];
     }
+    memset(b->works, 0, sizeof(b->works));
     b->sample.excluded = false;
     b->sample.birth_count = 0;
     b->sample.part_count = 0;
@@ -144,6 +156,18 @@ static void look_end(struct bench *b, int at_s, const struct row *row, double *r
     b->sample.parts = b->parts;
 }
 
+/* Half of the canaries lose the leader after five minutes: another judge goes on with what was kept. */
+static void next_leader(struct bench *b, int64_t now_ms)
+{
+    struct judge_kept kept;
+
+    judge_keep(b->judge, &kept, 0);
+    memset(b->judge, 0xa5, sizeof(*b->judge));
+    judge_init(b->judge, &b->policy, b->progress, PARTS);
+    judge_strata(b->judge, b->strata, PARTS);
+    judge_restore(b->judge, &kept, NULL, &b->policy, GREEN, 2, 0, now_ms);
+}
+
 /* Seconds of green until it is worse, -1: never. */
 static int run(struct bench *b, const struct row *row, uint64_t seed)
 {
@@ -157,21 +181,24 @@ static int run(struct bench *b, const struct row *row, uint64_t seed)
     world_sample_init(&b->sample);
     b->policy = usual;
     judge_init(b->judge, &b->policy, b->progress, PARTS);
+    judge_strata(b->judge, b->strata, PARTS);
     for (int at_s = -BLUE_S; at_s < row->green_s; at_s += LOOK_S) {
         if (at_s == 0)
             judge_begin(b->judge, &b->policy, GREEN, row->canary ? 2 : 1, (int64_t)(BLUE_S + 1000) * 1000);
+        if (at_s == 300 && row->canary > 0 && seed % 2 == 1)
+            next_leader(b, (int64_t)(BLUE_S + at_s + 1000) * 1000);
         look_begin(b);
         for (int i = 0; i < LOOK_S * PARTS; i++) {
             struct second s = {
                 .seed = seed, .at_s = at_s + i / PARTS, .part = i % PARTS, .member = i % PARTS / 2, .done = done
             };
-            const bool green = at_s >= 0 && (row->canary == 0 || s.part < row->canary);
 
+            s.green = at_s >= 0 && (row->canary == 0 || s.part < row->canary);
             s.rate = 2;
             s.errors = 0.005;
             s.slower = 1;
             row->bend(&s);
-            second_done(b, &w, &s, &b->sample.of[green ? GREEN : BLUE]);
+            second_done(b, &w, &s);
             b->backs[s.part] = s.back ? 30 : 0;
             b->sample.excluded = b->sample.excluded || s.excluded;
             if (b->down[s.member] && !s.down && s.part % 2 == 0)
@@ -194,7 +221,7 @@ static int run(struct bench *b, const struct row *row, uint64_t seed)
 
 static bool green(const struct second *s)
 {
-    return s->at_s >= 0;
+    return s->green;
 }
 
 BEND(as_good)
@@ -266,6 +293,105 @@ BEND(batches)
 BEND(poison_all_along)
 {
     s->still = s->part == 5 && s->at_s >= -900;
+}
+
+/* One holds the big customers: three times as slow; another has errors of its own. */
+BEND(by_nature)
+{
+    s->slower = s->part == 0 ? 3 : s->part == 7 ? 2 : 1;
+    s->errors = s->part == 1 ? 0.02 : s->part == 8 ? 0.01 : 0.002;
+}
+BEND(by_nature_and_all_slower)
+{
+    by_nature(s);
+    s->slower *= s->at_s > 300 ? 2 : 1;
+    s->errors *= s->at_s > 600 ? 4 : 1;
+}
+BEND(by_nature_and_traffic_moves)
+{
+    by_nature(s);
+    s->rate = s->at_s > 120 && s->part < 2 ? 6 : 2;
+}
+BEND(by_nature_a_trickle)
+{
+    by_nature(s);
+    s->rate = s->part < 2 ? 0.05 : 2;
+}
+BEND(blue_is_sick)
+{
+    by_nature(s);
+    s->errors *= s->at_s > 300 && !s->green ? 10 : 1;
+    s->slower *= s->at_s > 300 && !s->green ? 3 : 1;
+}
+BEND(traffic_halves)
+{
+    s->rate *= s->at_s > 600 ? 0.5 : 1;
+}
+BEND(traffic_doubles)
+{
+    s->rate *= s->at_s > 600 ? 2 : 1;
+}
+BEND(quiet)
+{
+    s->rate = s->part == 0 ? 0.02 : 0;
+}
+BEND(pauses)
+{
+    s->still = (s->at_s + BLUE_S) % 120 < 20;
+}
+
+BEND(by_nature_errors_x3)
+{
+    by_nature(s);
+    s->errors *= green(s) ? 3 : 1;
+}
+BEND(by_nature_slower_x13)
+{
+    by_nature(s);
+    s->slower *= green(s) ? 1.3 : 1;
+}
+BEND(by_nature_one_slower)
+{
+    by_nature(s);
+    s->slower *= green(s) && s->part == 2 ? 2 : 1;
+}
+BEND(by_nature_all_slower_green_more)
+{
+    by_nature_and_all_slower(s);
+    s->slower *= green(s) ? 1.5 : 1;
+}
+BEND(by_nature_the_bad_one_worse)
+{
+    by_nature(s);
+    s->errors *= green(s) && s->part == 1 ? 4 : 1;
+}
+BEND(bad_at_the_start)
+{
+    s->errors = green(s) && s->at_s < 120 ? 0.2 : 0.005;
+}
+BEND(leaks)
+{
+    s->slower *= green(s) ? 1 + s->at_s / 1200.0 : 1;
+}
+BEND(a_class_of_its_own)
+{
+    s->errors += green(s) ? 0.01 : 0;
+}
+BEND(larger_batches)
+{
+    s->slower *= green(s) ? 5 : 1; /* each record waits for its batch */
+}
+BEND(green_pauses)
+{
+    s->still = green(s) && s->at_s % 120 < 20;
+}
+BEND(slow_at_the_minute)
+{
+    s->slower *= green(s) && s->at_s % 60 < 6 ? 8 : 1;
+}
+BEND(two_of_six_slower)
+{
+    s->slower *= green(s) && s->member < 2 ? 1.6 : 1;
 }
 
 BEND(errors_x3)
@@ -374,10 +500,33 @@ static const struct row rows[] = {
     { "as good, 98 % busy", busy_98, 1800, 0, 15, 0, 0 },
     { "as good, batches", batches, 1800, 0, 5, 0, 0 },
     { "as good, a canary, all fail more", both_fail, 1800, 0, 5, 0, 3 },
-    { "as good, a canary, partitions differ", partitions_differ, 1800, 0, 100, 0, 3 },
+    { "as good, a canary, partitions differ", partitions_differ, 1800, 0, 5, 0, 3 },
+    { "as good, a canary, by nature", by_nature, 1800, 0, 5, 0, 3 },
+    { "as good, a canary, all get slower", by_nature_and_all_slower, 1800, 0, 5, 0, 3 },
+    { "as good, a canary, traffic moves", by_nature_and_traffic_moves, 1800, 0, 5, 0, 3 },
+    { "as good, all, traffic moves", by_nature_and_traffic_moves, 1800, 0, 5, 0, 0 },
+    { "as good, a canary of a trickle", by_nature_a_trickle, 1800, 0, 5, 0, 2 },
+    { "as good, a canary, blue is sick", blue_is_sick, 1800, 0, 5, 0, 3 },
+    { "as good, the traffic halves", traffic_halves, 1800, 0, 5, 0, 0 },
+    { "as good, the traffic doubles", traffic_doubles, 1800, 0, 5, 0, 0 },
+    { "as good, quiet", quiet, 1800, 0, 5, 0, 0 },
+    { "as good, both pause", pauses, 1800, 0, 5, 0, 0 },
     { "as good, each restarts once", each_restarts_once, 900, 0, 5, 0, 0 },
     { "as good, poison all along", poison_all_along, 900, 0, 5, 0, 0 },
+    { "a canary by nature, errors x3", by_nature_errors_x3, 1800, 60, 100, 1300, 3 },
+    { "a canary of alike ones, errors x3", errors_x3, 1800, 80, 100, 1200, 3 },
+    { "a canary by nature, latency x1.3", by_nature_slower_x13, 900, 99, 100, 300, 3 },
+    { "a canary by nature, one of three slow", by_nature_one_slower, 900, 99, 100, 300, 3 },
+    { "a canary, all slower, it more", by_nature_all_slower_green_more, 900, 99, 100, 300, 3 },
+    { "a canary, the bad partition worse", by_nature_the_bad_one_worse, 1800, 90, 100, 900, 3 },
     { "errors x3", errors_x3, 900, 99, 100, 200, 0 },
+    { "bad at the start only", bad_at_the_start, 900, 99, 100, 120, 0 },
+    { "leaks for 20 minutes", leaks, 1800, 99, 100, 400, 0 },
+    { "a class of errors of its own", a_class_of_its_own, 1800, 99, 100, 300, 0 },
+    { "larger batches", larger_batches, 900, 99, 100, 100, 0 },
+    { "pauses 20 s of 120, not seen", green_pauses, 1800, 0, 5, 0, 0 },
+    { "slow for 6 s of each minute", slow_at_the_minute, 1800, 99, 100, 300, 0 },
+    { "two of six members x1.6", two_of_six_slower, 900, 99, 100, 300, 0 },
     { "latency x1.3", slower_x13, 900, 99, 100, 60, 0 },
     { "a partition too slow", a_partition_too_slow, 900, 99, 100, 300, 0 },
     { "a partition stands", a_partition_stands, 900, 99, 100, 70, 0 },

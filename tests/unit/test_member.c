@@ -512,18 +512,25 @@ static void ignores_a_deposed_leader(void **state)
     close_all(&c, 1);
 }
 
+static int poll_some(struct baton_consumer *c, struct baton_record **ret, int wanted)
+{
+    int count = 0;
+
+    for (const int64_t until_ms = clock_ms() + PATIENCE_MS; count < wanted && clock_ms() < until_ms;)
+        count += baton_poll(c, ret + count, wanted - count, 100);
+    return count;
+}
+
 static void closes_by_the_deadline(void **state)
 {
     struct world *w = *state;
     struct baton_consumer *c = consumer_open(w, BLUE);
     struct baton_record *records[5];
     struct mark mark;
-    int count = 0;
 
     make_fleet(w, BLUE);
     produce(w, 1, 5);
-    for (const int64_t until_ms = clock_ms() + PATIENCE_MS; count < 5 && clock_ms() < until_ms;)
-        count += baton_poll(c, records + count, 5 - count, 100);
+    assert_int_equal(poll_some(c, records, 5), 5);
     baton_done_all(records, 2);
     assert_int_equal(baton_close(c, 300), BATON_ERR_TIMEOUT);
     assert_int_equal(baton_poll(c, records, 5, 0), BATON_ERR_CLOSED);
@@ -570,6 +577,48 @@ static void keeps_the_bound_of_records_in_flight(void **state)
     close_all(&c, 1);
 }
 
+static void hear_until(struct world *w, enum color color, enum local_state local)
+{
+    const int64_t until_ms = clock_ms() + PATIENCE_MS;
+
+    for (hear(w); !all_are(w, color, local); hear(w)) {
+        if (clock_ms() > until_ms) {
+            tell(w);
+            fail_msg("waited for %s to be %s", color_name(color), local_state_name(local));
+        }
+        usleep(500);
+    }
+}
+
+/* It cannot do them; the partition is passed on with them, and comes back with them. */
+static void gives_back_what_it_cannot_do(void **state)
+{
+    struct world *w = *state;
+    struct baton_consumer *c = consumer_open(w, BLUE);
+    struct baton_record *records[5];
+    struct mark mark;
+
+    make_fleet(w, BLUE);
+    produce(w, 1, 5);
+    assert_int_equal(poll_some(c, records, 5), 5);
+    assert_int_equal(baton_give_back(records[4]), BATON_ERR_STATE); /* the partition stays */
+    baton_done_all(records, 2);
+    say(w, -1, RIGHT_RELEASING, BLUE);
+    for (int i = 4; i >= 2; i--)
+        for (const int64_t until_ms = clock_ms() + PATIENCE_MS; baton_give_back(records[i]) != BATON_OK;) {
+            assert_true(clock_ms() < until_ms);
+            usleep(500);
+        }
+    hear_until(w, BLUE, LOCAL_RELEASED);
+    assert_int_equal(committed(w, BLUE, 1, &mark), 2);
+    say(w, -1, RIGHT_HELD, BLUE);
+    assert_int_equal(poll_some(c, records, 3), 3);
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(baton_record_offset(records[i]), 2 + i);
+    baton_done_all(records, 3);
+    close_all(&c, 1);
+}
+
 /* Several threads poll, keep records for a while and do them in any order, while batons pass to and fro. */
 struct crew {
     struct world *w;
@@ -603,19 +652,6 @@ static void *crew_work(void *opaque)
         }
     }
     return NULL;
-}
-
-static void hear_until(struct world *w, enum color color, enum local_state local)
-{
-    const int64_t until_ms = clock_ms() + PATIENCE_MS;
-
-    for (hear(w); !all_are(w, color, local); hear(w)) {
-        if (clock_ms() > until_ms) {
-            tell(w);
-            fail_msg("waited for %s to be %s", color_name(color), local_state_name(local));
-        }
-        usleep(500);
-    }
 }
 
 static void many_threads(void **state)
@@ -716,6 +752,7 @@ int main(void)
         STORY(standby_follows),
         STORY(ignores_a_deposed_leader),
         STORY(closes_by_the_deadline),
+        STORY(gives_back_what_it_cannot_do),
         STORY(keeps_the_bound_of_records_in_flight),
         STORY(many_threads),
         STORY(a_wrong_group_is_refused),

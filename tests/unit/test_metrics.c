@@ -217,6 +217,67 @@ static void a_restart_is_no_step_back(void **state)
     assert_int_equal(signals_failed(&tally_color(&t->e, BLUE)->signals), 5);
 }
 
+/* What `who` says it did of the partitions 0 and 2, since it got them; -1: it has not got it. */
+static void tell_works(struct told *t, const char *who, uint64_t sequence, int of_0, int of_2)
+{
+    struct part_work works[2] = { { .partition = 0 }, { .partition = 2 } };
+    struct report r = { .color = GREEN, .sequence = sequence, .works = works };
+    const int done[2] = { of_0, of_2 };
+
+    strcpy(r.incarnation, who);
+    for (int i = 0; i < 2; i++)
+        if (done[i] >= 0) {
+            works[i].work.done = (uint32_t)done[i];
+            works[i].work.times[7] = (uint32_t)done[i];
+            works[r.work_count++] = works[i];
+        }
+    tally_report(&t->e, &r);
+}
+
+static uint32_t done_of(const struct told *t, int stratum)
+{
+    int count;
+    const struct work *works = tally_works(&t->e, GREEN, &count);
+
+    assert_int_equal(count, 3);
+    assert_int_equal(works[stratum].done, works[stratum].times[7]);
+    return works[stratum].done;
+}
+
+/* By partition, whoever has it: a member that gets one again begins at 0. */
+static void works_are_added_up_by_partition(void **state)
+{
+    struct told *t = *state;
+    struct fleet *f = &t->mirror.fleet;
+    struct baton batons[3] = { { .partition = 0 }, { .partition = 1 }, { .partition = 2 } };
+    int count;
+
+    f->batons = batons;
+    f->baton_count = 3;
+    assert_null(tally_works(&t->e, GREEN, &count));
+    tell_works(t, "a", 1, 10, 5);
+    tell_works(t, "b", 900, 4000, -1); /* missed for long: its first report is where counting begins */
+    assert_int_equal(done_of(t, 0), 10);
+    assert_int_equal(done_of(t, 2), 5);
+    tell_works(t, "a", 2, 12, 5);
+    tell_works(t, "b", 901, 4001, 3); /* it has got partition 2 */
+    assert_int_equal(done_of(t, 0), 13);
+    assert_int_equal(done_of(t, 2), 8);
+    tell_works(t, "a", 3, 12, -1);
+    tell_works(t, "a", 4, 12, 7); /* and has got it back */
+    assert_int_equal(done_of(t, 2), 15);
+    tell_works(t, "a", 5, 2, 8); /* it has given 0 up and got it again between two reports */
+    assert_int_equal(done_of(t, 0), 15);
+    assert_int_equal(done_of(t, 2), 16);
+    assert_int_equal(done_of(t, 1), 0);
+    f->baton_count = 2; /* other strata: all begins anew */
+    tell_works(t, "a", 6, 3, 9);
+    assert_int_equal(tally_works(&t->e, GREEN, &count)[0].done, 1);
+    assert_int_equal(count, 2);
+    f->baton_count = 0;
+    f->batons = NULL;
+}
+
 /* What was done before this controller listened is not counted, nor what a member did that it missed for long. */
 static void the_past_is_not_counted(void **state)
 {
@@ -627,6 +688,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(the_older_format_is_written),
         TOLD(what_members_do_is_added_up),
         TOLD(a_restart_is_no_step_back),
+        TOLD(works_are_added_up_by_partition),
         TOLD(the_past_is_not_counted),
         TOLD(many_members_are_forgotten_in_turn),
         cmocka_unit_test(classes_have_a_bound),

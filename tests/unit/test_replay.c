@@ -150,6 +150,14 @@ static void write_all(struct log *l, const char *expected)
     wrote(l, expected);
 }
 
+/* From the beginning, with room for so many records in one append. */
+static void heals(struct log *l, int room, const char *story)
+{
+    l->pen.heal = true;
+    l->room = room;
+    write_all(l, story);
+}
+
 static void dirty_all(struct log *l)
 {
     l->s.dirty.head = l->s.dirty.op = true;
@@ -454,12 +462,8 @@ static void healing_writes_all_and_buries_the_rest(void **state)
     write_all(l, "s2- p7.2- p7.0+ p7.1+ s0+ s1+ h+ o7+");
     assert_false(l->pen.heal);
     write_all(l, "");
-    l->pen.heal = true;
-    l->room = 0;
-    write_all(l, "!");
-    l->pen.heal = true;
-    l->room = 1;
-    write_all(l, "s2- !");
+    heals(l, 0, "!");
+    heals(l, 1, "s2- !");
     free(l);
 }
 
@@ -496,12 +500,8 @@ static void the_history_is_healed_from_what_was_kept(void **state)
     record(l, passes(5, 0), TERM);
     replay_reign(&l->pen, &l->f);
     write_all(l, "p3.0= p3.1- o3= p4.0- o4- h+ o9+");
-    l->pen.heal = true;
-    l->room = 3;
-    write_all(l, "p3.0= p3.1- o3= !");
-    l->pen.heal = true;
-    l->room = 1;
-    write_all(l, "p3.0= !");
+    heals(l, 3, "p3.0= p3.1- o3= !");
+    heals(l, 1, "p3.0= !");
     free(l);
 }
 

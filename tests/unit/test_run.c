@@ -456,6 +456,50 @@ static void test_what_comes_back_keeps_its_order(void **state)
     lanes_deinit(&l);
 }
 
+static intptr_t given_back_from; /* records from here on are taken */
+
+static bool takes_back(void *record)
+{
+    return (intptr_t)record >= given_back_from;
+}
+
+static void test_what_sleeps_is_given_back_from_its_end(void **state)
+{
+    struct lanes l;
+    struct line a, b;
+
+    (void)state;
+    assert_int_equal(lanes_init(&l, ORDER_PARTITION, 100, NULL), ERR_OK);
+    for (int i = 1; i <= 4; i++)
+        put(&l, 0, NULL, i);
+    put(&l, 1, NULL, 5);
+    given_back_from = 0;
+    assert_int_equal(lanes_give_back(&l, takes_back), 0); /* nothing sleeps */
+    assert_true(lanes_take(&l, &a, 1, 1000, true));
+    lanes_back(&l, &a, a.first, 500);
+    given_back_from = 5;
+    assert_int_equal(lanes_give_back(&l, takes_back), 0); /* 5 does not sleep */
+    given_back_from = 3;
+    assert_int_equal(lanes_give_back(&l, takes_back), 2);
+    assert_int_equal(l.in_hand, 3);
+    assert_int_equal(l.stuck, 2);
+    put(&l, 0, NULL, 6); /* taken back, the partition goes on: behind what has stayed */
+    assert_int_equal(lanes_wake(&l, 500), INT64_MAX);
+    assert_true(lanes_take(&l, &b, 9, 1000, true));
+    assert_string_equal(records(&b), "5 1 2 6 ");
+    lanes_back(&l, &b, b.last, 900);
+    all_done(&l, &b);
+    given_back_from = 0;
+    assert_int_equal(lanes_give_back(&l, takes_back), 1); /* the lane is empty, and sleeps no more */
+    assert_int_equal(l.in_hand + l.out + l.stuck, 0);
+    assert_int_equal(l.bytes, 0);
+    put(&l, 0, NULL, 7);
+    assert_true(lanes_take(&l, &a, 9, 1000, true));
+    assert_string_equal(records(&a), "7 ");
+    all_done(&l, &a);
+    lanes_deinit(&l);
+}
+
 static void test_a_suspect_goes_alone(void **state)
 {
     struct lanes l;
@@ -632,6 +676,7 @@ int main(void)
         cmocka_unit_test(test_a_lane_waits_for_its_own),
         cmocka_unit_test(test_order_of_keys_and_none),
         cmocka_unit_test(test_what_comes_back_keeps_its_order),
+        cmocka_unit_test(test_what_sleeps_is_given_back_from_its_end),
         cmocka_unit_test(test_a_suspect_goes_alone),
         cmocka_unit_test(test_pace_follows_the_command),
         cmocka_unit_test(test_a_process_is_spoken_with),

@@ -15,17 +15,20 @@ import java.util.Map;
 import java.util.Objects;
 import java.util.Set;
 import java.util.UUID;
+import java.util.concurrent.TimeUnit;
 
 import org.apache.kafka.clients.consumer.Consumer;
 import org.apache.kafka.clients.consumer.ConsumerRebalanceListener;
 import org.apache.kafka.clients.consumer.ConsumerRecord;
 import org.apache.kafka.clients.consumer.ConsumerRecords;
+import org.apache.kafka.clients.consumer.InvalidOffsetException;
 import org.apache.kafka.clients.consumer.OffsetAndMetadata;
 import org.apache.kafka.clients.consumer.OffsetCommitCallback;
 import org.apache.kafka.common.KafkaException;
 import org.apache.kafka.common.MetricName;
 import org.apache.kafka.common.TopicPartition;
 import org.apache.kafka.common.errors.InterruptException;
+import org.apache.kafka.common.errors.RecordDeserializationException;
 import org.apache.kafka.common.errors.WakeupException;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -38,6 +41,9 @@ import org.slf4j.LoggerFactory;
  * committed what it had finished; a poll is cut into slices of 10 ms, or 2 ms during a hand-over, so nobody need be woken. Kafka
  * knows one kind of pause: a partition flows if it runs here and the application has not paused it, and the application is shown
  * its own pauses alone. So no timer, retry or resume() of Spring's lifts a hold, and no hold's end lifts a pause of Spring's.
+ *
+ * While a partition stands ready, and the agent asks the brokers whether that is true, its first records are fetched ahead and kept
+ * here: one poll's worth of all together, so that the container never gets more than it asked for.
  *
  * Every commit goes through here: it gets the agent's mark, those of a held or lost partition are dropped, and what Kafka has
  * accepted says what is still in flight. That is why transactions are refused: their offsets go another way.
@@ -56,7 +62,7 @@ final class Gate implements InvocationHandler {
 
     final String instance = UUID.randomUUID().toString().replace("-", "");
 
-    private final Consumer<?, ?> consumer;
+    private final Consumer<Object, Object> consumer;
     private final Gates gates;
     private final Map<String, Object> config;
 
@@ -64,10 +70,12 @@ final class Gate implements InvocationHandler {
     private volatile long toldNanos = System.nanoTime();
     private volatile Observed observed = new Observed("", "", "", "", false, false, 0, 0, List.of());
     private volatile boolean woken;
+    private long acted; // the newest revision of which a whole turn was made; under the lock
 
     private boolean guarded; // it has subscribed: from here on it is a gate
     private final Map<TopicPartition, Valve> valves = new LinkedHashMap<>();
     private final List<Valve> former = new ArrayList<>(); // taken away, and the agent has not let go yet
+    private final Map<Valve, List<ConsumerRecord<Object, Object>>> ahead = new LinkedHashMap<>(); // fetched, and not handed over
     private final Set<TopicPartition> pausedByApplication = new HashSet<>();
     private String group = "";
     private String memberId = "";
@@ -81,7 +89,7 @@ final class Gate implements InvocationHandler {
     private long revision;
     private long retryNanos = System.nanoTime();
 
-    private Gate(Consumer<?, ?> consumer, Gates gates, Map<String, Object> config) {
+    private Gate(Consumer<Object, Object> consumer, Gates gates, Map<String, Object> config) {
         this.consumer = consumer;
         this.gates = gates;
         this.config = config;
@@ -91,7 +99,7 @@ final class Gate implements InvocationHandler {
     @SuppressWarnings("unchecked")
     static <K, V> Consumer<K, V> before(Consumer<K, V> consumer, Gates gates, Map<String, Object> config) {
         return (Consumer<K, V>) Proxy.newProxyInstance(Gate.class.getClassLoader(), new Class<?>[] { Consumer.class },
-                new Gate(consumer, gates, config));
+                new Gate((Consumer<Object, Object>) consumer, gates, config));
     }
 
     // --- any thread ---------------------------------------------------------------------------------------------------
@@ -113,6 +121,26 @@ final class Gate implements InvocationHandler {
             toldNanos = System.nanoTime();
         }
         return null;
+    }
+
+    /**
+     * Waits, but not long, until the consumer's thread has made a whole turn with this revision: it comes round every few
+     * milliseconds, and an answer that tells what it did spares the agent another look. Answers whether it did.
+     */
+    synchronized boolean awaitTurn(long wanted, Duration longest) {
+        long end = System.nanoTime() + longest.toNanos();
+        try {
+            for (long left = longest.toNanos(); acted < wanted && left > 0; left = end - System.nanoTime())
+                TimeUnit.NANOSECONDS.timedWait(this, left);
+        } catch (InterruptedException e) {
+            Thread.currentThread().interrupt();
+        }
+        return acted >= wanted;
+    }
+
+    private synchronized void turned(long made) {
+        acted = made;
+        notifyAll();
     }
 
     Observed observed() {
@@ -181,7 +209,7 @@ final class Gate implements InvocationHandler {
         return call(listening, new Object[] { args[0], new Rebalances(theirs) });
     }
 
-    private ConsumerRecords<?, ?> poll(Duration timeout) {
+    private ConsumerRecords<Object, Object> poll(Duration timeout) {
         long end = System.nanoTime() + timeout.toNanos();
         do {
             act();
@@ -192,7 +220,10 @@ final class Gate implements InvocationHandler {
             long now = System.nanoTime();
             Duration rest = Duration.ofNanos(Math.max(0, end - now));
             Duration slice = now - toldNanos < SOON_NANOS ? SLICE_SOON : SLICE;
-            ConsumerRecords<?, ?> records = handOver(consumer.poll(rest.compareTo(slice) < 0 ? rest : slice));
+            ConsumerRecords<Object, Object> records = kept();
+            if (records.isEmpty())
+                records = fetch(rest.compareTo(slice) < 0 ? rest : slice);
+            records = handOver(records);
             if (!records.isEmpty())
                 return records;
         } while (System.nanoTime() < end && !(left && woken) && !draining());
@@ -213,15 +244,47 @@ final class Gate implements InvocationHandler {
         }
     }
 
+    /** What was fetched ahead of partitions that flow by now. */
+    private ConsumerRecords<Object, Object> kept() {
+        Map<TopicPartition, List<ConsumerRecord<Object, Object>>> kept = new LinkedHashMap<>();
+        ahead.forEach((valve, records) -> {
+            if (valve.flowing)
+                kept.put(valve.partition, records);
+        });
+        ahead.keySet().removeIf(valve -> valve.flowing);
+        return of(kept);
+    }
+
+    /** Kafka's poll. What fails in fetching ahead fails once more when the partition runs, and then the application hears it. */
+    private ConsumerRecords<Object, Object> fetch(Duration slice) {
+        try {
+            return consumer.poll(slice);
+        } catch (RecordDeserializationException e) {
+            return failed(e, Set.of(e.topicPartition()));
+        } catch (InvalidOffsetException e) {
+            return failed(e, e.partitions());
+        }
+    }
+
+    private ConsumerRecords<Object, Object> failed(KafkaException e, Set<TopicPartition> partitions) {
+        List<Valve> ready = partitions.stream().map(valves::get).filter(valve -> valve != null && valve.starts()).toList();
+        if (ready.size() < partitions.size())
+            throw e;
+        ready.forEach(valve -> valve.blind = true);
+        return ConsumerRecords.empty();
+    }
+
     /** What a held partition should not have given is put back where it was. Kafka gives nothing of the kind; we are sure. */
-    private <K, V> ConsumerRecords<K, V> handOver(ConsumerRecords<K, V> records) {
-        Map<TopicPartition, List<ConsumerRecord<K, V>>> flowing = new LinkedHashMap<>();
+    private ConsumerRecords<Object, Object> handOver(ConsumerRecords<Object, Object> records) {
+        Map<TopicPartition, List<ConsumerRecord<Object, Object>>> flowing = new LinkedHashMap<>();
         for (TopicPartition partition : records.partitions()) {
             Valve valve = valves.get(partition);
-            List<ConsumerRecord<K, V>> list = records.records(partition);
+            List<ConsumerRecord<Object, Object>> list = records.records(partition);
             if (valve != null && valve.flowing) {
                 valve.handOver(list);
                 flowing.put(partition, list);
+            } else if (valve != null && valve.starts()) {
+                ahead.put(valve, list);
             } else {
                 log.warn("Baton holds {}: records from {} on are put back", partition, list.get(0).offset());
                 consumer.seek(partition, list.get(0).offset());
@@ -233,7 +296,7 @@ final class Gate implements InvocationHandler {
     }
 
     @SuppressWarnings("deprecation") // the one that is not is missing in 3.9
-    private static <K, V> ConsumerRecords<K, V> of(Map<TopicPartition, List<ConsumerRecord<K, V>>> records) {
+    private static ConsumerRecords<Object, Object> of(Map<TopicPartition, List<ConsumerRecord<Object, Object>>> records) {
         return new ConsumerRecords<>(records);
     }
 
@@ -267,6 +330,7 @@ final class Gate implements InvocationHandler {
             return null;
         }
         call(method, args);
+        ahead.remove(valve);
         valve.seek(offset);
         publish();
         return null;
@@ -424,7 +488,8 @@ final class Gate implements InvocationHandler {
         for (Valve valve : valves.values())
             holdOrRun(valve, word(now, valve), now, nanos);
         flow();
-        if (now != null && now.revision() != revision) {
+        boolean fresh = now != null && now.revision() != revision;
+        if (fresh) {
             former.removeIf(valve -> now.of(valve.partition, valve.assignment) == null);
             revision = now.revision();
             publish();
@@ -434,6 +499,8 @@ final class Gate implements InvocationHandler {
         signOfLife(now);
         if (now != null && now.leave() && !left && valves.values().stream().allMatch(Valve::settled))
             leave();
+        if (fresh)
+            turned(now.revision());
     }
 
     private void leave() {
@@ -483,11 +550,14 @@ final class Gate implements InvocationHandler {
     private void flow() {
         List<TopicPartition> open = new ArrayList<>();
         List<TopicPartition> shut = new ArrayList<>();
+        ahead.keySet().removeIf(valve -> !valve.running() && !valve.ran() && !valve.starts()); // it will be made ready anew
         for (Valve valve : valves.values()) {
-            boolean flowing = valve.running() && !valve.fenced && !pausedByApplication.contains(valve.partition);
-            if (flowing != valve.flowing)
-                (flowing ? open : shut).add(valve.partition);
-            valve.flowing = flowing;
+            boolean paused = pausedByApplication.contains(valve.partition);
+            valve.flowing = valve.running() && !valve.fenced && !paused;
+            boolean tap = valve.flowing || ahead.isEmpty() && !valve.blind && valve.starts() && !paused;
+            if (tap != valve.tap)
+                (tap ? open : shut).add(valve.partition);
+            valve.tap = tap;
         }
         if (!shut.isEmpty())
             consumer.pause(shut);
@@ -521,8 +591,10 @@ final class Gate implements InvocationHandler {
             commitSync(offsets, COMMIT_MAX);
             words.forEach((valve, word) -> { // only now: until then it may be told to go on where it stopped
                 consumer.seek(valve.partition, word.from());
+                ahead.remove(valve);
                 valve.stand(word, nanos);
             });
+            flow();
         } catch (KafkaException e) {
             retryNanos = System.nanoTime() + RETRY_NANOS;
             words.keySet().forEach(valve -> valve.trouble = "Kafka did not take the commit: " + e.getMessage());
@@ -614,8 +686,9 @@ final class Gate implements InvocationHandler {
 
     private void retire(Valve valve) {
         valve.hold();
-        valve.flowing = valve.assigned = false;
+        valve.flowing = valve.tap = valve.assigned = false;
         valves.remove(valve.partition, valve);
+        ahead.remove(valve);
         if (valve.ran())
             former.add(valve);
     }

@@ -6,6 +6,7 @@ import java.net.InetSocketAddress;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.security.MessageDigest;
+import java.time.Duration;
 import java.util.Map;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
@@ -32,16 +33,24 @@ final class LifecycleServer implements SmartLifecycle {
     /** The JDK's server sends head and body apart, and without this the body waits 40 ms for the head's acknowledgement. */
     private static final String NO_DELAY = "sun.net.httpserver.nodelay";
     private static final int THREADS = 4;
+    /** A PUT is answered by what has become of it, if the consumer comes round so soon. */
+    private static final Duration TURN_MAX = Duration.ofMillis(20);
     private static final JsonWriter<Map<String, Object>> JSON = JsonWriter.standard();
 
     private final BatonProperties properties;
     private final Gates gates;
+    private final Duration turnMax;
     private HttpServer server;
     private ExecutorService threads;
 
     LifecycleServer(BatonProperties properties, Gates gates) {
+        this(properties, gates, TURN_MAX);
+    }
+
+    LifecycleServer(BatonProperties properties, Gates gates, Duration turnMax) {
         this.properties = properties;
         this.gates = gates;
+        this.turnMax = turnMax;
     }
 
     private record Answer(int status, Map<String, Object> document) {
@@ -130,12 +139,16 @@ final class LifecycleServer implements SmartLifecycle {
         };
     }
 
-    private static Answer put(Gate gate, byte[] body) {
+    private Answer put(Gate gate, byte[] body) {
         if (body.length > BODY_MAX)
             return Answer.error(400, "the document has more than " + BODY_MAX + " bytes");
         try {
-            String refusal = gate.put(Told.read(body));
-            return refusal == null ? new Answer(200, gate.document()) : Answer.error(409, refusal);
+            Told told = Told.read(body);
+            String refusal = gate.put(told);
+            if (refusal != null)
+                return Answer.error(409, refusal);
+            gate.awaitTurn(told.revision(), turnMax);
+            return new Answer(200, gate.document());
         } catch (Told.NotUnderstood e) {
             return Answer.error(400, e.getMessage());
         }

@@ -38,7 +38,9 @@ final class Valve {
     final TopicPartition partition;
     final long assignment;
     boolean assigned = true;
-    boolean flowing; // whether the client may fetch it now
+    boolean flowing; // whether its records may be handed over now
+    boolean tap; // whether the client may fetch it now
+    boolean blind; // nothing can be fetched ahead: what is wrong there is for the application to hear, once it runs
     boolean fenced; // Kafka has accepted no commit for too long
     String why = ""; // why the order is not obeyed
     String trouble = ""; // why Kafka did not take the last commit
@@ -81,6 +83,11 @@ final class Valve {
         return open;
     }
 
+    /** It stands where it is to start: what comes next may be fetched already. Not a standby that follows, it may never start. */
+    boolean starts() {
+        return epoch > 0 && state() == State.READY;
+    }
+
     boolean ran() {
         return ranEpoch != NONE;
     }
@@ -114,6 +121,7 @@ final class Valve {
         epoch = word.epoch();
         first = ranEpoch = NONE;
         trouble = "";
+        blind = false;
         ready = true;
     }
 

@@ -6,6 +6,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import java.time.Duration;
+import java.util.ArrayList;
 import java.util.Collection;
 import java.util.List;
 import java.util.Map;
@@ -13,6 +14,7 @@ import java.util.Set;
 
 import org.apache.kafka.clients.consumer.Consumer;
 import org.apache.kafka.clients.consumer.OffsetAndMetadata;
+import org.apache.kafka.clients.consumer.OffsetOutOfRangeException;
 import org.apache.kafka.common.TopicPartition;
 import org.apache.kafka.common.errors.TimeoutException;
 import org.apache.kafka.common.errors.WakeupException;
@@ -117,6 +119,120 @@ class GateTest {
         assertThat(rig.part(0).first()).isEqualTo(5);
         assertThat(rig.part(0).inFlight()).isEqualTo(3);
         assertThat(rig.state(0)).isEqualTo("running 8/5");
+    }
+
+    @Test
+    void whatIsReadyIsFetchedAheadAndKept() {
+        rig.assign(0);
+        rig.records(0, 0, 8);
+        assertThat(rig.ready(0, 17, 5).tell()).isEmpty();
+        assertThat(rig.kafka.position(at(0))).as("fetched").isEqualTo(8);
+        assertThat(rig.state(0)).as("and not handed over").isEqualTo("ready 5/5");
+        assertThat(rig.poll()).isEmpty();
+        assertThat(rig.kafka.paused()).as("one poll is enough").containsExactly(at(0));
+        rig.records(0, 8, 2);
+        assertThat(rig.run(0, 17).tell()).containsExactly("0:5", "0:6", "0:7");
+        assertThat(rig.poll()).containsExactly("0:8", "0:9");
+    }
+
+    @Test
+    void whatWasFetchedAheadIsFetchedAnewWhenItIsMadeReadyAnew() {
+        rig.assign(0);
+        rig.records(0, 0, 8);
+        rig.ready(0, 17, 5).tell();
+        rig.hold(0).tell();
+        rig.ready(0, 18, 6).tell();
+        rig.records(0, 6, 2); // the mock gives a record once
+        rig.poll();
+        assertThat(rig.run(0, 18).tell()).containsExactly("0:6", "0:7");
+        assertThat(rig.poll()).isEmpty();
+    }
+
+    @Test
+    void whatWasFetchedAheadIsNotLostWhereTheApplicationPauses() {
+        rig.assign(0);
+        rig.records(0, 0, 8);
+        rig.ready(0, 17, 5).tell();
+        rig.consumer.pause(List.of(at(0)));
+        assertThat(rig.run(0, 17).tell()).isEmpty();
+        rig.hold(0).tell();
+        assertThat(rig.state(0)).isEqualTo("held 5/5");
+        assertThat(rig.run(0, 17).tell()).as("stopped in the middle of it").isEmpty();
+        rig.consumer.resume(List.of(at(0)));
+        assertThat(rig.poll()).containsExactly("0:5", "0:6", "0:7");
+    }
+
+    @Test
+    void whatWasFetchedAheadIsForgottenWhereTheApplicationOrTheAgentGoesElsewhere() {
+        rig.assign(0, 1);
+        rig.records(0, 0, 8);
+        rig.consumer.pause(List.of(at(1)));
+        rig.ready(0, 17, 5).ready(1, 17, 0).tell();
+        assertThat(rig.kafka.paused()).as("what the application has paused is not fetched").contains(at(1));
+        rig.consumer.pause(List.of(at(0)));
+        rig.run(0, 17).tell();
+        rig.consumer.seek(at(0), 7);
+        rig.records(0, 7, 2); // the mock gives a record once
+        rig.consumer.resume(List.of(at(0)));
+        assertThat(rig.poll()).containsExactly("0:7", "0:8");
+        rig.finish(0, 9);
+        rig.records(0, 9, 2);
+        rig.hold(0).tell();
+        rig.ready(0, 18, 9).tell();
+        rig.consumer.pause(List.of(at(0)));
+        rig.run(0, 18).tell();
+        rig.ready(0, 19, 10).tell();
+        rig.consumer.resume(List.of(at(0)));
+        rig.records(0, 10, 1);
+        rig.poll();
+        assertThat(rig.run(0, 19).tell()).containsExactly("0:10");
+    }
+
+    @Test
+    void noMoreIsFetchedAheadThanOnePollGives() {
+        rig.assign(0, 1, 2);
+        for (int i = 0; i < 3; i++)
+            rig.records(i, 0, 3);
+        rig.kafka.setMaxPollRecords(4);
+        rig.ready(0, 17, 0).ready(1, 17, 0).ready(2, 17, 0).tell();
+        rig.poll();
+        List<String> first = rig.run(0, 17).run(1, 17).run(2, 17).tell();
+        assertThat(first).hasSize(4);
+        List<String> all = new ArrayList<>(first);
+        for (int i = 0; i < 2; i++)
+            all.addAll(rig.poll());
+        assertThat(all).containsExactlyInAnyOrder("0:0", "0:1", "0:2", "1:0", "1:1", "1:2", "2:0", "2:1", "2:2");
+    }
+
+    @Test
+    void whatGoesWhileItIsReadyTakesWithItWhatWasFetchedAhead() {
+        rig.assign(0);
+        rig.records(0, 0, 8);
+        rig.ready(0, 17, 5).tell();
+        rig.kafka.rebalance(List.of());
+        rig.kafka.rebalance(List.of(at(0)));
+        rig.ready(0, 18, 7).tell();
+        assertThat(rig.run(0, 18).tell()).as("the mock has given them already").isEmpty();
+        assertThat(rig.state(0)).isEqualTo("running 7/7");
+    }
+
+    /** A record that nobody can read, or an offset that is gone: whoever runs there hears of it, and nobody before. */
+    @Test
+    void whatCannotBeFetchedAheadIsToldWhenItRuns() {
+        rig.assign(0, 1);
+        rig.ready(0, 17, 5).ready(1, 17, 0);
+        rig.kafka.setPollException(new OffsetOutOfRangeException(Map.of(at(0), 5L)));
+        rig.records(1, 0, 1);
+        rig.tell();
+        rig.poll();
+        assertThat(rig.state(0)).isEqualTo("ready 5/5");
+        assertThat(rig.kafka.paused()).contains(at(0));
+        rig.run(0, 17).run(1, 17).tell();
+        rig.kafka.setPollException(new OffsetOutOfRangeException(Map.of(at(0), 5L)));
+        assertThatThrownBy(() -> {
+            rig.poll();
+            rig.poll();
+        }).isInstanceOf(OffsetOutOfRangeException.class);
     }
 
     @Test

@@ -11,7 +11,9 @@ import java.net.http.HttpResponse;
 import java.net.http.HttpResponse.BodyHandlers;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.time.Duration;
 import java.util.Set;
+import java.util.concurrent.CompletableFuture;
 
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Test;
@@ -26,7 +28,11 @@ class LifecycleServerTest {
     private String token = "";
 
     private void serve(Path tokenFile) {
-        server = new LifecycleServer(new BatonProperties(true, "127.0.0.1", 0, tokenFile, Set.of()), rig.gates);
+        serve(tokenFile, Duration.ofMillis(1));
+    }
+
+    private void serve(Path tokenFile, Duration turnMax) {
+        server = new LifecycleServer(new BatonProperties(true, "127.0.0.1", 0, tokenFile, Set.of()), rig.gates, turnMax);
         server.start();
     }
 
@@ -37,11 +43,15 @@ class LifecycleServerTest {
     }
 
     private HttpResponse<String> ask(String method, String path, String body) throws Exception {
+        return client.send(request(method, path, body), BodyHandlers.ofString());
+    }
+
+    private HttpRequest request(String method, String path, String body) {
         HttpRequest.Builder request = HttpRequest.newBuilder(URI.create("http://127.0.0.1:" + server.port() + path))
                 .method(method, body == null ? BodyPublishers.noBody() : BodyPublishers.ofString(body));
         if (!token.isEmpty())
             request.header("Authorization", token);
-        return client.send(request.build(), BodyHandlers.ofString());
+        return request.build();
     }
 
     @Test
@@ -61,6 +71,23 @@ class LifecycleServerTest {
         rig.poll();
         assertThat(ask("GET", "/baton/v1/lifecycle", null).body()).contains("\"observed\":{\"revision\":1", "\"state\":\"ready\"");
         assertThat(ask("PUT", "/baton/v1/lifecycle", rig.body(1).replace("agent-one", "another")).statusCode()).isEqualTo(409);
+    }
+
+    /** The PUT waits until the consumer comes round: the agent need not look again. */
+    @Test
+    void aWordIsAnsweredByWhatBecameOfIt() throws Exception {
+        serve(null, Duration.ofSeconds(30));
+        rig.assign(0);
+        HttpRequest request = request("PUT", "/baton/v1/lifecycle", rig.ready(0, 17, 5).body(1));
+        CompletableFuture<HttpResponse<String>> answer = client.sendAsync(request, BodyHandlers.ofString());
+        while (!answer.isDone())
+            rig.poll();
+        assertThat(answer.get().body()).contains("\"observed\":{\"revision\":1", "\"state\":\"ready\"");
+        rig.leave = true; // a turn that ends the consumer's membership is a turn, too
+        answer = client.sendAsync(request("PUT", "/baton/v1/lifecycle", rig.body(2)), BodyHandlers.ofString());
+        while (!answer.isDone())
+            rig.poll();
+        assertThat(answer.get().body()).contains("\"observed\":{\"revision\":2", "\"left\":true");
     }
 
     @Test

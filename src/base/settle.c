@@ -1,4 +1,4 @@
-#include "controller/settle.h"
+#include "base/settle.h"
 
 #include <malloc.h>
 #include <stdbool.h>
