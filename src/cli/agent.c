@@ -118,6 +118,8 @@ static int config_of(struct agent_config *ret, const struct args *a, struct errm
                        "which application? Give --application http://127.0.0.1:PORT; for one that nobody has changed "
                        "--spring-stream URL, or --start and --stop COMMAND; or, for one that can only be told, --on-change "
                        "COMMAND or --signal NAME");
+    if (a->times[OPT_LISTEN] > 1)
+        return err_set(m, ERR_INVALID, "an agent listens at one address: give --listen once");
     if (!a->value[OPT_SIGNAL] != !a->value[OPT_PID_FILE])
         return err_set(m, ERR_INVALID, "--signal and --pid-file go together: what to send, and to whom");
     r = way_of(&way, a, m);

@@ -41,6 +41,16 @@ int fleet_find(const struct fleet *f, int topic, int32_t partition)
     return -1;
 }
 
+bool fleet_can_have_been_whole(const struct fleet *f, int baton)
+{
+    const struct baton *b = &f->batons[baton];
+
+    for (int i = 0; i < f->baton_count; i++)
+        if (f->batons[i].epoch <= b->epoch && (f->batons[i].holder != b->holder || !f->batons[i].taken))
+            return false;
+    return true;
+}
+
 int fleet_count_held(const struct fleet *f, enum color c)
 {
     int n = 0;

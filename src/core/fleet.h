@@ -84,6 +84,11 @@ void fleet_init(struct fleet *f, struct baton *batons, int baton_max);
 
 /* Index of the partition's baton or -1. Batons stay where they were born; new ones are appended. */
 int fleet_find(const struct fleet *f, int topic, int32_t partition);
+/*
+ * Can its holder's color have held every partition since this grant? Not if one that was granted no later is the other color's, or has not been
+ * held yet.
+ */
+bool fleet_can_have_been_whole(const struct fleet *f, int baton);
 int fleet_topic(const struct fleet *f, const char *name); /* index or -1 */
 /* Does `new` keep every topic of `old` at its index? A fleet made again under an old name may not. */
 bool fleet_topics_extend(const struct fleet *old, const struct fleet *new);

@@ -308,7 +308,10 @@ static int member_works(const struct switcher *s, const struct report *r, int *b
         const struct report_part *part = &r->parts[k];
         const int i = fleet_find(s->fleet, part->topic, part->partition);
 
-        if (i >= 0 && s->fleet->batons[i].holder == r->color && (part->owned || part->in_flight > 0)) {
+        if (i < 0 || s->fleet->batons[i].holder != r->color ||
+            (s->fleet->spec.strategy == STRATEGY_FOREIGN && !fleet_can_have_been_whole(s->fleet, i)))
+            continue; /* an application that is started whole has not begun there */
+        if (part->owned || part->in_flight > 0) {
             if (batons)
                 batons[n] = i;
             n++;

@@ -267,6 +267,7 @@ static bool baton_advance(struct switcher *s, int i, const struct switcher_event
     struct baton *b = &s->fleet->batons[i];
     struct baton_fact *fact = &s->facts[i];
     const struct aim_of a = aim_of(s, i);
+    const bool kept = is_foreign(s) && doubt_keeps(s, b);
     bool ask = false;
 
     if (b->state == RIGHT_GRANTED && fact->owned[b->holder] && fact->owned[b->holder]->order == b->order &&
@@ -285,13 +286,13 @@ static bool baton_advance(struct switcher *s, int i, const struct switcher_event
         pass_begin(pass_of(s, i, a.back), b);
         break;
     case RIGHT_GRANTED:
-        if (a.aim == AIM_PASS && a.back) { /* never taken: the way back need not wait for it */
+        if (a.aim == AIM_PASS && a.back && !kept) { /* never taken: the way back need not wait for it */
             word_release(s, i, ev->now_unix_us);
             pass_begin(pass_of(s, i, true), b);
         }
         break;
     case RIGHT_RELEASING:
-        if ((a.aim != AIM_PASS && a.aim != AIM_PAUSE) || (is_foreign(s) && doubt_keeps(s, b))) {
+        if ((a.aim != AIM_PASS && a.aim != AIM_PAUSE) || kept) {
             word_restore(s, i, ev->now_unix_us); /* an order of a former reign that nobody wants any more */
             break;
         }

@@ -117,11 +117,13 @@ void whole_lost(struct whole *w, int64_t now_ms)
     w->loss_ms = now_ms;
 }
 
-static bool ours(const struct whole *w, const struct holder_part *p)
+/* Ours, and at work under its grant, perhaps: nothing is started before all are ours. */
+static bool worked(const struct whole *w, const struct holder_part *p)
 {
-    const int i = fleet_find(w->holder->fleet, p->topic, p->partition);
+    const struct fleet *f = w->holder->fleet;
+    const int i = fleet_find(f, p->topic, p->partition);
 
-    return i >= 0 && w->holder->fleet->batons[i].holder == w->holder->config.color;
+    return i >= 0 && f->batons[i].holder == w->holder->config.color && fleet_can_have_been_whole(f, i);
 }
 
 bool whole_wants_end(const struct whole *w, int part)
@@ -140,7 +142,7 @@ void whole_ends(struct whole *w, const struct holder_part_at *parts, int count, 
         struct whole_part *s = &w->parts[parts[k].part];
 
         s->end = parts[k].offset;
-        if (settles && ours(w, p) && s->end > s->committed && s->end > p->doubt && s->end > 0)
+        if (settles && worked(w, p) && s->end > s->committed && s->end > p->doubt && s->end > 0)
             p->doubt = s->end;
     }
     if (!settles)

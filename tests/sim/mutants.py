@@ -4,9 +4,9 @@
     mutants.py [--cc CC] [--worlds N] [--jobs N] [NAME...]
 
 Each mutant is one replacement in the core, or a few where one rule is kept in two places. The files concerned are compiled
-anew in a folder of their own, and worlds are run until one breaks; of a mutant of POLICY the core's unit tests are run. A mutant that
-survives is a hole in the worlds, in the judge or in the tests, and fails the run; so does a replacement that no longer fits, since it
-would prove nothing. The last line is one object of JSON.
+anew in a folder of their own, and worlds are run until one breaks: of a mutant of WHOLE the worlds of foreign fleets, and of one of
+POLICY the core's unit tests instead. A mutant that survives is a hole in the worlds, in the judge or in the tests, and fails the run;
+so does a replacement that no longer fits, since it would prove nothing. The last line is one object of JSON.
 """
 import argparse
 import concurrent.futures
@@ -25,6 +25,8 @@ UNIT_TESTS = ['test_' + t for t in 'switch_order switch_pass switch_member switc
 UNIT_WORLDS = ['reign', 'documents'] # what some of them share
 UNIT_FLAGS = ['-std=c11', '-D_GNU_SOURCE', '-O1', '-w', f'-I{ROOT}/src', f'-I{ROOT}/tests', f'-I{ROOT}']
 FLAGS = ['-std=c11', '-D_GNU_SOURCE', '-DBATON_SIM', '-O1', '-w', '-include', f'{ROOT}/tests/sim/sim_limits.h', f'-I{ROOT}/src', f'-I{ROOT}/tests/sim']
+WHOLE_FLAGS = [f for f in FLAGS if f != '-DBATON_SIM']
+WHOLE_WORLDS_MAX = 400 # a quarter of a second each
 
 # name, rule, and the edits: file, what is there, what the bug makes of it
 MUTANTS = [
@@ -1909,6 +1911,131 @@ POLICY = [
 ]
 
 
+# Of a fleet whose applications nobody has changed: tests/sim/whole.c judges.
+WHOLE = [
+    ('run under a mere grant', '6', [
+        ('whole.c',
+         'f->batons[i].holder != w->holder->config.color ||\n            f->batons[i].state != RIGHT_HELD)',
+         'f->batons[i].holder != w->holder->config.color)'),
+    ]),
+    ('one empty listing is enough', '4', [
+        ('whole.c',
+         '#define EMPTY_LISTINGS 2',
+         '#define EMPTY_LISTINGS 1'),
+    ]),
+    ('listed as empty before the last word to start', '4', [
+        ('whole.c',
+         'listing->asked_ms <= w->started_ms || ',
+         ''),
+    ]),
+    ('words of the agent before are over at once', '4', [
+        ('whole.c',
+         '#define BIRTH_MS 2000',
+         '#define BIRTH_MS 0'),
+    ]),
+    ('an agent takes its application for stopped at first', '4', [
+        ('whole.c',
+         '.busy = true, .started_ms',
+         '.busy = false, .started_ms'),
+    ]),
+    ('a word to start makes nobody busy', '4', [
+        ('whole.c',
+         '    w->busy = true;\n    w->empty_count = 0;\n    w->started_ms',
+         '    w->empty_count = 0;\n    w->started_ms'),
+    ]),
+    ('members of its group make it not busy', '4', [
+        ('whole.c',
+         '        w->busy = true;\n        w->empty_count = 0;\n        return false;',
+         '        w->empty_count = 0;\n        return false;'),
+    ]),
+    ('what may be at work is reported as idle', '4', [
+        ('whole.c',
+         'i < ret->part_count && w->busy; i++)',
+         'i < ret->part_count && false; i++)'),
+    ]),
+    ('read before it was proved to stand still', '4', [
+        ('whole.c',
+         'w->read_proof = proof != 0 && proof == whole_proof(w) ? proof : 0;',
+         'w->read_proof = w->proof;'),
+    ]),
+    ('released where it was reckoned to stand', '4', [
+        ('whole.c',
+         '    window_reset(&p->window, s->committed); /* it has been at work since */\n    return answer(w, part, HOLDER_COMMITTED, true, ev, at);',
+         '    return false;'),
+    ]),
+    ('read before it was set', '6', [
+        ('whole.c',
+         '        if (asked_ms <= s->set_ms)\n            continue;\n',
+         ''),
+    ]),
+    ('set while it may be at work', '6', [
+        ('whole.c',
+         'if (w->busy || whole_holds(w) || s->waits',
+         'if (whole_holds(w) || s->waits'),
+    ]),
+    ('set while it may go on', '6', [
+        ('whole.c',
+         'if (w->busy || whole_holds(w) || s->waits',
+         'if (w->busy || s->waits'),
+    ]),
+    ('set as it was reckoned while it ran', '6', [
+        ('whole.c',
+         'return s->read_epoch != w->holder->parts[part].epoch || s->read_proof == w->proof;',
+         'return true;'),
+    ]),
+    ('a former life says where it stands', '6', [
+        ('whole.c',
+         '||\n        !(mark.kind == MARK_FOREIGN || (mark.kind == MARK_EPOCH && mark.epoch == p->epoch)))',
+         ')'),
+    ]),
+    ('an agent that comes up has lost nothing', '10', [
+        ('whole.c',
+         '.want_ms = now_ms, .loss_ms = now_ms',
+         '.want_ms = now_ms, .loss_ms = 0'),
+    ]),
+    ('a stop that outlasts a session is clean', '10', [
+        ('whole.c',
+         'if (listing->asked_ms - w->want_ms > CLEAN_MS)',
+         'if (false)'),
+    ]),
+    ('ends read before the loss bound it', '10', [
+        ('whole.c',
+         'w->loss_ms != 0 && asked_ms > w->loss_ms;',
+         'w->loss_ms != 0;'),
+    ]),
+    ('a loss is forgotten', '10', [
+        ('whole.c',
+         '            p->doubt = s->end;\n',
+         '            continue;\n'),
+    ]),
+    ('still before the loss is bounded', '10', [
+        ('whole.c',
+         'w->read_proof == w->proof && w->loss_ms == 0;',
+         'w->read_proof == w->proof;'),
+    ]),
+    ('a death counts where nothing can have run', '10', [
+        ('fleet.c',
+         '(f->batons[i].holder != b->holder || !f->batons[i].taken))',
+         'false)'),
+    ]),
+    ('what is granted and not begun can have run', '10', [
+        ('fleet.c',
+         '(f->batons[i].holder != b->holder || !f->batons[i].taken))',
+         'f->batons[i].holder != b->holder)'),
+    ]),
+    ('what was whole before cannot have run', '10', [
+        ('fleet.c',
+         'if (f->batons[i].epoch <= b->epoch && (',
+         'if ((true) && ('),
+    ]),
+    ('nobody shows that it works', '-', [
+        ('whole.c',
+         '    show_first(w, part, now_ms, now_unix_us);\n',
+         ''),
+    ]),
+]
+
+
 def run(command, **more):
     return subprocess.run(command, capture_output=True, text=True, **more)
 
@@ -1999,6 +2126,31 @@ def judge(args, folder, objects, mutant):
     return name, rule, int(worlds.group(1)), f'{by} in {said.group(1)}: {fact[:90]}'
 
 
+def judge_by_whole(args, folder, objects, mutant):
+    """The first world of foreign fleets that breaks."""
+    name, rule, _ = mutant
+    linked, place = put_in(args, WHOLE_FLAGS, folder, objects, mutant)
+    if linked is None:
+        return name, rule, None, place
+    fault = link(args, linked, place / 'whole')
+    if fault:
+        return name, rule, None, f'it does not link: {fault}'
+    ran = run([str(place / 'whole'), '--worlds', str(WHOLE_WORLDS_MAX)])
+    said = re.search(r'world (\d+) breaks at .*', ran.stdout)
+    if ran.returncode < 0:
+        asserted = re.search(r'\w+\.c:\d+.*', ran.stderr)
+        return name, rule, 1, f'an assertion: {asserted[0][:90] if asserted else -ran.returncode}'
+    return (name, rule, int(said[1]), said[0]) if said else (name, rule, None, 'SURVIVED')
+
+
+# Which judge a list is for, what that is built of, and with which flags.
+JUDGES = [
+    (MUTANTS, judge, FLAGS, sorted(s for s in (ROOT / 'tests/sim').glob('*.c') if s.name != 'whole.c')),
+    (WHOLE, judge_by_whole, WHOLE_FLAGS, [ROOT / 'tests/sim/whole.c']),
+    (POLICY, judge_by_tests, UNIT_FLAGS, [ROOT / f'tests/unit/{t}.c' for t in UNIT_TESTS + UNIT_WORLDS]),
+]
+
+
 def main():
     parser = argparse.ArgumentParser(description='puts bugs into the core; the simulation, or a unit test, has to find each')
     parser.add_argument('--cc', default=os.environ.get('CC', 'cc'))
@@ -2007,20 +2159,19 @@ def main():
     parser.add_argument('--jobs', type=int, default=os.cpu_count())
     parser.add_argument('names', nargs='*')
     args = parser.parse_args()
-    chosen = [(m, m in POLICY) for m in MUTANTS + POLICY if not args.names or m[0] in args.names]
-    unknown = set(args.names) - {m[0] for m, _ in chosen}
+    known = [m[0] for mutants, *_ in JUDGES for m in mutants]
+    unknown = set(args.names) - set(known)
     if unknown:
         sys.exit(f'no such mutant: {", ".join(sorted(unknown))}')
-    began, results = time.time(), []
+    began, results, work = time.time(), [], []
     with tempfile.TemporaryDirectory() as temp:
         folder = pathlib.Path(temp)
-        objects = tests = None
-        if not all(by_tests for _, by_tests in chosen):
-            objects = compile_all(args.cc, FLAGS, folder / 'sim', sorted(s for s in (ROOT / 'tests/sim').glob('*.c') if s.name != 'whole.c'))
-        if any(by_tests for _, by_tests in chosen):
-            tests = compile_all(args.cc, UNIT_FLAGS, folder / 'unit', [ROOT / f'tests/unit/{t}.c' for t in UNIT_TESTS + UNIT_WORLDS])
+        for number, (mutants, by, flags, sources) in enumerate(JUDGES):
+            chosen = [m for m in mutants if not args.names or m[0] in args.names]
+            objects = compile_all(args.cc, flags, folder / f'of-{number}', sources) if chosen else None
+            work += [(by, objects, m) for m in chosen]
         with concurrent.futures.ThreadPoolExecutor(args.jobs) as pool:
-            for result in pool.map(lambda m: judge_by_tests(args, folder, tests, m[0]) if m[1] else judge(args, folder, objects, m[0]), chosen):
+            for result in pool.map(lambda w: w[0](args, folder, w[1], w[2]), work):
                 results.append(result)
                 name, rule, worlds, by = result
                 print(f'{name:48} rule {rule:4} {worlds or "":>7} {by}', flush=True)

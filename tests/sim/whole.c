@@ -7,7 +7,7 @@
  * moment and their letters arrive all the same. Judged from outside, at every step and at the end:
  *
  *   no two colors work on one partition at a time;
- *   no record is done by both colors unless a receipt lists it;
+ *   no record is done by both colors unless a receipt lists it, and none twice by one unless a process died with it;
  *   in the end one color works, and every record is done.
  *
  *     sim-whole [--worlds N] [--first N] [--trace]
@@ -28,6 +28,7 @@
 #define STEP_MS 5
 #define SESSION_MS 6000
 #define STUBBORN_MS 15000
+#define LATE_MS 1900 /* a word of an agent that died; core/whole waits for 2 s */
 #define STORM_MS 90000 /* then nothing goes wrong any more ... */
 #define END_MS 240000  /* ... and by then all has come to rest */
 
@@ -98,6 +99,7 @@ struct world {
     int64_t now_ms, ends[PARTS];
     uint8_t done[COLOR_COUNT][PARTS][RECORDS_MAX];
     bool listed[PARTS][RECORDS_MAX];
+    bool lost[PARTS][RECORDS_MAX]; /* done by a process that died before it committed: to be done again */
     struct process pods[COLOR_COUNT][PODS];
     struct group groups[COLOR_COUNT];
     struct agent agents[COLOR_COUNT];
@@ -115,7 +117,7 @@ struct world {
     int fx_batons[4 * PARTS];
     int64_t reports_sent, reports_read; /* those in the log of reports */
     struct report *reports[65536];
-    int64_t ticked_ms, ordered_ms;
+    int64_t ticked_ms, ordered_ms, frozen_ms; /* the controller hears and says nothing until then */
     int orders, kills, crashes, refusals;
 };
 
@@ -282,6 +284,9 @@ static void kill_process(int c, int n)
             w->groups[c].ghosts[i].until_ms = w->now_ms + SESSION_MS + (int64_t)draw(1000);
             break;
         }
+    for (int i = 0; i < PARTS; i++)
+        for (int64_t o = w->groups[c].committed[i] < 0 ? 0 : w->groups[c].committed[i]; p->owns[i] && o < p->done[i]; o++)
+            w->lost[i][o] = true;
     memset(p, 0, sizeof(*p));
     p->back_ms = w->now_ms + 3400 + (int64_t)draw(4000);
 }
@@ -319,6 +324,8 @@ static void process_step(int c, int n)
         w->done[c][i][p->position[i]]++;
         if (w->done[1 - c][i][p->position[i]] && !w->listed[i][p->position[i]])
             broken("done by both colors, and no receipt lists it", i, p->position[i]);
+        if (w->done[c][i][p->position[i]] > 1 && !w->lost[i][p->position[i]])
+            broken("done twice by one color, and nobody died", i, p->position[i]);
         p->done[i] = ++p->position[i];
     }
     if (w->now_ms >= p->commits_ms) {
@@ -501,15 +508,22 @@ static void agent_ask(struct agent *a, enum question q)
 static void agent_turn(struct agent *a)
 {
     const int c = (int)(a - w->agents);
+    bool words = false, late;
 
     if (!a->alive) {
         if (w->now_ms >= a->back_ms)
             agent_begin(a);
         return;
     }
-    if (storm() && chance(4000)) {
+    for (int n = 0; n < PODS; n++)
+        words = words || a->word_out[n];
+    if (storm() && chance(words ? 500 : 4000)) {
         TRACE("the agent of %s is killed", color_name((enum color)c));
         w->crashes++;
+        late = chance(2);
+        for (int i = 0; i < LETTERS_MAX && late; i++) /* its words are on their way */
+            if (w->letters[i].used && w->letters[i].type == TO_POD && w->letters[i].color == c)
+                w->letters[i].at_ms = w->now_ms + (int64_t)draw(LATE_MS);
         a->alive = false;
         a->life++;
         a->back_ms = w->now_ms + (int64_t)draw(3000);
@@ -623,8 +637,8 @@ static void give_to_controller(struct letter *l)
     static struct snapshot snapshot;
     static struct partition_view views[PARTS];
 
-    if (l->ev.type == SWITCHER_REPORTS_READ && w->reports_read < l->number) {
-        forward(l); /* not read up to there yet */
+    if (w->now_ms < w->frozen_ms || (l->ev.type == SWITCHER_REPORTS_READ && w->reports_read < l->number)) {
+        forward(l); /* or not read up to there yet */
         return;
     }
     for (int k = 0; k < l->ev.reading_count; k++) {
@@ -673,6 +687,10 @@ static void controller_step(void)
     static const enum order_kind kinds[] = { ORDER_SWITCH, ORDER_SWITCH,   ORDER_SWITCH, ORDER_SWITCH,
                                              ORDER_PAUSE,  ORDER_ROLLBACK, ORDER_RESUME, ORDER_ABORT };
 
+    if (storm() && chance(2000))
+        w->frozen_ms = w->now_ms + (int64_t)draw(4000);
+    if (w->now_ms < w->frozen_ms)
+        return;
     while (w->reports_read < w->reports_sent && chance(2))
         switcher_turn((struct switcher_event){ .type = SWITCHER_REPORT, .report = w->reports[w->reports_read++] });
     if (w->now_ms - w->ticked_ms >= 100) {

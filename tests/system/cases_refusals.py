@@ -85,7 +85,9 @@ def usage(w):
     f = w.fleet({"in": 1})
     for args, word in ((["swich"], "switch"), (["switch", "x", "--stage", "10%"], "--stages"), (["switch", "x", "--to", "red"], "blue"),
                        (["switch", "x", "--stages", "10%,5%"], "stages"), (["switch", "x", "--deadline", "5"], "30s"),
-                       (["status", "-o", "xml"], "json"), (["receipt", "x", "y"], "y")):
+                       (["status", "-o", "xml"], "json"), (["receipt", "x", "y"], "y"), (["agent", "x"], "color"),
+                       (["agent", "x", "--color", "blue"], "application"),
+                       (["agent", "x", "--color", "blue", "--on-change", "true", "--listen", "127.0.0.1:0", "--listen", "127.0.0.1:1"], "one address")):
         f.cli(*args, address=[]).expect(2, word)
     f.cli("switch", "--help", address=[]).expect(0, "--stages")
     f.cli("version", "-o", "json", address=[]).expect(0).json()

@@ -342,6 +342,36 @@ static void what_is_in_doubt_lies_below_the_end(void **state)
     assert_int_not_equal(c.whole.loss_ms, 0);
 }
 
+/* An application that is started whole has done nothing under a grant while another partition was not yet its color's. */
+static void what_never_ran_leaves_no_doubt(void **state)
+{
+    static const struct {
+        struct baton other;
+        bool worked;
+    } cases[] = {
+        { { .holder = GREEN, .epoch = 6, .taken = true }, false }, /* green's all the time */
+        { { .holder = GREEN, .epoch = 7 }, false },
+        { { .holder = GREEN, .epoch = 8 }, true }, /* it was blue's before */
+        { { .holder = BLUE, .epoch = 6 }, false }, /* granted, and not begun */
+        { { .holder = BLUE, .epoch = 8 }, true },  /* it was taken back and granted again: all was held in between */
+        { { .holder = BLUE, .epoch = 6, .taken = true }, true },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_COUNT(cases); i++) {
+        const struct holder_part_at end = { .part = 0, .offset = 90 };
+        struct color_of_two c;
+
+        begin(&c);
+        c.whole_parts[0].committed = 40;
+        c.batons[1] = cases[i].other;
+        c.batons[1].partition = 1;
+        whole_ends(&c.whole, &end, 1, 1001);
+        assert_int_equal(c.parts[0].doubt, cases[i].worked ? 90 : OFFSET_NONE);
+        assert_int_equal(c.whole.loss_ms, 0);
+    }
+}
+
 static void a_reading_from_before_a_setting_says_nothing(void **state)
 {
     struct holder_part_at old = { .part = 0, .offset = 10, .mark = { .kind = MARK_FOREIGN } }, at;
@@ -614,6 +644,7 @@ int main(void)
         cmocka_unit_test(what_shows_that_it_works),
         cmocka_unit_test(while_it_is_to_run_an_empty_group_proves_nothing),
         cmocka_unit_test(what_is_in_doubt_lies_below_the_end),
+        cmocka_unit_test(what_never_ran_leaves_no_doubt),
         cmocka_unit_test(a_reading_from_before_a_setting_says_nothing),
         cmocka_unit_test(what_may_be_at_work_is_reported_so),
         cmocka_unit_test(what_a_status_says),
