@@ -244,6 +244,7 @@ class Stub(Member):
     def start(self):
         f = self.fleet
         self.files.append(f.path(f"{self.name}-{len(self.files)}.txt"))
+        open(self.files[-1], "w", encoding="ascii").close()  # it may be stopped before it opens it
         self.child = start_child([f.tools.bare, "--bootstrap.servers", f.kafka.bootstrap, "--group.id", f"{f.name}-{self.color}", "--client.id", self.name,
                                   "--session.timeout.ms", "6000", "--auto.commit.interval.ms", "100", "--auto.offset.reset", "earliest",
                                   "--color", self.color, "--out", self.files[-1], *(x for t in f.topics for x in ("--topic", t))], self.log)
