@@ -21,12 +21,12 @@ import tempfile
 import time
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
-UNIT_TESTS = ['test_' + t for t in 'switch_order switch_pass switch_member switch_op fleet holder receipt plan core stage verdict replay claim'.split()]
+UNIT_TESTS = ['test_' + t for t in 'switch_order switch_pass switch_member switch_op fleet holder receipt plan core stage verdict replay claim whole'.split()]
 UNIT_WORLDS = ['reign', 'documents'] # what some of them share
 UNIT_FLAGS = ['-std=c11', '-D_GNU_SOURCE', '-O1', '-w', f'-I{ROOT}/src', f'-I{ROOT}/tests', f'-I{ROOT}']
 FLAGS = ['-std=c11', '-D_GNU_SOURCE', '-DBATON_SIM', '-O1', '-w', '-include', f'{ROOT}/tests/sim/sim_limits.h', f'-I{ROOT}/src', f'-I{ROOT}/tests/sim']
 WHOLE_FLAGS = [f for f in FLAGS if f != '-DBATON_SIM']
-WHOLE_WORLDS_MAX = 400 # a quarter of a second each
+WHOLE_WORLDS_MAX = 400 # a tenth of a second each
 
 # name, rule, and the edits: file, what is there, what the bug makes of it
 MUTANTS = [
@@ -1908,30 +1908,100 @@ POLICY = [
          '    else\n        report_succeed(new, m->report, ev->now_ms);\n',
          ''),
     ]),
+    ('one empty listing is enough', 'unit', [
+        ('whole.c',
+         '#define EMPTY_LISTINGS 2',
+         '#define EMPTY_LISTINGS 1'),
+    ]),
+    ('members of its group make it not busy', 'unit', [
+        ('whole.c',
+         '        w->busy = true;\n        w->empty_count = 0;\n        return false;',
+         '        w->empty_count = 0;\n        return false;'),
+    ]),
+    ('released where it was reckoned to stand', 'unit', [
+        ('whole.c',
+         '    window_reset(&p->window, s->committed); /* it has been at work since */\n    return answer(w, part, HOLDER_COMMITTED, true, ev, at);',
+         '    return false;'),
+    ]),
+    ('set while it may be at work', 'unit', [
+        ('whole.c',
+         'if (w->busy || whole_holds(w) || s->waits',
+         'if (whole_holds(w) || s->waits'),
+    ]),
+    ('set while it may go on', 'unit', [
+        ('whole.c',
+         'if (w->busy || whole_holds(w) || s->waits',
+         'if (w->busy || s->waits'),
+    ]),
+    ('set as it was reckoned while it ran', 'unit', [
+        ('whole.c',
+         'return s->read_epoch != w->holder->parts[part].epoch || s->read_proof == w->proof;',
+         'return true;'),
+    ]),
+    ('a former life says where it stands', 'unit', [
+        ('whole.c',
+         '||\n        !(mark.kind == MARK_FOREIGN || (mark.kind == MARK_EPOCH && mark.epoch == p->epoch)))',
+         ')'),
+    ]),
+    ('a stop that outlasts a session is clean', 'unit', [
+        ('whole.c',
+         'if (listing->asked_ms - w->want_ms > CLEAN_MS)',
+         'if (false)'),
+    ]),
+    ('run under a mere grant', 'unit', [
+        ('whole.c',
+         'f->batons[i].holder != w->holder->config.color ||\n            f->batons[i].state != RIGHT_HELD)',
+         'f->batons[i].holder != w->holder->config.color)'),
+    ]),
+    ('an agent that comes up has lost nothing', 'unit', [
+        ('whole.c',
+         '.want_ms = now_ms, .loss_ms = now_ms',
+         '.want_ms = now_ms, .loss_ms = 0'),
+    ]),
+    ('ends read before the loss bound it', 'unit', [
+        ('whole.c',
+         'w->loss_ms != 0 && asked_ms > w->loss_ms;',
+         'w->loss_ms != 0;'),
+    ]),
+    ('still before the loss is bounded', 'unit', [
+        ('whole.c',
+         'w->read_proof == w->proof && w->loss_ms == 0;',
+         'w->read_proof == w->proof;'),
+    ]),
+    ('what is granted and not begun can have run', 'unit', [
+        ('fleet.c',
+         '(f->batons[i].holder != b->holder || !f->batons[i].taken))',
+         'f->batons[i].holder != b->holder)'),
+    ]),
+    ('what was whole before cannot have run', 'unit', [
+        ('fleet.c',
+         'if (f->batons[i].epoch <= b->epoch && (',
+         'if ((true) && ('),
+    ]),
+    ('read before it was set', 'unit', [
+        ('whole.c',
+         '        if (asked_ms <= s->set_ms)\n            continue;\n',
+         ''),
+    ]),
+    ('words of the agent before are over at once', 'unit', [
+        ('whole.c',
+         '#define BIRTH_MS 2000',
+         '#define BIRTH_MS 0'),
+    ]),
+    ('nobody shows that it works', 'unit', [
+        ('whole.c',
+         '    show_first(w, part, now_ms, now_unix_us);\n',
+         ''),
+    ]),
 ]
 
 
 # Of a fleet whose applications nobody has changed: tests/sim/whole.c judges.
 WHOLE = [
-    ('run under a mere grant', '6', [
-        ('whole.c',
-         'f->batons[i].holder != w->holder->config.color ||\n            f->batons[i].state != RIGHT_HELD)',
-         'f->batons[i].holder != w->holder->config.color)'),
-    ]),
-    ('one empty listing is enough', '4', [
-        ('whole.c',
-         '#define EMPTY_LISTINGS 2',
-         '#define EMPTY_LISTINGS 1'),
-    ]),
     ('listed as empty before the last word to start', '4', [
         ('whole.c',
          'listing->asked_ms <= w->started_ms || ',
          ''),
-    ]),
-    ('words of the agent before are over at once', '4', [
-        ('whole.c',
-         '#define BIRTH_MS 2000',
-         '#define BIRTH_MS 0'),
     ]),
     ('an agent takes its application for stopped at first', '4', [
         ('whole.c',
@@ -1943,11 +2013,6 @@ WHOLE = [
          '    w->busy = true;\n    w->empty_count = 0;\n    w->started_ms',
          '    w->empty_count = 0;\n    w->started_ms'),
     ]),
-    ('members of its group make it not busy', '4', [
-        ('whole.c',
-         '        w->busy = true;\n        w->empty_count = 0;\n        return false;',
-         '        w->empty_count = 0;\n        return false;'),
-    ]),
     ('what may be at work is reported as idle', '4', [
         ('whole.c',
          'i < ret->part_count && w->busy; i++)',
@@ -1958,80 +2023,15 @@ WHOLE = [
          'w->read_proof = proof != 0 && proof == whole_proof(w) ? proof : 0;',
          'w->read_proof = w->proof;'),
     ]),
-    ('released where it was reckoned to stand', '4', [
-        ('whole.c',
-         '    window_reset(&p->window, s->committed); /* it has been at work since */\n    return answer(w, part, HOLDER_COMMITTED, true, ev, at);',
-         '    return false;'),
-    ]),
-    ('read before it was set', '6', [
-        ('whole.c',
-         '        if (asked_ms <= s->set_ms)\n            continue;\n',
-         ''),
-    ]),
-    ('set while it may be at work', '6', [
-        ('whole.c',
-         'if (w->busy || whole_holds(w) || s->waits',
-         'if (whole_holds(w) || s->waits'),
-    ]),
-    ('set while it may go on', '6', [
-        ('whole.c',
-         'if (w->busy || whole_holds(w) || s->waits',
-         'if (w->busy || s->waits'),
-    ]),
-    ('set as it was reckoned while it ran', '6', [
-        ('whole.c',
-         'return s->read_epoch != w->holder->parts[part].epoch || s->read_proof == w->proof;',
-         'return true;'),
-    ]),
-    ('a former life says where it stands', '6', [
-        ('whole.c',
-         '||\n        !(mark.kind == MARK_FOREIGN || (mark.kind == MARK_EPOCH && mark.epoch == p->epoch)))',
-         ')'),
-    ]),
-    ('an agent that comes up has lost nothing', '10', [
-        ('whole.c',
-         '.want_ms = now_ms, .loss_ms = now_ms',
-         '.want_ms = now_ms, .loss_ms = 0'),
-    ]),
-    ('a stop that outlasts a session is clean', '10', [
-        ('whole.c',
-         'if (listing->asked_ms - w->want_ms > CLEAN_MS)',
-         'if (false)'),
-    ]),
-    ('ends read before the loss bound it', '10', [
-        ('whole.c',
-         'w->loss_ms != 0 && asked_ms > w->loss_ms;',
-         'w->loss_ms != 0;'),
-    ]),
     ('a loss is forgotten', '10', [
         ('whole.c',
          '            p->doubt = s->end;\n',
          '            continue;\n'),
     ]),
-    ('still before the loss is bounded', '10', [
-        ('whole.c',
-         'w->read_proof == w->proof && w->loss_ms == 0;',
-         'w->read_proof == w->proof;'),
-    ]),
     ('a death counts where nothing can have run', '10', [
         ('fleet.c',
          '(f->batons[i].holder != b->holder || !f->batons[i].taken))',
          'false)'),
-    ]),
-    ('what is granted and not begun can have run', '10', [
-        ('fleet.c',
-         '(f->batons[i].holder != b->holder || !f->batons[i].taken))',
-         'f->batons[i].holder != b->holder)'),
-    ]),
-    ('what was whole before cannot have run', '10', [
-        ('fleet.c',
-         'if (f->batons[i].epoch <= b->epoch && (',
-         'if ((true) && ('),
-    ]),
-    ('nobody shows that it works', '-', [
-        ('whole.c',
-         '    show_first(w, part, now_ms, now_unix_us);\n',
-         ''),
     ]),
 ]
 

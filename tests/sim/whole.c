@@ -30,6 +30,7 @@
 #define STUBBORN_MS 15000
 #define LATE_MS 1900 /* a word of an agent that died; core/whole waits for 2 s */
 #define STORM_MS 90000 /* then nothing goes wrong any more ... */
+#define LAST_MS 110000 /* ... there are no more records ... */
 #define END_MS 240000  /* ... and by then all has come to rest */
 
 enum letter_type { TO_POD, FROM_POD, TO_BROKER, FROM_BROKER, REPORT, ACK, DOCUMENT, LOG_END, TO_CONTROLLER };
@@ -526,7 +527,7 @@ static void agent_turn(struct agent *a)
                 w->letters[i].at_ms = w->now_ms + (int64_t)draw(LATE_MS);
         a->alive = false;
         a->life++;
-        a->back_ms = w->now_ms + (int64_t)draw(3000);
+        a->back_ms = w->now_ms + (int64_t)draw(chance(6) ? 2 * SESSION_MS : SESSION_MS / 2);
         return;
     }
     if (a->log_wait > 0 && a->heard >= a->log_wait) {
@@ -874,19 +875,22 @@ static void show(void)
                (int)w->ends[i]);
 }
 
+static bool all_done(void)
+{
+    for (int i = 0; i < PARTS; i++)
+        if (w->groups[w->fleet.active].committed[i] != w->ends[i])
+            return false;
+    return op_ended(&w->switcher.op) && w->fleet.phase == PHASE_STEADY;
+}
+
 static void judge_end(void)
 {
-    const int c = (int)w->fleet.active;
-
-    if (!op_ended(&w->switcher.op) || w->fleet.phase != PHASE_STEADY)
+    if (!all_done())
         broken("it has not come to rest", (int)w->fleet.phase, 0);
-    for (int i = 0; i < PARTS; i++) {
+    for (int i = 0; i < PARTS; i++)
         for (int64_t o = 0; o < w->ends[i]; o++)
             if (!w->done[BLUE][i][o] && !w->done[GREEN][i][o])
                 broken("done by nobody", i, o);
-        if (w->groups[c].committed[i] != w->ends[i])
-            broken("not all is committed", i, w->groups[c].committed[i]);
-    }
 }
 
 static void world_begin(uint64_t seed, bool trace)
@@ -935,9 +939,9 @@ static void world_begin(uint64_t seed, bool trace)
 
 static void world_run(void)
 {
-    for (w->now_ms = STEP_MS; w->now_ms < END_MS; w->now_ms += STEP_MS) {
+    for (w->now_ms = STEP_MS; w->now_ms < END_MS && !(w->now_ms > LAST_MS && all_done()); w->now_ms += STEP_MS) {
         for (int i = 0; i < PARTS; i++)
-            if (w->ends[i] < RECORDS_MAX - 1 && w->now_ms < STORM_MS + 20000 && chance(8))
+            if (w->ends[i] < RECORDS_MAX - 1 && w->now_ms < LAST_MS && chance(8))
                 w->ends[i]++;
         for (int i = 0; i < LETTERS_MAX; i++)
             if (w->letters[i].used && w->letters[i].at_ms <= w->now_ms)
