@@ -25,15 +25,17 @@
 #define PAD_MAX 10000
 #define FLUSH_MS_MAX 60000
 #define METADATA_NS 500000000LL
+#define SILENT_MS 3000
 
 static volatile sig_atomic_t stop, burst;
 
 struct producer {
     rd_kafka_t *rk;
     rd_kafka_topic_t *topic;
-    const char *topic_name;
+    const char *topic_name, *bootstrap;
     int partitions;
     int64_t number, failed;
+    int64_t delivered, delivered_seen, silent_ns; /* nothing has been acknowledged since then */
     int64_t acknowledged[PARTITIONS_MAX];
     bool said_ready;
     int pad;
@@ -72,11 +74,39 @@ static void on_delivery(rd_kafka_t *rk, const rd_kafka_message_t *m, void *opaqu
         return;
     }
     p->acknowledged[m->partition]++;
+    p->delivered++;
     if (!p->said_ready) {
         p->said_ready = true;
         puts("ready");
         fflush(stdout);
     }
+}
+
+/*
+ * A broker that shuts down may answer Metadata with no broker at all; librdkafka then knows none, and is silent for ever (src/kafka/revive.c).
+ * So it is reminded while there is something to be acknowledged and nothing is.
+ */
+static void remind(struct producer *p)
+{
+    const int64_t now = now_ns(CLOCK_MONOTONIC);
+
+    if (p->delivered != p->delivered_seen || p->delivered + p->failed == p->number) {
+        p->delivered_seen = p->delivered;
+        p->silent_ns = now;
+    } else if (now - p->silent_ns > SILENT_MS * 1000000LL) {
+        rd_kafka_brokers_add(p->rk, p->bootstrap);
+        p->silent_ns = now;
+    }
+}
+
+static void flush(struct producer *p, const char *why)
+{
+    for (int waited_ms = 0; waited_ms < FLUSH_MS_MAX; waited_ms += SILENT_MS) {
+        if (rd_kafka_flush(p->rk, SILENT_MS) == RD_KAFKA_RESP_ERR_NO_ERROR)
+            return;
+        remind(p);
+    }
+    die("flush", why);
 }
 
 static void produce(struct producer *p, int32_t partition)
@@ -95,6 +125,7 @@ static void produce(struct producer *p, int32_t partition)
         if (code != RD_KAFKA_RESP_ERR__QUEUE_FULL || stop)
             die("produce", rd_kafka_err2str(code));
         rd_kafka_poll(p->rk, 10);
+        remind(p);
     }
     p->number++;
 }
@@ -123,8 +154,7 @@ static void introduce(struct producer *p)
 {
     for (int i = 0; i < p->partitions; i++)
         produce(p, i);
-    if (rd_kafka_flush(p->rk, FLUSH_MS_MAX) != RD_KAFKA_RESP_ERR_NO_ERROR)
-        die("flush", "the first records were not acknowledged in time");
+    flush(p, "the first records were not acknowledged in time");
 }
 
 static void run(struct producer *p, double rate, double seconds, bool grows)
@@ -152,6 +182,7 @@ static void run(struct producer *p, double rate, double seconds, bool grows)
             p->partitions = count_partitions(p, 1000);
         }
         rd_kafka_poll(p->rk, 0);
+        remind(p);
         nanosleep(&nap, NULL);
     }
 }
@@ -204,7 +235,7 @@ int main(int argc, char **argv)
             die(name, "wants a value");
         i++;
         if (!strcmp(name, "--bootstrap"))
-            conf_set(conf, "bootstrap.servers", value);
+            conf_set(conf, "bootstrap.servers", p.bootstrap = value);
         else if (!strcmp(name, "--topic"))
             p.topic_name = value;
         else if (!strcmp(name, "--rate"))
@@ -245,8 +276,7 @@ int main(int argc, char **argv)
     if (rate > 0)
         introduce(&p);
     run(&p, rate, seconds, grows);
-    if (rd_kafka_flush(p.rk, FLUSH_MS_MAX) != RD_KAFKA_RESP_ERR_NO_ERROR)
-        die("flush", "not all records were acknowledged in time");
+    flush(&p, "not all records were acknowledged in time");
     write_result(&p, out);
     rd_kafka_topic_destroy(p.topic);
     rd_kafka_destroy(p.rk);
