@@ -46,27 +46,32 @@ static bool drives(const struct args *a)
 static int drive_of(struct drive_config *ret, const struct args *a, struct errmsg *m)
 {
     const bool addresses = a->times[OPT_SPRING_STREAM] > 0 || a->value[OPT_PODS_FILE];
-    const char *actuator = a->value[OPT_ACTUATOR] ? a->value[OPT_ACTUATOR] : "/actuator", *binding = a->value[OPT_BINDING];
+    const char *actuator = a->value[OPT_ACTUATOR] ? a->value[OPT_ACTUATOR] : "/actuator",
+               *binding = a->value[OPT_BINDING];
 
     if (!drives(a))
         return !binding && !a->value[OPT_ACTUATOR] && !a->value[OPT_READY_ALARM]
                    ? ERR_OK
-                   : err_set(m, ERR_INVALID, "--binding, --actuator and --ready-alarm belong to --spring-stream: give that");
+                   : err_set(m, ERR_INVALID,
+                             "--binding, --actuator and --ready-alarm belong to --spring-stream: give that");
     if (a->value[OPT_APPLICATION])
-        return err_set(m, ERR_INVALID,
-                       "--application keeps the lifecycle contract, --spring-stream and --start are for one that nobody has "
-                       "changed: give one of them");
+        return err_set(
+            m, ERR_INVALID,
+            "--application keeps the lifecycle contract, --spring-stream and --start are for one that nobody has "
+            "changed: give one of them");
     if (addresses && (a->value[OPT_START] || a->value[OPT_STOP]))
         return err_set(m, ERR_INVALID, "--spring-stream and --start are two ways to stop and start it: give one");
     if (!a->value[OPT_START] != !a->value[OPT_STOP])
         return err_set(m, ERR_INVALID, "--start and --stop go together");
     if (addresses && (!binding || !*binding || strcspn(binding, "/?#% ") != strlen(binding)))
-        return err_set(m, ERR_INVALID, "which binding consumes? Give --binding orders-in-0, as the application's "
-                                       "configuration names it");
+        return err_set(m, ERR_INVALID,
+                       "which binding consumes? Give --binding orders-in-0, as the application's "
+                       "configuration names it");
     if (actuator[0] != '/' || strlen(actuator) > 100 || strcspn(actuator, "?#% ") != strlen(actuator) ||
         (binding && strlen(binding) > 100))
-        return err_set(m, ERR_INVALID, "--actuator is a path, as in /actuator, and neither it nor --binding is longer "
-                                       "than 100 characters");
+        return err_set(m, ERR_INVALID,
+                       "--actuator is a path, as in /actuator, and neither it nor --binding is longer "
+                       "than 100 characters");
     *ret = (struct drive_config){ .pods_file = a->value[OPT_PODS_FILE],
                                   .binding = binding,
                                   .actuator = strcmp(actuator, "/") == 0 ? "" : actuator,
@@ -114,10 +119,11 @@ static int config_of(struct agent_config *ret, const struct args *a, struct errm
     if (!a->value[OPT_COLOR])
         return err_set(m, ERR_INVALID, "which color? Give --color blue or --color green");
     if (!a->value[OPT_APPLICATION] && !a->value[OPT_ON_CHANGE] && !a->value[OPT_SIGNAL] && !drives(a))
-        return err_set(m, ERR_INVALID,
-                       "which application? Give --application http://127.0.0.1:PORT; for one that nobody has changed "
-                       "--spring-stream URL, or --start and --stop COMMAND; or, for one that can only be told, --on-change "
-                       "COMMAND or --signal NAME");
+        return err_set(
+            m, ERR_INVALID,
+            "which application? Give --application http://127.0.0.1:PORT; for one that nobody has changed "
+            "--spring-stream URL, or --start and --stop COMMAND; or, for one that can only be told, --on-change "
+            "COMMAND or --signal NAME");
     if (a->times[OPT_LISTEN] > 1)
         return err_set(m, ERR_INVALID, "an agent listens at one address: give --listen once");
     if (!a->value[OPT_SIGNAL] != !a->value[OPT_PID_FILE])

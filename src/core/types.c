@@ -28,8 +28,9 @@ static const char *const phase_names[PHASE_COUNT] = {
     [PHASE_RESUMING] = "resuming",     [PHASE_NEEDS_OPERATOR] = "needs-operator",
     [PHASE_THROTTLING] = "throttling", [PHASE_THROTTLED] = "throttled",
 };
-static const char *const strategy_names[STRATEGY_COUNT] = { [STRATEGY_SEPARATE_GROUPS] = "separate-groups",
-                                                            [STRATEGY_FOREIGN] = "foreign" };
+static const char *const strategy_names[STRATEGY_COUNT] = {
+    [STRATEGY_SEPARATE_GROUPS] = "separate-groups", [STRATEGY_FOREIGN] = "foreign"
+};
 static const char *const on_unreachable_names[ON_UNREACHABLE_COUNT] = {
     [UNREACHABLE_REFUSE] = "refuse",
     [UNREACHABLE_FENCE] = "fence",

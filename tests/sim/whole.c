@@ -28,7 +28,7 @@
 #define STEP_MS 5
 #define SESSION_MS 6000
 #define STUBBORN_MS 15000
-#define LATE_MS 1900 /* a word of an agent that died; core/whole waits for 2 s */
+#define LATE_MS 1900   /* a word of an agent that died; core/whole waits for 2 s */
 #define STORM_MS 90000 /* then nothing goes wrong any more ... */
 #define LAST_MS 110000 /* ... there are no more records ... */
 #define END_MS 240000  /* ... and by then all has come to rest */
@@ -219,6 +219,12 @@ static void commit(int c, struct process *p)
         }
 }
 
+/* Where a process begins that is given the partition. */
+static int64_t next_of(const struct group *g, int i)
+{
+    return g->committed[i] < 0 ? 0 : g->committed[i];
+}
+
 static void group_step(int c)
 {
     struct group *g = &w->groups[c];
@@ -245,7 +251,7 @@ static void group_step(int c)
             const bool owns = p->member && k++ == owner;
 
             if (owns && !p->owns[i])
-                p->position[i] = p->done[i] = g->committed[i] < 0 ? 0 : g->committed[i];
+                p->position[i] = p->done[i] = next_of(g, i);
             p->owns[i] = owns;
         }
     }
@@ -286,7 +292,7 @@ static void kill_process(int c, int n)
             break;
         }
     for (int i = 0; i < PARTS; i++)
-        for (int64_t o = w->groups[c].committed[i] < 0 ? 0 : w->groups[c].committed[i]; p->owns[i] && o < p->done[i]; o++)
+        for (int64_t o = next_of(&w->groups[c], i); p->owns[i] && o < p->done[i]; o++)
             w->lost[i][o] = true;
     memset(p, 0, sizeof(*p));
     p->back_ms = w->now_ms + 3400 + (int64_t)draw(4000);
