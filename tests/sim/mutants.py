@@ -1120,8 +1120,8 @@ POLICY = [
     ]),
     ('a grant is ordered before it is taken', '-', [
         ('switch_pass.c',
-         'if (a.aim == AIM_PASS && a.back) { /* never',
-         'if (a.aim == AIM_PASS) { /* never'),
+         'if (a.aim == AIM_PASS && a.back && !kept) { /* never',
+         'if (a.aim == AIM_PASS && !kept) { /* never'),
     ]),
     ('two hands are called steady', '-', [
         ('switch_op.c',
@@ -1400,8 +1400,8 @@ POLICY = [
     ]),
     ('what a pause has waked is stopped again', '-', [
         ('switch_pass.c',
-         'if (a.aim == AIM_PASS && a.back) { /* never',
-         'if (a.back) { /* never'),
+         'if (a.aim == AIM_PASS && a.back && !kept) { /* never',
+         'if (a.back && !kept) { /* never'),
     ]),
     ('a log that begins at 0 is never known', '-', [
         ('switch_pass.c',
@@ -2027,6 +2027,11 @@ WHOLE = [
         ('whole.c',
          '            p->doubt = s->end;\n',
          '            continue;\n'),
+    ]),
+    ('what a doubt keeps is ordered and taken back', '10', [
+        ('switch_pass.c',
+         'a.back && !kept) { /* never',
+         'a.back) { /* never'),
     ]),
     ('a death counts where nothing can have run', '10', [
         ('fleet.c',
